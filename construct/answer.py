@@ -1,0 +1,70 @@
+"""What a transformer says of a prompt, and the trace of how it got there."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from construct.residual import Residual
+
+ABSTAINED = -1
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """The superposition, and what the transformer recognized on the way.
+
+    vector (d,): the answer token's content, sum_i (m_i / M) g_i(query); 0 when there is no evidence.
+    recognized (m',): the task that each example was committed to, or -1 where the construction abstained on it.
+    counts (K,): m_i, the examples committed to each task, decoded from the labels' task codes.
+    """
+
+    vector: Float[np.ndarray, "d"]
+    recognized: Int[np.ndarray, "m"]
+    counts: Int[np.ndarray, "K"]
+
+    @property
+    def evidence(self) -> int:
+        """M, the number of examples that count."""
+        return int(self.counts.sum())
+
+    @property
+    def prevalence(self) -> Float[np.ndarray, "K"]:
+        """m_i / M by task; 0 when there is no evidence."""
+        return self.counts / max(self.evidence, 1)
+
+    @property
+    def message(self) -> str:
+        """'no evidence', or how many examples of how many count."""
+        if not self.evidence:
+            return "no evidence"
+        return f"{self.evidence} of {len(self.recognized)} examples count"
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """Every layer's residual stream by subspace name, every head's attention weights and score gaps.
+
+    streams: by layer name ('embed' is the stream before the first layer), (N, D). attention: by layer name, (K, N, N) with
+    rows as query tokens, empty if not asked for. gaps: by layer name, (K, N), how far the winners of a head lead the best
+    loser (infinite where all keys tie). tokens: a readable name of each token.
+    """
+
+    answer: Answer
+    residual: Residual
+    tokens: tuple[str, ...]
+    streams: dict[str, Float[np.ndarray, "N D"]]
+    gaps: dict[str, Float[np.ndarray, "K N"]]
+    attention: dict[str, Float[np.ndarray, "K N N"]] = field(default_factory=dict)
+
+    def read(self, layer: str, subspace: str) -> Float[np.ndarray, "N size"]:
+        """A subspace of the residual stream after a layer. Raises KeyError or ValueError for an unknown name."""
+        return self.streams[layer][:, self.residual.where(subspace)]
+
+
+def token_names(examples: int, n: int) -> tuple[str, ...]:
+    """Readable names of a prompt's tokens: BOS, x0.0 (example 0, slot 0), ..., y0, ..., query inputs q0, ..., answer."""
+    names = ["BOS"]
+    for j in range(examples):
+        names += [f"x{j}.{p}" for p in range(n - 1)] + [f"y{j}"]
+    return (*names, *(f"q{p}" for p in range(n - 1)), "answer")

@@ -1,0 +1,70 @@
+"""Validation at the edge: each check returns the checked value or raises one ValueError that says what to do.
+
+A message names the argument, its value, what is required of it, and the way out.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+
+def refuse(argument: str, value: object, requirement: str, way_out: str) -> ValueError:
+    """The one error format of this package; the caller raises what this returns."""
+    return ValueError(f"{argument} = {value}: {requirement}; {way_out}")
+
+
+def integer(argument: str, value: Any, minimum: int, way_out: str) -> int:
+    """`value` as an int that is at least `minimum`; floats, bools and strings are refused."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+        raise refuse(argument, repr(value), "must be a whole number", f"pass an int >= {minimum}")
+    if value < minimum:
+        raise refuse(argument, value, f"must be at least {minimum}", way_out)
+    return int(value)
+
+
+def real(argument: str, value: Any, way_out: str, *, minimum: float = 0.0, strict: bool = False) -> float:
+    """`value` as a finite float at or (strict) above `minimum`."""
+    try:
+        if isinstance(value, (bool, np.bool_, str)):
+            raise TypeError
+        number = float(value)
+    except (TypeError, ValueError):
+        raise refuse(argument, repr(value), "must be a real number", way_out) from None
+    if not math.isfinite(number):
+        raise refuse(argument, value, "must be finite", way_out)
+    if number < minimum or (strict and number == minimum):
+        raise refuse(argument, value, f"must be {'greater than' if strict else 'at least'} {minimum:g}", way_out)
+    return number
+
+
+def floats(argument: str, value: Any, axes: Sequence[str]) -> np.ndarray:
+    """`value` as a finite, read-only float64 array with the named axes.
+
+    Integers are converted on purpose: a count or a one-hot vector is exact in float64. Booleans, complex numbers, strings
+    and objects are refused, since no conversion of those is surely what was meant.
+    """
+    shape = f"({', '.join(axes)})"
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise refuse(argument, "a ragged sequence", f"must be one array of shape {shape}", "pad it or split it") from None
+    if array.dtype.kind not in "fiuV" or (array.dtype.kind == "V" and "float" not in array.dtype.name):
+        raise refuse(argument, f"an array of {array.dtype}", "must hold real numbers", "convert it with .astype(float)")
+    if array.ndim != len(axes):
+        raise refuse(argument, f"an array of shape {array.shape}", f"must have shape {shape}", f"reshape it to {len(axes)} axes")
+    array = np.array(array, dtype=np.float64)
+    if not np.isfinite(array).all():
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        raise refuse(f"{argument}{list(where)}", array[where], "must be finite", "remove NaN and infinity first")
+    array.setflags(write=False)
+    return array
+
+
+def shape(argument: str, array: np.ndarray, expected: Sequence[int], meaning: str) -> None:
+    """Refuse an array whose shape is not `expected`; `meaning` spells the axes, such as '(m, n-1, d)'."""
+    if array.shape != tuple(expected):
+        raise refuse(
+            argument, f"an array of shape {array.shape}", f"must have shape {tuple(expected)} = {meaning}", "make the shapes agree"
+        )

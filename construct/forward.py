@@ -1,0 +1,198 @@
+"""The forward pass: dense softmax attention and residual ReLU MLPs, as pure JAX functions of the weights.
+
+This is the reference evaluator: it scores every query token against every key token and knows nothing of what the heads
+are for. Matrix products ask for the highest precision, so that a GPU's TF32 default cannot break a score. Query tokens are
+taken in chunks, so that memory grows with the number of tokens and not with its square.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from construct import checks
+from construct.residual import Residual
+from construct.transformer import Heads, Layer, Support
+
+# Memory that the scores of one chunk may take: a matter of speed alone, results do not depend on it.
+CHUNK_BYTES = 1 << 28
+
+Hooks = Mapping[tuple[str, str], Callable[[Array], Array | None]]
+
+
+class Seen(NamedTuple):
+    """What a layer's attention did: by head and query token, the least score gap and, on request, the softmax weights."""
+
+    gap: Float[Array, "K N"]
+    attention: Float[Array, "K N N"] | None
+
+
+class Record(NamedTuple):
+    """The residual stream after the embedding and after each layer, and what each layer's attention did."""
+
+    streams: list[Float[Array, "N D"]]
+    seen: list[Seen]
+
+
+def precision(dtype: str) -> AbstractContextManager[None]:
+    """The context in which JAX keeps `dtype`: 64-bit types are enabled locally, the caller's setting is left as it is."""
+    return jax.enable_x64(dtype == "float64")
+
+
+def _product(subscripts: str, *arrays: Array) -> Array:
+    return jnp.einsum(subscripts, *arrays, precision=jax.lax.Precision.HIGHEST)
+
+
+def _weigh(weights: Float[Array, "H q N"], values: Float[Array, "H N v"], many_winners: bool) -> Float[Array, "H q v"]:
+    """Sum the values by weight. A mean over many keys is summed in about sqrt(N) blocks of sqrt(N): rounding grows with
+    2 sqrt(N) and not with N. With few winners the other summands are exactly 0 and cost no rounding."""
+    if not many_winners:
+        return _product("hqk,hkv->hqv", weights, values)
+    N = values.shape[1]
+    size = math.isqrt(N - 1) + 1
+    pad = -N % size
+    weights = jnp.pad(weights, [(0, 0), (0, 0), (0, pad)]).reshape(*weights.shape[:2], -1, size)
+    values = jnp.pad(values, [(0, 0), (0, pad), (0, 0)]).reshape(values.shape[0], -1, size, values.shape[2])
+    return _product("hqbk,hbkv->bhqv", weights, values).sum(0)
+
+
+def _attend(
+    bank: Heads,
+    queries: Float[Array, "q D"],
+    stream: Float[Array, "N D"],
+    real: Bool[Array, "N"],
+    many_winners: bool,
+    tie: Array | None,
+    keep: bool,
+) -> tuple[Float[Array, "q D"], Seen | None]:
+    """What a bank of heads adds at the query tokens; with a `tie`, also the gap between the winners and the best loser."""
+    keys = _product("nd,had->hna", stream, bank.W_K[...])
+    values = _product("nd,hvd->hnv", stream, bank.W_V[...])
+
+    def rows(chunk: Float[Array, "c D"]) -> tuple[Array, Seen | None]:
+        scores = _product("hca,hka->hck", _product("cd,had->hca", chunk, bank.W_Q[...]), keys)
+        scores = jnp.where(real, scores, -jnp.inf)
+        weights = jax.nn.softmax(scores, axis=-1)
+        out = _product("hcv,hdv->cd", _weigh(weights, values, many_winners), bank.W_O[...])
+        if tie is None:
+            return out, None
+        top = scores.max(-1, keepdims=True)
+        best_loser = jnp.where(scores < top - tie, scores, -jnp.inf).max(-1)
+        return out, Seen(jnp.swapaxes(top[..., 0] - best_loser, 0, 1), jnp.swapaxes(weights, 0, 1) if keep else None)
+
+    heads, N = values.shape[:2]
+    chunk = max(1, CHUNK_BYTES // (heads * N * stream.dtype.itemsize))
+    count = len(queries)
+    if chunk >= count:
+        return rows(queries)
+    pieces = -(-count // chunk)
+    padded = jnp.pad(queries, [(0, pieces * chunk - count), (0, 0)]).reshape(pieces, chunk, -1)
+    results = jax.lax.map(rows, padded)
+    return jax.tree.map(lambda part: part.reshape(pieces * chunk, *part.shape[2:])[:count], results)
+
+
+def apply_layer(
+    layer: Layer,
+    stream: Float[Array, "N D"],
+    real: Bool[Array, "N"],
+    *,
+    tie: Array | None = None,
+    keep: bool = False,
+    answer_only: bool = False,
+) -> tuple[Float[Array, "q D"], Seen | None]:
+    """One layer: attention, then the MLP. With `answer_only`, just the last token's row, which is all that is wanted at the end.
+
+    An idle bank is skipped while all its W_V and W_O are 0, which is exact, gradients included; a `tie` asks for the gaps
+    of all heads, and then nothing is skipped.
+    """
+    queries = stream[-1:] if answer_only else stream
+    after, seen = queries, []
+    many_winners = layer.support is Support.LABELS
+    for bank in layer.banks:
+
+        def active(bank: Heads = bank) -> tuple[Array, Seen | None]:
+            return _attend(bank, queries, stream, real, many_winners, tie, keep)
+
+        if bank.terms == (("idle", 1),) and tie is None:
+            used = jnp.any(bank.W_V[...] != 0) | jnp.any(bank.W_O[...] != 0)
+            after = after + jax.lax.cond(used, lambda active=active: active()[0], lambda: jnp.zeros_like(queries))
+        else:
+            out, one = active()
+            after = after + out
+            seen.append(one)
+    if layer.mlp is not None:
+        hidden = jax.nn.relu(_product("nd,wd->nw", after, layer.mlp.W_1[...]))
+        after = after + _product("nw,dw->nd", hidden, layer.mlp.W_2[...])
+    if tie is None:
+        return after, None
+    gap = jnp.concatenate([one.gap for one in seen], axis=1).T
+    attention = jnp.moveaxis(jnp.concatenate([one.attention for one in seen], axis=1), 0, 1) if keep else None
+    return after, Seen(gap, attention)
+
+
+def own_gap(bank: Heads, stream: Float[Array, "N D"]) -> Float[Array, "H N"]:
+    """By how much each head's score of the token itself exceeds its score of BOS (token 0)."""
+    queries = _product("nd,had->hna", stream, bank.W_Q[...])
+    keys = _product("nd,had->hna", stream, bank.W_K[...])
+    return (queries * keys).sum(-1) - _product("hna,ha->hn", queries, keys[:, 0])
+
+
+def run(
+    layers: Iterable[Layer],
+    stream: Float[Array, "N D"],
+    real: Bool[Array, "N"],
+    residual: Residual,
+    *,
+    observe: Callable[[Layer, Array, Array], None] | None = None,
+    hooks: Hooks | None = None,
+    ties: Array | None = None,
+    keep: bool = False,
+    step: Callable[..., tuple[Array, Seen | None]] = apply_layer,
+) -> tuple[Float[Array, "q D"], Record]:
+    """Run the layers on one embedded prompt; returns the stream at the answer token and what was recorded.
+
+    observe(layer, before, after) sees each layer's stream. hooks[layer name, subspace] reads a subspace after that layer
+    ('embed': before the first) and may return its replacement. ties: by layer, the score differences that count as a tie;
+    with them, every stream and gap is recorded, and with `keep` every attention weight.
+    """
+    layers = list(layers)
+    stream = _hooked(stream, "embed", residual, hooks)
+    record = Record([stream], [])
+    for i, layer in enumerate(layers):
+        # Hooks and records want the whole stream; otherwise the last layer is asked for the answer token alone.
+        answer_only = i == len(layers) - 1 and ties is None and not hooks
+        after, seen = step(layer, stream, real, tie=None if ties is None else ties[i], keep=keep, answer_only=answer_only)
+        after = _hooked(after, layer.name, residual, hooks)
+        if observe is not None:
+            observe(layer, stream, after)
+        stream = after
+        if ties is not None:
+            record.streams.append(stream)
+            record.seen.append(seen)
+    return stream[-1], record
+
+
+def _hooked(stream: Array, layer: str, residual: Residual, hooks: Hooks | None) -> Array:
+    for (name, subspace), hook in (hooks or {}).items():
+        if name != layer:
+            continue
+        value = residual.read(stream, subspace)
+        new = hook(value)
+        if new is not None:
+            new = jnp.asarray(new, stream.dtype)
+            checks.shape(f"hooks[{name!r}, {subspace!r}]", new, value.shape, "the subspace that it replaces")
+            stream = residual.replace(stream, subspace, new)
+    return stream
+
+
+def check_hooks(hooks: Hooks | None, layers: Iterable[Layer], residual: Residual) -> None:
+    """Refuse a hook on a layer or a subspace that does not exist."""
+    names = ["embed"] + [layer.name for layer in layers]
+    for name, subspace in hooks or {}:
+        if name not in names:
+            raise checks.refuse("hooks", repr(name), "must name a layer", f"use one of {', '.join(names)}")
+        residual.where(subspace)

@@ -1,0 +1,163 @@
+"""Prompts, batches of them, and their embedding into the residual stream."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from construct import checks
+from construct.residual import Residual, position_codes
+from construct.spec import Spec
+
+
+@dataclass(frozen=True, eq=False)
+class Prompt:
+    """m' in-context examples and a query: BOS, m' examples of n - 1 inputs and a label, n - 1 query inputs and a blank.
+
+    Shapes: inputs (m', n-1, d), labels (m', d), query (n-1, d), with m' >= 1 and n >= 2.
+    Raises ValueError when the shapes disagree, there is no example, or a value is not finite.
+    """
+
+    inputs: Float[np.ndarray, "m n-1 d"]
+    labels: Float[np.ndarray, "m d"]
+    query: Float[np.ndarray, "n-1 d"]
+
+    def __post_init__(self) -> None:
+        inputs = checks.floats("inputs", self.inputs, ("m", "n-1", "d"))
+        labels = checks.floats("labels", self.labels, ("m", "d"))
+        query = checks.floats("query", self.query, ("n-1", "d"))
+        examples, slots, d = inputs.shape
+        if examples < 1:
+            raise checks.refuse("inputs", "no examples", "a prompt needs at least one example", "pass m' >= 1 examples")
+        if slots < 1:
+            raise checks.refuse(
+                "inputs",
+                f"an array of shape {inputs.shape}",
+                "an example needs n >= 2 tokens: an input and its label",
+                "pass at least one input an example",
+            )
+        if d < 1:
+            raise checks.refuse("inputs", f"an array of shape {inputs.shape}", "vectors need d >= 1 coordinates", "pass d >= 1")
+        checks.shape("labels", labels, (examples, d), "(m', d) of these inputs")
+        checks.shape("query", query, (slots, d), "(n-1, d) of these inputs")
+        for name, value in (("inputs", inputs), ("labels", labels), ("query", query)):
+            object.__setattr__(self, name, value)
+
+    @property
+    def examples(self) -> int:
+        """The number of examples m'."""
+        return len(self.labels)
+
+    @property
+    def tokens(self) -> int:
+        """The number of tokens N = 1 + (m' + 1) n."""
+        return 1 + (self.examples + 1) * (len(self.query) + 1)
+
+
+class Batch(NamedTuple):
+    """Prompts of one shape, padded to the same number of examples: `real` is False where an example is padding."""
+
+    inputs: Float[Array, "*B m n-1 d"]
+    labels: Float[Array, "*B m d"]
+    query: Float[Array, "*B n-1 d"]
+    real: Bool[Array, "*B m"]
+
+
+def check_prompt(spec: Spec, prompt: Prompt, name: str, input_radius: float) -> None:
+    """Refuse a prompt that is outside the theorem's hypotheses, as far as its own numbers tell.
+
+    Raises ValueError for a shape that is not the Spec's, more than m examples, a label beyond the radius R, an input
+    beyond the input radius, or a sum slot that is not blank.
+    """
+    n_inputs, d = prompt.query.shape
+    if d != spec.d:
+        raise checks.refuse(f"{name}.inputs", f"vectors of dimension {d}", f"must have d = {spec.d}", "match the Spec")
+    if n_inputs != spec.n - 1:
+        raise checks.refuse(f"{name}.inputs", f"examples of {n_inputs} inputs", f"must have n - 1 = {spec.n - 1}", "match the Spec")
+    if prompt.examples > spec.m:
+        raise checks.refuse(
+            f"{name}.inputs", f"{prompt.examples} examples", f"must have at most m = {spec.m}", "drop some or build with a larger m"
+        )
+    inputs, query = prompt.inputs, prompt.query
+    if spec.sum_slot:
+        for what, slot in (("inputs", inputs[:, -1]), ("query", query[-1:])):
+            if slot.any():
+                raise checks.refuse(
+                    f"{name}.{what}",
+                    f"{np.abs(slot).max():g} in slot {spec.n - 2}",
+                    "the sum slot must be blank (0): Lift fills it",
+                    "pass zeros there",
+                )
+        inputs = np.concatenate([inputs[:, :-1], inputs.sum(1, keepdims=True)], 1)
+        query = np.concatenate([query[:-1], query.sum(0, keepdims=True)])
+    _check_norms(f"{name}.labels", prompt.labels, spec.radius, "radius", "the labels' norms (Lemma 3)")
+    for what, values in (("inputs", inputs), ("query", query)):
+        _check_norms(f"{name}.{what}", values, input_radius, "input_radius", "the inputs' norms (rounding, or as passed)")
+
+
+def _check_norms(name: str, values: np.ndarray, limit: float, parameter: str, meaning: str) -> None:
+    norms = np.linalg.norm(values, axis=-1)
+    # Norms are rounded themselves: a vector that is exactly on the sphere must pass.
+    if norms.size and norms.max() > limit * (1 + (values.shape[-1] + 2) * np.finfo(float).eps):
+        where = tuple(int(i) for i in np.unravel_index(norms.argmax(), norms.shape))
+        raise checks.refuse(
+            f"{name}{list(where)}",
+            f"a vector of norm {norms.max():.6g}",
+            f"must have norm at most {parameter} = {limit:.6g}, which bounds {meaning}",
+            f"build with a larger {parameter}, a wider margin or float64, or rescale",
+        )
+
+
+def stack(prompts: Sequence[Prompt], spec: Spec) -> Batch:
+    """One batch of checked prompts, padded to the next power of two of examples (at most m), so that few shapes compile."""
+    longest = max(prompt.examples for prompt in prompts)
+    padded = min(spec.m, 1 << (longest - 1).bit_length())
+
+    def pad(array: np.ndarray) -> np.ndarray:
+        return np.pad(array, [(0, padded - len(array))] + [(0, 0)] * (array.ndim - 1))
+
+    return Batch(
+        inputs=np.stack([pad(prompt.inputs) for prompt in prompts]).astype(spec.dtype),
+        labels=np.stack([pad(prompt.labels) for prompt in prompts]).astype(spec.dtype),
+        query=np.stack([prompt.query for prompt in prompts]).astype(spec.dtype),
+        real=np.arange(padded) < np.array([[prompt.examples] for prompt in prompts]),
+    )
+
+
+def embed(batch: Batch, residual: Residual, m: int) -> tuple[Float[Array, "N D"], Bool[Array, "N"]]:
+    """The residual stream of one prompt before the first layer, and which tokens are real.
+
+    Tokens: BOS; the examples, n tokens each; the query, whose example index is m; N = 1 + (m' + 1) n.
+    """
+    examples, slots, _d = batch.inputs.shape
+    n = slots + 1
+    dtype = batch.inputs.dtype
+    groups = examples + 1
+    example = jnp.append(jnp.arange(examples), m)
+    labeled = (jnp.arange(n) == n - 1).astype(dtype)
+    is_query = (jnp.arange(groups) == examples).astype(dtype)
+
+    def spread(per_group: Array, per_slot: Array) -> Array:
+        return (per_group[:, None] * per_slot)[..., None]
+
+    ones = jnp.ones(groups, dtype)
+    parts = {
+        "x": jnp.pad(jnp.concatenate([batch.inputs, batch.query[None]]), [(0, 0), (0, 1), (0, 0)]),
+        "y": jnp.pad(batch.labels[:, None], [(0, 1), (slots, 0), (0, 0)]),
+        "one": spread(ones, jnp.ones(n, dtype)),
+        "inp": spread(ones, 1 - labeled),
+        "lab": spread(1 - is_query, labeled),
+        "qry": spread(is_query, jnp.ones(n, dtype)),
+        "sum": spread(ones, (jnp.arange(n) == n - 2).astype(dtype)),
+        "e": jnp.repeat(position_codes(example, residual.size("e"), dtype)[:, None], n, 1),
+        "s": jnp.tile(position_codes(jnp.arange(n), residual.size("s"), dtype), (groups, 1, 1)),
+    }
+    stream = residual.assemble({name: part for name, part in parts.items() if name in residual.names})
+    bos = jnp.zeros((1, residual.dim), dtype)
+    for flag in ("one", "bos"):
+        bos = residual.replace(bos, flag, jnp.ones((1, 1), dtype))
+    real = jnp.concatenate([jnp.ones(1, bool), jnp.repeat(batch.real, n), jnp.ones(n, bool)])
+    return jnp.concatenate([bos, stream.reshape(groups * n, residual.dim)]), real

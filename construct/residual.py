@@ -1,0 +1,108 @@
+"""The residual stream as named subspaces, and the codes that live in it.
+
+A `Residual` says which coordinates a name stands for. Weights are written with `residual["y"]`, the matrix that reads
+subspace y off the stream, and with sums of such matrices; nobody else counts coordinates.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from construct import checks
+from construct.spec import Spec
+
+
+@dataclass(frozen=True)
+class Residual:
+    """Named subspaces that share a stream of `dim` coordinates, in order; `aliases` are second names of a subspace.
+
+    Hashable, so that it can be static under jax.jit.
+    """
+
+    subspaces: tuple[tuple[str, int], ...]
+    aliases: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        names = [name for name, _ in self.subspaces] + [alias for alias, _ in self.aliases]
+        assert len(set(names)) == len(names), f"a subspace has one place: {names}"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The subspaces in order, without aliases."""
+        return tuple(name for name, _ in self.subspaces)
+
+    @property
+    def dim(self) -> int:
+        """The embedding dimension D."""
+        return sum(size for _, size in self.subspaces)
+
+    def where(self, name: str) -> slice:
+        """The coordinates of a subspace. Raises ValueError for a name that the stream does not have."""
+        target = dict(self.aliases).get(name, name)
+        start = 0
+        for known, size in self.subspaces:
+            if known == target:
+                return slice(start, start + size)
+            start += size
+        raise checks.refuse(
+            "subspace",
+            repr(name),
+            "must be a subspace of this residual stream",
+            f"use one of {', '.join(self.names + tuple(a for a, _ in self.aliases))}",
+        )
+
+    def size(self, name: str) -> int:
+        """The number of coordinates of a subspace."""
+        where = self.where(name)
+        return where.stop - where.start
+
+    def __getitem__(self, name: str) -> Float[np.ndarray, "size D"]:
+        """The matrix that reads a subspace off the stream (its transpose writes into it)."""
+        return np.eye(self.dim)[self.where(name)]
+
+    def read(self, stream: Float[Array, "*tokens D"], name: str) -> Float[Array, "*tokens size"]:
+        """A subspace of a stream."""
+        return stream[..., self.where(name)]
+
+    def replace(
+        self, stream: Float[Array, "*tokens D"], name: str, value: Float[Array, "*tokens size"]
+    ) -> Float[Array, "*tokens D"]:
+        """The stream with one subspace replaced."""
+        return stream.at[..., self.where(name)].set(value)
+
+    def assemble(self, parts: Mapping[str, Float[Array, "*tokens size"]]) -> Float[Array, "*tokens D"]:
+        """A stream with the given subspaces, and zero elsewhere."""
+        some = next(iter(parts.values()))
+        blocks: Iterable[Array] = (
+            parts[name] if name in parts else jnp.zeros((*some.shape[:-1], size), some.dtype) for name, size in self.subspaces
+        )
+        return jnp.concatenate(list(blocks), axis=-1)
+
+
+def position_code(index: int, bits: int) -> Float[np.ndarray, "bits"]:
+    """The +-1 binary code of an index, lowest bit first: distinct codes differ by at least 2 in inner product."""
+    return 2.0 * ((index >> np.arange(bits)) & 1) - 1.0
+
+
+def position_codes(index: Array, bits: int, dtype: str) -> Float[Array, "*shape bits"]:
+    """`position_code` of every entry of an integer array, on the device."""
+    return (2 * ((index[..., None] >> jnp.arange(bits)) & 1) - 1).astype(dtype)
+
+
+def task_codes(K: int) -> Float[np.ndarray, "K 2"]:
+    """The task codes c_i = (cos 2 pi i/K, sin 2 pi i/K) on the unit circle: two coordinates, whatever K."""
+    angle = 2 * np.pi * np.arange(K) / K
+    return np.stack([np.cos(angle), np.sin(angle)], axis=1)
+
+
+def code_gap(K: int) -> float:
+    """Least difference between <c_i, c_i> and <c_i, c_j>: 1 - cos(2 pi/K) >= 8/K^2, written without cancellation; 2 if K = 1."""
+    return 2.0 if K == 1 else float(2 * np.sin(np.pi / K) ** 2)
+
+
+def flags(spec: Spec) -> tuple[str, ...]:
+    """The coordinates that say what a token is: the constant one, then its roles."""
+    return ("one", "bos", "inp", "lab", "qry") + (("sum",) if spec.sum_slot else ())

@@ -1,0 +1,42 @@
+"""Theorem 1 as seven layers: Lift, Pair, Recognize, Commit, Fetch, Execute, Superpose."""
+
+from collections.abc import Sequence
+
+from construct.spec import Spec
+from construct.tasks import FeatureMap, Task
+from construct.theorem1 import (
+    layer1_lift,
+    layer2_pair,
+    layer3_recognize,
+    layer4_commit,
+    layer5_fetch,
+    layer6_execute,
+    layer7_superpose,
+)
+from construct.theorem1.gains import derive
+from construct.theorem1.reading import Reading
+from construct.theorem1.stream import residual_stream
+from construct.transformer import Transformer
+
+SEVEN = (
+    layer1_lift,
+    layer2_pair,
+    layer3_recognize,
+    layer4_commit,
+    layer5_fetch,
+    layer6_execute,
+    layer7_superpose,
+)
+
+
+def build(spec: Spec, tasks: Sequence[Task], feature_map: FeatureMap | None = None) -> Transformer:
+    """The seven layer transformer that performs these tasks in superposition.
+
+    Raises ValueError when the tasks do not fit the Spec, and Infeasible (a ValueError) when the Spec's dtype cannot represent
+    the scores or its coldness is not admissible; the message says what would do.
+    """
+    tasks = list(tasks)
+    spec.check_tasks(tasks, feature_map)
+    gains, residual = derive(spec), residual_stream(spec)
+    layers = (part.layer(spec, gains, residual, tasks, feature_map) for part in SEVEN)
+    return Transformer(spec, residual, layers, Reading(gains, tuple(task.slot for task in tasks)))

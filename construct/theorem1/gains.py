@@ -1,0 +1,274 @@
+"""The gains of Theorem 1's seven layers, each a formula of the Spec beside the lemma that needs it.
+
+Three conditions decide whether a Spec has a transformer. *Admissible*: what leaks at coldness T fits into the margins that
+pay for it. *Representable*: the scores' rounding stays below a quarter of T. *Room*: the rounding of Recognize's residuals
+fits between tolerance and margin. `derive` returns the gains or raises one ValueError that names the condition and the way
+out. Ours; `proofs/README.md` proves each lemma.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from construct.floats import gamma, hard_gap, short
+from construct.residual import code_gap
+from construct.spec import Spec
+
+LAYERS = ("lift", "pair", "recognize", "commit", "fetch", "execute", "superpose")
+
+# How the band between tolerance and margin is split when the caller bounds no input: an eighth of it is left to the
+# rounding of residuals, at either end. Any split would do; this one costs beta a third.
+ROOM = 8
+
+
+class Infeasible(ValueError):
+    """No transformer for this Spec: its scores do not fit the dtype, or its coldness is not admissible."""
+
+
+@dataclass(frozen=True)
+class Gains:
+    """Every gain of the construction, and the charges that its lemmas pay.
+
+    T: coldness. tau: e^-T, the softmax weight of a loser at distance T. far: N e^-2T, all losers at 2T together.
+    hard: every computed gap makes a loser's weight exactly 0.
+    score_error: by layer, how far a computed score difference can be from the exact one. input_radius: the bound on inputs.
+    Charges: `residual` (leak and rounding of a residual norm), `count` and `code` (of the label's count and task code).
+    """
+
+    T: float
+    tau: float
+    far: float
+    hard: bool
+    score_error: tuple[tuple[str, float], ...]
+    input_radius: float
+    feature_radius: float
+    residual: float
+    count: float
+    code: float
+    # Recognize
+    beta: float
+    T0: float
+    P2: float
+    recognize_raise: float
+    # Fetch and Execute
+    G: float
+    threshold: float
+    abstain: float
+
+    def error(self, layer: str) -> float:
+        """The score error of a layer, by name."""
+        return dict(self.score_error)[layer]
+
+    def residual_norm(self, gap: float) -> float:
+        """The residual ||W_i f + b_i - y|| that a Recognize head's score gap (self above BOS) tells of."""
+        return math.sqrt(max(self.T0 - gap, 0.0) / self.beta)
+
+
+@lru_cache(maxsize=256)
+def derive(spec: Spec) -> Gains:
+    """The gains of a Spec. Raises Infeasible (a ValueError) with the reason and a margin or dtype that would do."""
+    try:
+        return _gains(spec)
+    except Infeasible as error:
+        raise Infeasible(f"{error}; {_way_out(spec)}") from None
+
+
+def default_coldness(spec: Spec) -> float:
+    """The least short T at which every computed gap still makes the softmax hard: T - 2 (score error) >= the format's gap."""
+    T = short(hard_gap(spec.dtype))
+    while True:
+        enough = short(hard_gap(spec.dtype) + 2 * _recognize(spec, T).error)
+        if enough <= T:
+            return T
+        T = enough  # the error stays below T/4, or _recognize raises: T grows to twice the format's gap at most
+
+
+@dataclass(frozen=True)
+class _Recognize:
+    """Lemma 3's gains at a coldness, and what they were charged for."""
+
+    tau: float
+    far: float
+    residual: float
+    beta: float
+    T0: float
+    P2: float
+    error: float
+
+
+def _recognize(spec: Spec, T: float) -> _Recognize:
+    tau = math.exp(-T)
+    far = spec.tokens * tau**2
+    input_radius, _, rounding = _inputs(spec)
+
+    # Lift and Pair leak into the residual that Recognize squares (Lemmas 1 and 2): a label that is off acts like noise.
+    leak = pair_leak(spec, tau, far) + spec.weight_norm * spec.feature_norm * lift_leak(spec, tau, far, input_radius)
+    residual = leak + rounding
+    rho, delta = spec.tolerance + residual, spec.margin - residual
+    if not rho < delta:
+        raise Infeasible(
+            f"coldness = {T:g} with margin = {spec.margin:g}: leak ({leak:.3g}) and rounding ({rounding:.3g}) of the residuals "
+            f"must leave tolerance + charge = {rho:.3g} below margin - charge = {delta:.3g}"
+        )
+    # A residual of at most rho wins by T, one of at least delta loses by T.
+    beta = short(2 * T / (delta**2 - rho**2))
+    T0 = beta * rho**2 + T
+    # Any other token, even with a residual opposite and of norm 2R, loses to BOS by 2T.
+    opposite = beta * (2 * spec.radius + residual) ** 2
+    P2 = short((opposite + T0 + 2 * T) / 2)
+    # Representability: products and sums of rank d + L + 2 on P2 L + beta |r_q| |r_k|, and BOS' stored constant.
+    L = spec.example_bits + spec.slot_bits
+    error = gamma(spec.d + L + 4, spec.dtype) * (P2 * L + opposite + T0)
+    if not error < T / 4:
+        raise Infeasible(
+            f"dtype = {spec.dtype} with margin = {spec.margin:g} and radius = {spec.radius:g}: the scores of recognize round by "
+            f"up to {error:.3g}, which must stay below T/4 = {T / 4:.3g}"
+        )
+    return _Recognize(tau, far, residual, beta, T0, P2, error)
+
+
+def _gains(spec: Spec) -> Gains:
+    T = default_coldness(spec) if spec.coldness is None else short(spec.coldness)
+    third = _recognize(spec, T)
+    hard = T - 2 * third.error >= hard_gap(spec.dtype)
+    input_radius, feature_radius, _ = _inputs(spec)
+
+    # Lemma 4: the leaks of Recognize, gathered, must stay on the plateaus of Commit's trapezoid.
+    wrong = recognize_leak(spec, math.exp(-(T - 2 * third.error)))
+    shrink = 2 * third.tau + third.far
+    stray = 3 * spec.K * third.far
+    rounding = code_rounding(spec, hard)
+    count = wrong + 2 * shrink + stray + 2 * rounding
+    if not (count < 1 / 4 and shrink <= 1 / 8):
+        raise Infeasible(f"coldness = {T:g}: the count of explaining tasks leaks {count:.3g}, which must stay below 1/4")
+
+    # Lemmas 5 and 6: the leak of the task code is paid by the gap between neighboring codes.
+    code = wrong + shrink + stray + rounding
+    gap = code_gap(spec.K)
+    if not 2 * code < gap:
+        raise Infeasible(
+            f"coldness = {T:g} with K = {spec.K}: the task code is off by up to {code:.3g}, twice which must stay below the gap "
+            f"{gap:.3g} between neighboring codes"
+        )
+    G = short(2 * T / (gap - 2 * code))
+    threshold = T + G * code
+    # A label that is not committed has <z, c_i> <= K, and loses to BOS by 2T whatever its code.
+    abstain = short(threshold + 2 * T + G * spec.K)
+    gate_error = gamma(4, spec.dtype) * threshold
+    score_error = dict.fromkeys(LAYERS, 0.0) | {"recognize": third.error, "fetch": gate_error, "execute": gate_error}
+    return Gains(
+        T=T,
+        tau=third.tau,
+        far=third.far,
+        hard=hard,
+        score_error=tuple(score_error.items()),
+        input_radius=input_radius,
+        feature_radius=feature_radius,
+        residual=third.residual,
+        count=count,
+        code=code,
+        beta=third.beta,
+        T0=third.T0,
+        P2=third.P2,
+        recognize_raise=short(third.T0 + 2 * T),
+        G=G,
+        threshold=threshold,
+        abstain=abstain,
+    )
+
+
+def lift_leak(spec: Spec, tau: float, far: float, input_radius: float) -> float:
+    """Lemma 1: how far a token's x can be from exact after Lift, in Euclidean norm (0 without a sum slot)."""
+    return max(2 * (3 * tau + far), (spec.n - 2) * far) * input_radius if spec.sum_slot else 0.0
+
+
+def pair_leak(spec: Spec, tau: float, far: float) -> float:
+    """Lemma 2: how far a token's y can be from exact after Pair, in Euclidean norm."""
+    return spec.radius * (spec.n * tau + 2 * far)
+
+
+def recognize_leak(spec: Spec, tau: float) -> float:
+    """Lemma 3: the weights that all heads misplace over one example: K heads in their own slots, the rest 2T behind."""
+    return spec.K * (tau + spec.n * spec.tokens * tau**2)
+
+
+def softmax_roundings(spec: Spec, hard: bool) -> int:
+    """Roundings of a softmax weight: one division if every loser underflows to exactly 0, else a sum over all tokens too."""
+    return 1 if hard else 1 + spec.tokens
+
+
+def code_rounding(spec: Spec, hard: bool) -> float:
+    """Rounding of <z, c_i> at a committed label: the stored code (1), Recognize's and Commit's weights and values, n - 1
+    summands of which one is not 0, then two products, two sums and the stored -G c_i on the gate's side."""
+    return gamma(13 + 2 * softmax_roundings(spec, hard), spec.dtype)
+
+
+def feature_rounding(spec: Spec, input_radius: float) -> float:
+    """Rounding of the features phi(x), in Euclidean norm: the sum slot's sum, then B x + c."""
+    lifted = gamma(spec.n + 4, spec.dtype) * spec.n * input_radius if spec.sum_slot else 0.0
+    if not spec.features:
+        return lifted
+    dot = gamma(spec.d + 2, spec.dtype) * (
+        math.sqrt(min(spec.d, spec.features)) * spec.feature_norm * input_radius + spec.feature_bias_norm
+    )
+    return spec.feature_norm * lifted + dot
+
+
+def residual_rounding(spec: Spec, input_radius: float) -> float:
+    """Rounding of W_i f + b_i - y in Euclidean norm; its matrix is stored rounded, and once more times -beta."""
+    features = spec.feature_norm * input_radius + spec.feature_bias_norm
+    spread = math.sqrt(min(spec.d, spec.r))  # || |W| || <= sqrt(rank) ||W||
+    return gamma(spec.r + 4, spec.dtype) * (
+        spread * spec.weight_norm * features + spec.bias_norm + spec.radius
+    ) + spec.weight_norm * feature_rounding(spec, input_radius)
+
+
+def _inputs(spec: Spec) -> tuple[float, float, float]:
+    """The bound on inputs, the bound on features that follows, and the rounding of residuals under it.
+
+    Without a bound from the caller: the largest for which rounding takes no more than its share of tolerance to margin.
+    """
+    room = (spec.margin - spec.tolerance) / ROOM
+    if spec.input_radius is not None:
+        input_radius = spec.input_radius
+    else:
+        fixed = residual_rounding(spec, 0.0)
+        slope = residual_rounding(spec, 1.0) - fixed
+        if not fixed < room:
+            raise Infeasible(
+                f"dtype = {spec.dtype}: residuals round by {fixed:.3g} even for zero inputs; that must stay below {room:.3g}, "
+                f"an eighth of margin - tolerance"
+            )
+        input_radius = (room - fixed) / slope if slope else math.inf
+        if not math.isfinite(input_radius):  # all weights are 0: inputs do not matter
+            input_radius = spec.radius
+    return (input_radius, spec.feature_norm * input_radius + spec.feature_bias_norm, residual_rounding(spec, input_radius))
+
+
+def _feasible(spec: Spec) -> bool:
+    try:
+        _gains(spec)
+    except Infeasible:
+        return False
+    return True
+
+
+def _way_out(spec: Spec) -> str:
+    """What would do, tried and not guessed: a wider margin, float64, a larger coldness."""
+
+    def candidates() -> Iterator[str]:
+        ratio = spec.tolerance / spec.margin
+        # A margin beyond 4R is of no use: no residual is that long. Search the few factors of two below it.
+        margin = spec.margin
+        while margin < 4 * spec.radius:
+            margin = min(2 * margin, 4 * spec.radius)
+            if _feasible(replace(spec, margin=margin, tolerance=ratio * margin)):
+                yield f"margin = {margin:.4g} would do"
+                break
+        if spec.dtype != "float64" and _feasible(replace(spec, dtype="float64")):
+            yield "dtype = 'float64' would do"
+        if spec.coldness is not None and _feasible(replace(spec, coldness=None)):
+            yield f"coldness = {default_coldness(spec):g} would do (the default)"
+
+    return "; ".join(candidates()) or "shrink K, d, the radius or the inputs"

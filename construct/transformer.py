@@ -1,0 +1,160 @@
+"""The transformer: explicit weights in a Flax module, and nothing else.
+
+`LayerWeights` is what a layer's constructor returns: NumPy arrays, checked when made. `Transformer` holds the same arrays
+as nnx parameters, so that optax, orbax, jax.jit and jax.vmap work on it as on any model.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Float
+
+from construct.heads import HeadBank
+from construct.residual import Residual
+from construct.spec import Spec
+
+if TYPE_CHECKING:
+    from construct.answer import Answer, Trace
+    from construct.forward import Hooks
+    from construct.prompt import Prompt
+
+
+class Support(Enum):
+    """The keys that a layer's heads can reach besides BOS; everywhere else the softmax weight underflows to 0."""
+
+    SELF = "the token itself"
+    EXAMPLE = "the token's own example"
+    QUERY = "the query's tokens"
+    LABELS = "the label tokens"
+
+
+@dataclass(frozen=True)
+class MLPWeights:
+    """A residual ReLU MLP, h + W_2 relu(W_1 h): W_1 (w, D), W_2 (D, w). Its biases are columns of the constant `one`."""
+
+    W_1: Float[np.ndarray, "w D"]
+    W_2: Float[np.ndarray, "D w"]
+
+
+@dataclass(frozen=True)
+class LayerWeights:
+    """One layer: its name (the verb), the heads by bank, the support of its attention, and its MLP (None: empty)."""
+
+    name: str
+    heads: tuple[HeadBank, ...]
+    support: Support
+    mlp: MLPWeights | None = None
+
+    def check(self, K: int, residual: Residual) -> None:
+        """Assert that there are K heads and that every matrix fits the residual stream."""
+        assert sum(len(bank.W_Q) for bank in self.heads) == K, f"{self.name} has K heads"
+        for bank in self.heads:
+            bank.check(residual)
+        if self.mlp is not None:
+            width = len(self.mlp.W_1)
+            assert self.mlp.W_1.shape == (width, residual.dim) and self.mlp.W_2.shape == (residual.dim, width), "the MLP fits"
+
+
+class Heads(nnx.Module):
+    """A bank of heads as parameters; `terms` name the rows of W_Q and W_K."""
+
+    def __init__(self, weights: HeadBank) -> None:
+        self.W_Q = nnx.Param(jnp.asarray(weights.W_Q))
+        self.W_K = nnx.Param(jnp.asarray(weights.W_K))
+        self.W_V = nnx.Param(jnp.asarray(weights.W_V))
+        self.W_O = nnx.Param(jnp.asarray(weights.W_O))
+        self.terms = weights.terms
+
+    @property
+    def count(self) -> int:
+        """The number of heads in this bank."""
+        return self.W_Q.shape[0]
+
+    def rows(self, term: str) -> slice:
+        """The rows of W_Q and W_K that belong to a named term of the score."""
+        start = 0
+        for name, size in self.terms:
+            if name == term:
+                return slice(start, start + size)
+            start += size
+        raise KeyError(term)
+
+
+class MLP(nnx.Module):
+    """A residual ReLU MLP as parameters."""
+
+    def __init__(self, weights: MLPWeights) -> None:
+        self.W_1 = nnx.Param(jnp.asarray(weights.W_1))
+        self.W_2 = nnx.Param(jnp.asarray(weights.W_2))
+
+
+class Layer(nnx.Module):
+    """One layer: attention heads by bank, then an MLP (None: empty)."""
+
+    def __init__(self, weights: LayerWeights) -> None:
+        self.name = weights.name
+        self.support = weights.support
+        self.banks = nnx.List([Heads(bank) for bank in weights.heads])
+        self.mlp = None if weights.mlp is None else MLP(weights.mlp)
+
+    @property
+    def heads(self) -> int:
+        """The number of attention heads, idle ones included."""
+        return sum(bank.count for bank in self.banks)
+
+
+class Reading(Protocol):
+    """How a theorem asks its transformer: it validates prompts, runs the layers and decodes the residual stream."""
+
+    def answers(self, model: "Transformer", prompts: "list[Prompt]", names: list[str], hooks: "Hooks | None") -> "list[Answer]":
+        """Answer prompts, whose `names` are for error messages."""
+
+    def trace(self, model: "Transformer", prompt: "Prompt", hooks: "Hooks | None", keep: bool) -> "Trace":
+        """Answer one prompt and record every layer; `keep` the attention weights too."""
+
+
+class Transformer(nnx.Module):
+    """A stack of layers over a named residual stream, without layer norm and without 1/sqrt(rank) in the scores.
+
+    The weights are built in the Spec's dtype whatever JAX's global setting, which is left as it is. `reading` is the
+    theorem's own way to ask the transformer and to decode its stream.
+    """
+
+    def __init__(self, spec: Spec, residual: Residual, layers: Iterable[LayerWeights], reading: "Reading") -> None:
+        self.spec = spec
+        self.residual = residual
+        self.reading = reading
+        self.layers = nnx.List([])
+        with jax.enable_x64(spec.dtype == "float64"):
+            for weights in layers:  # made and freed one at a time: the peak is the model and one layer
+                weights.check(spec.K, residual)
+                self.layers.append(Layer(weights))
+
+    def __call__(self, prompts: "Prompt | Sequence[Prompt]", *, hooks: "Hooks | None" = None) -> "Answer | list[Answer]":
+        """Answer a prompt, or a list of prompts of any lengths in one batched pass.
+
+        hooks: {(layer name, subspace): function}, called with the subspace of the residual stream after that layer, (N, size);
+        what it returns, unless None, replaces it. Tokens beyond the prompt's own (padding) come before the query's.
+        Raises ValueError when a prompt is outside the theorem's hypotheses.
+        """
+        if isinstance(prompts, Sequence):
+            names = [f"prompts[{i}]" for i in range(len(prompts))]
+            return self.reading.answers(self, list(prompts), names, hooks) if prompts else []
+        return self.reading.answers(self, [prompts], ["prompt"], hooks)[0]
+
+    def trace(self, prompt: "Prompt", *, hooks: "Hooks | None" = None, attention: bool = True) -> "Trace":
+        """Answer one prompt and keep every layer's residual stream, score gaps and (on request) attention weights."""
+        return self.reading.trace(self, prompt, hooks, keep=attention)
+
+    def layer(self, name: str) -> Layer:
+        """The layer of that name. Raises KeyError."""
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        raise KeyError(name)
