@@ -52,7 +52,7 @@ class Reading:
             readings = _batch(model.layers, stack(prompts, spec), np.array(self.slots), residual=model.residual, m=spec.m)
         readings = jax.tree.map(np.asarray, readings)
         return [
-            self._decode(spec, prompt, name, jax.tree.map(lambda part: part[i], readings), enforce=True)
+            self._decode(spec, prompt, name, Readings(*(part[i] for part in readings)), enforce=True)
             for i, (prompt, name) in enumerate(zip(prompts, names, strict=True))
         ]
 

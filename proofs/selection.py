@@ -1,0 +1,74 @@
+"""Lemma 0 (selection): what a softmax head moves when its winners tie and beat every other key by T.
+
+Let w keys tie for the top score, a losers be at least T behind, and all others at least 2T. Then the losers' weights sum to
+at most (a e^-T + N e^-2T) / w, and the head's output differs from the winners' mean by at most that times the distance
+between the losers' values and the mean. Proof: every winner has weight 1/Z with Z >= w, every loser at most e^-gap / Z.
+
+A `Setting` supplies those two numbers for each layer, and the rounding factors; one recursion over the layers then gives
+leak (exact arithmetic, finite T), rounding (T so large that nothing leaks), and both together.
+"""
+
+import math
+from dataclasses import dataclass
+
+from construct import floats
+from construct.spec import Spec
+from construct.theorem1.gains import Gains
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a bound is asked for: a prompt of at most `tokens` tokens whose inputs have norm at most `input_norm`.
+
+    leaks, rounds: which of the two sources of error to count.
+    """
+
+    spec: Spec
+    gains: Gains
+    tokens: int
+    input_norm: float
+    leaks: bool = True
+    rounds: bool = True
+
+    def tau(self, layer: str) -> float:
+        """Weight of a loser at distance T: scores are off by the layer's score error, and exp by a few roundings."""
+        if not self.leaks:
+            return 0.0
+        return math.exp(-(self.gains.T - 2 * self.gains.error(layer))) * (1 + floats.gamma(8, self.spec.dtype))
+
+    def far(self, layer: str) -> float:
+        """Weight of all losers at distance 2T together: N e^-2T."""
+        return self.tokens * self.tau(layer) ** 2
+
+    def gamma(self, k: float) -> float:
+        """The rounding factor of k roundings, 0 if rounding is not counted."""
+        return floats.gamma(k, self.spec.dtype) if self.rounds else 0.0
+
+    def select(self, extra: int = 0) -> float:
+        """Rounding of a head with one winner: none if the softmax is hard (a weight of exactly 1, all others 0)."""
+        return 0.0 if self.gains.hard else self.gamma(self.tokens + 3 + extra)
+
+    def average(self, summands: int) -> float:
+        """Rounding of a head that averages tied winners: the weight (2), the product, and the sum of the summands."""
+        return self.gamma(summands + 3 + (0 if self.gains.hard else 2 * self.tokens))
+
+    @property
+    def feature_norm(self) -> float:
+        """Bound on the norm of phi(x)."""
+        return self.spec.feature_norm * self.input_norm + self.spec.feature_bias_norm
+
+
+@dataclass(frozen=True)
+class Errors:
+    """How far each subspace of any token can be from the oracle's, in max norm (x, f: in Euclidean norm). Flags are exact."""
+
+    x: float = 0.0
+    y: float = 0.0
+    f: float = 0.0
+    z: float = 0.0
+    count: float = 0.0
+    ok: float = 0.0
+
+    def of(self, subspace: str) -> float:
+        """The bound of a subspace; 0 for flags and position codes, which no layer writes."""
+        return getattr(self, subspace, 0.0)

@@ -1,0 +1,67 @@
+"""Theorem 1's error bound: seven lemmas in order, composed."""
+
+from construct.spec import Spec
+from construct.theorem1.gains import derive
+from proofs.selection import Errors, Setting
+from proofs.theorem1 import (
+    layer1_lift,
+    layer2_pair,
+    layer3_recognize,
+    layer4_commit,
+    layer5_fetch,
+    layer6_execute,
+    layer7_superpose,
+)
+
+SEVEN = (
+    layer1_lift,
+    layer2_pair,
+    layer3_recognize,
+    layer4_commit,
+    layer5_fetch,
+    layer6_execute,
+    layer7_superpose,
+)
+
+
+def setting(
+    spec: Spec, tokens: int | None = None, input_norm: float | None = None, *, leaks: bool = True, rounds: bool = True
+) -> Setting:
+    """What to bound: prompts of at most `tokens` tokens (default: the Spec's longest) with inputs of norm at most
+    `input_norm` (default: the Spec's input radius). Raises Infeasible when the Spec has no transformer."""
+    gains = derive(spec)
+    return Setting(
+        spec=spec,
+        gains=gains,
+        tokens=spec.tokens if tokens is None else tokens,
+        input_norm=gains.input_radius if input_norm is None else input_norm,
+        leaks=leaks,
+        rounds=rounds,
+    )
+
+
+def errors(setting: Setting) -> list[Errors]:
+    """The bounds on every subspace after each of the seven layers; before the first, the prompt is rounded to the dtype."""
+    spec = setting.spec
+    x = setting.gamma(1) * setting.input_norm
+    state = Errors(x=x, f=0.0 if spec.features else x, y=setting.gamma(1) * spec.radius)
+    after = []
+    for layer in SEVEN:
+        state = layer.lemma(setting, state)
+        after.append(state)
+    return after
+
+
+def error_bound(spec: Spec, tokens: int | None = None, input_norm: float | None = None) -> float:
+    """How far the answer can be from sum_i (m_i/M) g_i(X), in max norm: leak and rounding together."""
+    return errors(setting(spec, tokens, input_norm))[-1].y
+
+
+def leak(spec: Spec, tokens: int | None = None, input_norm: float | None = None) -> float:
+    """The error in exact arithmetic: O(e^-T), flat in m and n at first order."""
+    return errors(setting(spec, tokens, input_norm, rounds=False))[-1].y
+
+
+def rounding(spec: Spec, tokens: int | None = None, input_norm: float | None = None) -> float:
+    """The error of floats when nothing leaks: the task's dot product and the mean."""
+    return errors(setting(spec, tokens, input_norm, leaks=False))[-1].y

@@ -1,0 +1,17 @@
+"""Lemma 2 (Pair). After layer 2 every example input holds its example's label in y.
+
+Hypotheses: labels have norm at most R.
+Bound: R (n e^-T + 2N e^-2T). The own label is the one winner; the n tokens at distance T (BOS and the example's inputs) hold
+y = 0, so their weight only shrinks the label; labels of other examples are 2T behind. Any other token loses to BOS by 2T.
+"""
+
+from dataclasses import replace
+
+from construct.theorem1.gains import pair_leak
+from proofs.selection import Errors, Setting
+
+
+def lemma(setting: Setting, before: Errors) -> Errors:
+    """The errors after Pair."""
+    leak = pair_leak(setting.spec, setting.tau("pair"), setting.far("pair"))
+    return replace(before, y=before.y + leak + setting.select() * setting.spec.radius)

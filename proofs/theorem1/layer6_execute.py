@@ -1,0 +1,24 @@
+"""Lemma 6 (Execute). After layer 6 a label committed to task i holds g_i(X_query) in y; its old label is gone.
+
+Hypotheses: as in Lemma 5; W_i phi(x) + b_i has norm at most R for the query's inputs too.
+Bound: ||W|| times the error of the fetched features, plus the misplaced weight times V = 2R + ||b||, the longest value, plus
+the rounding of one dot product of r features, a bias and a label (in max norm: a row of W is no longer than ||W||).
+"""
+
+from dataclasses import replace
+
+from proofs.selection import Errors, Setting
+from proofs.theorem1.layer5_fetch import misplaced
+
+
+def lemma(setting: Setting, before: Errors) -> Errors:
+    """The errors after Execute."""
+    spec = setting.spec
+    longest = 2 * spec.radius + spec.bias_norm + spec.weight_norm * before.f + before.y
+    leak = misplaced(setting, "execute") * longest
+    dot = setting.gamma(spec.r + 3) * (
+        spec.weight_norm * (setting.feature_norm + before.f) + spec.bias_norm + spec.radius + before.y
+    )
+    rounding = dot + setting.select(spec.K) * longest + setting.gamma(1) * (spec.radius + before.y + dot)
+    executed = spec.weight_norm * before.f + leak + rounding
+    return replace(before, y=max(executed, before.y + leak))

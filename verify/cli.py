@@ -1,0 +1,90 @@
+"""What the commands share: one-line errors with exit code 2, whole-number options, JSON output, a progress bar, exit codes."""
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+HOLDS, FAILS, BAD_REQUEST = 0, 1, 2
+
+T = TypeVar("T")
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line on stderr and exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print one line that says what is wrong and where help is, and exit with 2."""
+        self.exit(BAD_REQUEST, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def whole(minimum: int) -> Callable[[str], int]:
+    """An argparse type: a whole number at least `minimum`."""
+
+    def convert(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} must be a whole number >= {minimum}") from None
+        if value < minimum:
+            raise argparse.ArgumentTypeError(f"{value} must be a whole number >= {minimum}")
+        return value
+
+    return convert
+
+
+def positive(text: str) -> float:
+    """An argparse type: a finite number greater than 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} must be a finite number > 0")
+    return value
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """The option --json PATH, shared by all commands."""
+    parser.add_argument(
+        "--json", metavar="PATH", help="write the result as JSON to PATH; '-' is stdout, and then nothing else goes there"
+    )
+
+
+def write_json(report: dict[str, Any], path: str) -> None:
+    """Write a report as strict JSON. Raises OSError when the path cannot be written."""
+    text = json.dumps(report, indent=2, allow_nan=False) + "\n"
+    if path == "-":
+        sys.stdout.write(text)
+    else:
+        Path(path).write_text(text)
+
+
+def run(main: Callable[[], int], prog: str) -> NoReturn:
+    """Run a command: a bad or impossible request and an unwritable file are one line and exit code 2, never a traceback."""
+    try:
+        code = main()
+    except (ValueError, OSError, MemoryError) as error:
+        sys.exit(_one_line(prog, error))
+    except KeyboardInterrupt:
+        sys.exit(_one_line(prog, "interrupted"))
+    sys.exit(code)
+
+
+def _one_line(prog: str, error: object) -> int:
+    print(f"{prog}: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr)
+    return BAD_REQUEST
+
+
+def progress(items: Iterable[T], total: int, title: str) -> Iterator[T]:
+    """Iterate with a progress bar on stderr; none for a single item or when stderr is not a terminal."""
+    if total < 2 or not sys.stderr.isatty():
+        yield from items
+        return
+    from rich.console import Console
+    from rich.progress import track
+
+    yield from track(items, description=title, total=total, console=Console(stderr=True))

@@ -1,0 +1,194 @@
+"""Random tasks and prompts that satisfy the theorem's hypotheses, with noise and ambiguity on request.
+
+All tasks agree on one input x*, g_i(..x*..) = t: an example that shows x* in every slot is explained by all of them, whatever
+their matrices and features, so it is ambiguous. The margin is read off the tasks: a typical distance between two tasks' outputs.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from construct import FeatureMap, Prompt, Spec, Task
+from construct.floats import DTYPES
+from verify.oracle import apply, fill
+
+# An example is drawn again until its margin holds; a request that fails this often is called impossible.
+TRIES = 1000
+# Labels are off by up to this share of the tolerance, so that recognition is not tested on exact fits alone.
+LABEL_NOISE = 0.5
+
+
+class Impossible(ValueError):
+    """No prompt of the requested kind was found, or none can exist."""
+
+
+@dataclass(frozen=True, eq=False)
+class Instance:
+    """Random tasks with their Spec; `shared` is the input on which all tasks agree."""
+
+    spec: Spec
+    tasks: list[Task]
+    feature_map: FeatureMap | None
+    shared: Float[np.ndarray, "d"]
+
+
+def draw_instance(
+    rng: np.random.Generator,
+    *,
+    K: int,
+    d: int,
+    m: int,
+    n: int,
+    features: int = 0,
+    sum_slot: bool = False,
+    coldness: float | None = None,
+    dtype: str = "float32",
+) -> Instance:
+    """K random tasks on the unit ball: random slots, matrices with singular values in [1/2, 1], biases."""
+    inputs_of_sum = max(n - 2, 1) if sum_slot else 1
+    shared = _unit(rng, d)
+    feature_map = _feature_map(rng, features, d) if features else None
+    r = features or d
+    target = _unit(rng, d) / 2
+    phi = apply(feature_map, shared)
+    tasks = []
+    for _ in range(K):
+        weight = _matrix(rng, d, r)
+        tasks.append(Task(slot=int(rng.integers(n - 1)), weight=weight, bias=target - weight @ phi))
+    input_radius = float(inputs_of_sum)
+    feature_radius = input_radius if feature_map is None else feature_map.weight_norm * input_radius + feature_map.bias_norm
+    radius = max(task.weight_norm * feature_radius + task.bias_norm for task in tasks)
+    margin = _margin(rng, tasks, feature_map, n, sum_slot, radius)
+    spec = Spec.of(
+        tasks,
+        m=m,
+        n=n,
+        margin=margin,
+        radius=radius,
+        feature_map=feature_map,
+        input_radius=input_radius,
+        coldness=coldness,
+        dtype=dtype,
+        sum_slot=sum_slot,
+    )
+    return Instance(spec, tasks, feature_map, shared)
+
+
+def draw_prompt(
+    rng: np.random.Generator, instance: Instance, *, examples: int | None = None, noise: int = 0, ambiguous: int = 0
+) -> Prompt:
+    """A prompt of `examples` examples (default m) in random unequal proportions; `noise` of them fit no task, `ambiguous` several.
+
+    Raises Impossible when the counts do not add up, one task is asked to be ambiguous, or no example was found in many tries.
+    """
+    spec = instance.spec
+    examples = spec.m if examples is None else examples
+    if noise + ambiguous > examples:
+        raise Impossible(
+            f"--noise {noise} and --ambiguous {ambiguous} exceed the {examples} examples of a prompt; lower them or raise --m"
+        )
+    if ambiguous and spec.K == 1:
+        raise Impossible(
+            f"--ambiguous {ambiguous} needs two tasks that explain one example, but --K is 1; raise --K or drop --ambiguous"
+        )
+    shares = rng.dirichlet(np.ones(spec.K))
+    makers = [lambda: _explained(rng, instance, int(rng.choice(spec.K, p=shares)))] * (examples - noise - ambiguous)
+    makers += [lambda: _noise(rng, instance)] * noise + [lambda: _ambiguous(rng, instance)] * ambiguous
+    found = [_until_decided(instance, makers[i]) for i in rng.permutation(examples)]
+    inputs, labels = (np.stack(part) for part in zip(*found, strict=True))
+    return Prompt(inputs=inputs, labels=labels, query=_inputs(rng, spec.n, spec.d, spec.sum_slot))
+
+
+Example = tuple[np.ndarray, np.ndarray, int]  # inputs (n-1, d), label (d,), how many tasks must explain it (2: two or more)
+
+
+def _until_decided(instance: Instance, make: "callable") -> tuple[np.ndarray, np.ndarray]:
+    spec = instance.spec
+    for _ in range(TRIES):
+        inputs, label, wanted = make()
+        miss = np.linalg.norm(_outputs(instance.tasks, instance.feature_map, inputs, spec.sum_slot) - label, axis=-1)
+        explaining = int((miss <= spec.tolerance).sum())
+        decided = ((miss <= spec.tolerance * (1 - 1e-6)) | (miss >= spec.margin * (1 + 1e-6))).all()
+        if decided and min(explaining, 2) == wanted and np.linalg.norm(label) <= spec.radius:
+            return inputs, label
+    raise Impossible(
+        f"no example with a margin of {spec.margin:.3g} among {spec.K} tasks in dimension {spec.d} in {TRIES} tries; "
+        "lower --K, raise --d, or take another --seed"
+    )
+
+
+def _explained(rng: np.random.Generator, instance: Instance, task: int) -> Example:
+    spec = instance.spec
+    inputs = _inputs(rng, spec.n, spec.d, spec.sum_slot)
+    label = _outputs([instance.tasks[task]], instance.feature_map, inputs, spec.sum_slot)[0]
+    return inputs, label + LABEL_NOISE * spec.tolerance * rng.uniform() * _unit(rng, spec.d), 1
+
+
+def _noise(rng: np.random.Generator, instance: Instance) -> Example:
+    spec = instance.spec
+    return _inputs(rng, spec.n, spec.d, spec.sum_slot), spec.radius * _ball(rng, spec.d), 0
+
+
+def _ambiguous(rng: np.random.Generator, instance: Instance) -> Example:
+    spec = instance.spec
+    inputs = np.tile(instance.shared, (spec.n - 1, 1))
+    if spec.sum_slot:
+        # The sum must be x* too: x* in one slot, 0 in the others, so that the sum slot and that slot agree.
+        inputs = np.zeros_like(inputs)
+        inputs[int(rng.integers(spec.n - 2))] = instance.shared
+    label = _outputs(instance.tasks, instance.feature_map, inputs, spec.sum_slot)[int(rng.integers(spec.K))]
+    return inputs, label + LABEL_NOISE * spec.tolerance * rng.uniform() * _unit(rng, spec.d), 2
+
+
+def _outputs(tasks: list[Task], feature_map: FeatureMap | None, inputs: np.ndarray, sum_slot: bool) -> Float[np.ndarray, "K d"]:
+    phi = apply(feature_map, fill(inputs, sum_slot))
+    return np.stack([task.weight @ phi[task.slot] + task.bias for task in tasks])
+
+
+def _margin(
+    rng: np.random.Generator, tasks: list[Task], feature_map: FeatureMap | None, n: int, sum_slot: bool, radius: float
+) -> float:
+    """The median distance from a task's output to the nearest other task's, and no more than half the radius."""
+    if len(tasks) == 1:
+        return radius / 2
+    d = len(tasks[0].weight)
+    distances = []
+    for _ in range(64):
+        outputs = _outputs(tasks, feature_map, _inputs(rng, n, d, sum_slot), sum_slot)
+        task = int(rng.integers(len(tasks)))
+        miss = np.linalg.norm(outputs - outputs[task], axis=-1)
+        distances.append(np.delete(miss, task).min())
+    return min(float(np.median(distances)), radius / 2)
+
+
+def _inputs(rng: np.random.Generator, n: int, d: int, sum_slot: bool) -> Float[np.ndarray, "n-1 d"]:
+    inputs = np.stack([_ball(rng, d) for _ in range(n - 1)])
+    if sum_slot:
+        inputs[-1] = 0
+    return inputs
+
+
+def _unit(rng: np.random.Generator, d: int) -> Float[np.ndarray, "d"]:
+    vector = rng.normal(size=d)
+    return vector / np.linalg.norm(vector)
+
+
+def _ball(rng: np.random.Generator, d: int) -> Float[np.ndarray, "d"]:
+    """Uniform in the unit ball."""
+    return _unit(rng, d) * rng.uniform() ** (1 / d)
+
+
+def _matrix(rng: np.random.Generator, rows: int, columns: int) -> Float[np.ndarray, "rows columns"]:
+    """Random singular vectors, singular values uniform in [1/2, 1]."""
+    rank = min(rows, columns)
+    left = np.linalg.qr(rng.normal(size=(rows, rank)))[0]
+    right = np.linalg.qr(rng.normal(size=(columns, rank)))[0]
+    return (left * rng.uniform(0.5, 1, rank)) @ right.T
+
+
+def _feature_map(rng: np.random.Generator, features: int, d: int) -> FeatureMap:
+    return FeatureMap(weight=_matrix(rng, features, d), bias=rng.uniform(-0.5, 0.5, features) / np.sqrt(features))
+
+
+__all__ = ["DTYPES", "Impossible", "Instance", "draw_instance", "draw_prompt"]

@@ -1,0 +1,14 @@
+"""Check of Lemma 1: a sum slot holds the sum of its example's other inputs, an input token its features."""
+
+from verify.theorem1.ideal import Ideal
+
+WRITES = ("x", "f")
+
+
+def expect(ideal: Ideal) -> None:
+    """What Lift must leave behind."""
+    verdict = ideal.verdict
+    ideal.inputs("x")[:] = verdict.inputs
+    ideal.query_inputs("x")[:] = verdict.query
+    ideal.inputs("f")[:] = verdict.features
+    ideal.query_inputs("f")[:] = verdict.query_features

@@ -1,0 +1,13 @@
+"""Check of Lemma 4: a label holds the codes and the number of the tasks that explain its example; ok says whether it is one."""
+
+from verify.theorem1.ideal import Ideal
+
+WRITES = ("z", "count", "ok")
+
+
+def expect(ideal: Ideal) -> None:
+    """What Commit must leave behind."""
+    for name in ("z", "count"):
+        ideal.labels(name)[:] = ideal.inputs(name).sum(1)
+    for tokens in (ideal.inputs, ideal.labels):
+        tokens("ok")[:] = tokens("count") == 1

@@ -1,0 +1,65 @@
+"""Verify a transformer on prompts: structure, lemmas and answers, gathered into one report."""
+
+import time
+from collections.abc import Sequence
+
+import jax
+
+from construct import Prompt, Transformer, build
+from construct.theorem1.gains import derive
+from construct.theorem1.stream import embedding_bound
+from proofs import theorem1 as proof
+from verify.cli import progress
+from verify.oracle import judge
+from verify.theorem1.check import answer_error, check_prompt, check_structure, worst
+from verify.theorem1.draw import Instance
+from verify.theorem1.report import Report
+
+
+def verify(
+    instance: Instance,
+    prompts: Sequence[Prompt],
+    *,
+    model: Transformer | None = None,
+    seed: int = 0,
+    noise: int = 0,
+    ambiguous: int = 0,
+    started: float | None = None,
+) -> Report:
+    """Check a model (default: built from the instance) on the prompts. seed, noise, ambiguous: as they were asked for.
+
+    The answers come from one batched call, the lemmas from a trace of every prompt. Raises ValueError on prompts outside
+    the hypotheses.
+    """
+    started = time.perf_counter() if started is None else started
+    spec, tasks, feature_map = instance.spec, instance.tasks, instance.feature_map
+    model = build(spec, tasks, feature_map) if model is None else model
+    wrong = check_structure(model, spec)
+    answers = model(list(prompts))
+    verdicts = [judge(tasks, prompt, spec.tolerance, spec.margin, feature_map, spec.sum_slot) for prompt in prompts]
+    for i, (answer, verdict) in enumerate(zip(answers, verdicts, strict=True)):
+        if (answer.recognized != verdict.recognized).any():
+            wrong.append(f"prompt {i}: recognized other tasks than the definition does")
+    by_prompt = [
+        check_prompt(model, tasks, prompt, feature_map)
+        for prompt in progress(prompts, len(prompts), f"checking {len(prompts)} prompts")
+    ]
+    return Report(
+        spec=spec,
+        gains=derive(spec),
+        wrong=wrong,
+        heads=[layer.heads for layer in model.layers],
+        embedding_dim=model.residual.dim,
+        embedding_bound=embedding_bound(spec),
+        lemmas=[worst(lemmas) for lemmas in zip(*by_prompt, strict=True)],
+        max_error=max(answer_error(answer.vector, verdict.vector) for answer, verdict in zip(answers, verdicts, strict=True)),
+        error_bound=proof.error_bound(spec),
+        prompts=len(prompts),
+        seconds=time.perf_counter() - started,
+        device=f"{jax.devices()[0].platform} ({jax.devices()[0].device_kind})",
+        seed=seed,
+        noise=noise,
+        ambiguous=ambiguous,
+        answer=answers[0],
+        verdict=verdicts[0],
+    )
