@@ -20,6 +20,11 @@ def unit_roundoff(dtype: str) -> float:
     return float(np.finfo(dtype).eps) / 2
 
 
+def largest(dtype: str) -> float:
+    """Largest finite number of `dtype`."""
+    return float(np.finfo(dtype).max)
+
+
 def gamma(k: float, dtype: str) -> float:
     """Relative error of any product or sum that makes at most `k` roundings: k u / (1 - k u).
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from construct import checks
 from construct.residual import Residual
@@ -25,9 +25,11 @@ Hooks = Mapping[tuple[str, str], Callable[[Array], Array | None]]
 
 
 class Seen(NamedTuple):
-    """What a layer's attention did: by head and query token, the least score gap and, on request, the softmax weights."""
+    """What a layer's attention did: by head and query token, the least score gap, how many losers are near, and, on
+    request, the softmax weights."""
 
     gap: Float[Array, "K N"]
+    near: Int[Array, "K N"]
     attention: Float[Array, "K N N"] | None
 
 
@@ -69,7 +71,8 @@ def _attend(
     tie: Array | None,
     keep: bool,
 ) -> tuple[Float[Array, "q D"], Seen | None]:
-    """What a bank of heads adds at the query tokens; with a `tie`, also the gap between the winners and the best loser."""
+    """What a bank of heads adds at the query tokens; with a `tie`, also the gaps: tie[0] is the
+    score difference up to which keys tie with the top, tie[1] the one up to which a loser is near."""
     keys = _product("nd,had->hna", stream, bank.W_K[...])
     values = _product("nd,hvd->hnv", stream, bank.W_V[...])
 
@@ -81,8 +84,10 @@ def _attend(
         if tie is None:
             return out, None
         top = scores.max(-1, keepdims=True)
-        best_loser = jnp.where(scores < top - tie, scores, -jnp.inf).max(-1)
-        return out, Seen(jnp.swapaxes(top[..., 0] - best_loser, 0, 1), jnp.swapaxes(weights, 0, 1) if keep else None)
+        losers = scores < top - tie[0]
+        gap = top[..., 0] - jnp.where(losers, scores, -jnp.inf).max(-1)
+        near = (losers & (scores > top - tie[1])).sum(-1)
+        return out, Seen(gap.T, near.T, jnp.swapaxes(weights, 0, 1) if keep else None)
 
     heads, N = values.shape[:2]
     chunk = max(1, CHUNK_BYTES // (heads * N * stream.dtype.itemsize))
@@ -129,9 +134,9 @@ def apply_layer(
         after = after + _product("nw,dw->nd", hidden, layer.mlp.W_2[...])
     if tie is None:
         return after, None
-    gap = jnp.concatenate([one.gap for one in seen], axis=1).T
+    gap, near = (jnp.concatenate([one[i] for one in seen], axis=1).T for i in range(2))
     attention = jnp.moveaxis(jnp.concatenate([one.attention for one in seen], axis=1), 0, 1) if keep else None
-    return after, Seen(gap, attention)
+    return after, Seen(gap, near, attention)
 
 
 def own_gap(bank: Heads, stream: Float[Array, "N D"]) -> Float[Array, "H N"]:
@@ -156,7 +161,8 @@ def run(
     """Run the layers on one embedded prompt; returns the stream at the answer token and what was recorded.
 
     observe(layer, before, after) sees each layer's stream. hooks[layer name, subspace] reads a subspace after that layer
-    ('embed': before the first) and may return its replacement. ties: by layer, the score differences that count as a tie;
+    ('embed': before the first) and may return its replacement. ties (layers, 2): by layer, the score differences up to which keys
+    tie and up to which losers are near;
     with them, every stream and gap is recorded, and with `keep` every attention weight.
     """
     layers = list(layers)

@@ -60,7 +60,11 @@ class Setting:
 
 @dataclass(frozen=True)
 class Errors:
-    """How far each subspace of any token can be from the oracle's, in max norm (x, f: in Euclidean norm). Flags are exact."""
+    """How far each subspace of any token can be from the oracle's, in max norm (x, f: in Euclidean norm). Flags are exact.
+
+    output: of y where it is a task's output or the answer: at committed labels after Execute, at the answer token after
+    Superpose.
+    """
 
     x: float = 0.0
     y: float = 0.0
@@ -68,6 +72,7 @@ class Errors:
     z: float = 0.0
     count: float = 0.0
     ok: float = 0.0
+    output: float = 0.0
 
     def of(self, subspace: str) -> float:
         """The bound of a subspace; 0 for flags and position codes, which no layer writes."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from construct.floats import gamma, hard_gap, short
+from construct.floats import SHORT_BITS, gamma, hard_gap, largest, short, unit_roundoff
 from construct.residual import code_gap
 from construct.spec import Spec
 
@@ -55,6 +55,7 @@ class Gains:
     G: float
     threshold: float
     abstain: float
+    elsewhere: float
 
     def error(self, layer: str) -> float:
         """The score error of a layer, by name."""
@@ -81,7 +82,9 @@ def default_coldness(spec: Spec) -> float:
         enough = short(hard_gap(spec.dtype) + 2 * _recognize(spec, T).error)
         if enough <= T:
             return T
-        T = enough  # the error stays below T/4, or _recognize raises: T grows to twice the format's gap at most
+        T = enough
+        if 2 * hard_gap(spec.dtype) < T:  # the error exceeds T/4: the caller refuses this coldness
+            return T
 
 
 @dataclass(frozen=True)
@@ -120,17 +123,13 @@ def _recognize(spec: Spec, T: float) -> _Recognize:
     # Representability: products and sums of rank d + L + 2 on P2 L + beta |r_q| |r_k|, and BOS' stored constant.
     L = spec.example_bits + spec.slot_bits
     error = gamma(spec.d + L + 4, spec.dtype) * (P2 * L + opposite + T0)
-    if not error < T / 4:
-        raise Infeasible(
-            f"dtype = {spec.dtype} with margin = {spec.margin:g} and radius = {spec.radius:g}: the scores of recognize round by "
-            f"up to {error:.3g}, which must stay below T/4 = {T / 4:.3g}"
-        )
     return _Recognize(tau, far, residual, beta, T0, P2, error)
 
 
 def _gains(spec: Spec) -> Gains:
     T = default_coldness(spec) if spec.coldness is None else short(spec.coldness)
     third = _recognize(spec, T)
+    _check_rounding(spec, T, "recognize", third.error)
     hard = T - 2 * third.error >= hard_gap(spec.dtype)
     input_radius, feature_radius, _ = _inputs(spec)
 
@@ -153,11 +152,14 @@ def _gains(spec: Spec) -> Gains:
         )
     G = short(2 * T / (gap - 2 * code))
     threshold = T + G * code
-    # A label that is not committed has <z, c_i> <= K, and loses to BOS by 2T whatever its code.
-    abstain = short(threshold + 2 * T + G * spec.K)
-    gate_error = gamma(4, spec.dtype) * threshold
+    # A token that is no label but has ok = 1 has at most its own code: it loses to BOS by 2T in that code's head too.
+    elsewhere = short(threshold + 2 * T + G * code)
+    # A token that is not committed can hold any sum of codes; its ok is 0 up to the rounding of Commit's trapezoid.
+    longest = longest_code_sum(spec.K) + wrong + spec.K * (shrink + 3 * third.far + rounding)
+    abstain = short((threshold + 2 * T + G * max(longest - 1, 0)) / (1 - ok_rounding(spec)))
+    gate_error = gamma(4, spec.dtype) * (threshold + 4 * T)
     score_error = dict.fromkeys(LAYERS, 0.0) | {"recognize": third.error, "fetch": gate_error, "execute": gate_error}
-    return Gains(
+    gains = Gains(
         T=T,
         tau=third.tau,
         far=third.far,
@@ -175,7 +177,51 @@ def _gains(spec: Spec) -> Gains:
         G=G,
         threshold=threshold,
         abstain=abstain,
+        elsewhere=elsewhere,
     )
+    _check_representable(spec, gains)
+    return gains
+
+
+def _check_rounding(spec: Spec, T: float, layer: str, error: float) -> None:
+    if not error < T / 4:
+        raise Infeasible(
+            f"dtype = {spec.dtype} with margin = {spec.margin:g} and radius = {spec.radius:g}: the scores of {layer} round by "
+            f"up to {error:.3g}, which must stay below T/4 = {T / 4:.3g}"
+        )
+
+
+def largest_scores(spec: Spec, gains: Gains) -> dict[str, float]:
+    """The largest magnitude of a score, and of a partial sum on the way to it, that each layer can produce."""
+    T, e, s = gains.T, spec.example_bits, spec.slot_bits
+    L = e + s
+    opposite = gains.beta * (2 * spec.radius + gains.residual) ** 2
+    gate = gains.threshold + gains.G * (1 + longest_code_sum(spec.K) + spec.K) + gains.abstain + gains.elsewhere
+    return {
+        "lift": T * (e + 3),  # BOS for a token that is no sum slot
+        "pair": T * (e + 6),  # BOS for the answer token, where one - inp + qry = 2
+        "recognize": gains.P2 * L + opposite + gains.T0 + gains.recognize_raise * (s + 2),
+        "commit": T * (e + 3),
+        "fetch": 2 * T * L + gate,
+        "execute": 2 * T * L + gate,
+        "superpose": 6 * T,  # a key that is an input: ok - inp - one = -2
+    }
+
+
+def _check_representable(spec: Spec, gains: Gains) -> None:
+    """Refuse a Spec whose scores its dtype cannot hold: an error of T/4 would eat a gap's half, an inexact sum a tie.
+
+    The positional and flag parts of scores are whole multiples of T/2^SHORT_BITS (of T/2^(SHORT_BITS + 1) where a slot's bits
+    are halved), hence exact while their largest multiple fits the significand; the rest rounds by the layer's score error.
+    """
+    for layer, error in gains.score_error:
+        _check_rounding(spec, gains.T, layer, error)
+    exact = 2 / (2 ** (SHORT_BITS + 1) * unit_roundoff(spec.dtype))
+    for layer, score in largest_scores(spec, gains).items():
+        if not math.isfinite(score) or score > largest(spec.dtype):
+            raise Infeasible(f"dtype = {spec.dtype}: the scores of {layer} reach {score:.3g}, beyond the format's range")
+    if 2 * (spec.example_bits + spec.slot_bits + 6) > exact:
+        raise Infeasible(f"dtype = {spec.dtype}: {spec.example_bits + spec.slot_bits} position bits exceed its exact sums")
 
 
 def lift_leak(spec: Spec, tau: float, far: float, input_radius: float) -> float:
@@ -191,6 +237,21 @@ def pair_leak(spec: Spec, tau: float, far: float) -> float:
 def recognize_leak(spec: Spec, tau: float) -> float:
     """Lemma 3: the weights that all heads misplace over one example: K heads in their own slots, the rest 2T behind."""
     return spec.K * (tau + spec.n * spec.tokens * tau**2)
+
+
+def longest_code_sum(K: int) -> float:
+    """The longest sum of distinct task codes, of which an abstained label can hold any: a half circle of them.
+
+    1/sin(pi/K) for even K, 1/(2 sin(pi/2K)) for odd K > 1, and 1 for K = 1.
+    """
+    if K == 1:
+        return 1.0
+    return 1 / math.sin(math.pi / K) if K % 2 == 0 else 1 / (2 * math.sin(math.pi / (2 * K)))
+
+
+def ok_rounding(spec: Spec) -> float:
+    """How far from 0 the computed ok of a count of 2 to K can be: two of the trapezoid's three sums round, on at most 4K."""
+    return 8 * spec.K * unit_roundoff(spec.dtype) if spec.K > 1 else 0.0
 
 
 def softmax_roundings(spec: Spec, hard: bool) -> int:

@@ -1,10 +1,10 @@
 """Layer 5, Fetch: a label committed to task i copies the query's features from slot p_i. Realizes Lemma 5.
 
     score(q, k) = T (<code(m), e_k> + <code(p_i), s_k> - L)   for k other than BOS
-    BOS         : -(T + G zeta) + G (1 - <z, c_i>)_q + A (1 - ok)_q + A (1 - lab)_q
+    BOS         : -(T + G zeta) + G (1 - <z, c_i>)_q + A (1 - ok)_q + B (1 - lab)_q
     value       = f -> f
 
-zeta bounds the leak of the task code. The query side of the position is constant, so it is folded into the key: the
+zeta bounds the leak of the task code; A outweighs any sum of codes that an abstained label can hold, B one code. The query side of the position is constant, so it is folded into the key: the
 winner scores exactly 0 in any format.
 """
 
@@ -44,7 +44,7 @@ def _heads(spec: Spec, gains: Gains, residual: Residual, tasks: list[Task]) -> I
 def gate(gains: Gains, residual: Residual, code: Float[np.ndarray, "2"]) -> tuple[Term, ...]:
     """The score of BOS that opens a head to labels committed to the task with this code, and to no other token.
 
-    Relative to a winner at 0: -T for the own code, +T for any other code, +2T for a token that is no committed label.
+    Relative to a winner at 0: -T for the own code, +T for any other code, at least +2T for a token that is no committed label.
     """
     # A committed label has <z, c_i> >= 1 - zeta for its own task and <= 1 - gap + zeta for any other; G (gap - 2 zeta) = 2T.
     # Each condition has a row of its own: at a committed label the last two are exactly 0, whatever their gain.
@@ -53,5 +53,5 @@ def gate(gains: Gains, residual: Residual, code: Float[np.ndarray, "2"]) -> tupl
         to_bos(residual, "threshold", -gains.threshold * one),
         to_bos(residual, "code", gains.G * (one - code @ residual["z"])),
         to_bos(residual, "abstain", gains.abstain * (one - residual["ok"])),
-        to_bos(residual, "label", gains.abstain * (one - residual["lab"])),
+        to_bos(residual, "label", gains.elsewhere * (one - residual["lab"])),
     )

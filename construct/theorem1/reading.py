@@ -63,7 +63,8 @@ class Reading:
         check_hooks(hooks, model.layers, model.residual)
         with precision(spec.dtype):
             batch = jax.tree.map(lambda part: part[0], stack([prompt], spec))
-            ties = jnp.array([2 * error for _, error in self.gains.score_error], spec.dtype)
+            # A difference of two scores rounds by up to twice the score error: ties are within it, and 2T less it is near.
+            ties = jnp.array([(2 * error, 2 * self.gains.T - 2 * error) for _, error in self.gains.score_error], spec.dtype)
             slots = np.array(self.slots)
             if hooks:
                 readings, record = _run(
@@ -81,6 +82,7 @@ class Reading:
             tokens=token_names(prompt.examples, spec.n),
             streams={name: stream[real] for name, stream in zip(["embed", *names], record.streams, strict=True)},
             gaps={name: seen.gap[:, real] for name, seen in zip(names, record.seen, strict=True)},
+            near={name: seen.near[:, real] for name, seen in zip(names, record.seen, strict=True)},
             attention={name: seen.attention[:, real][:, :, real] for name, seen in zip(names, record.seen, strict=True)}
             if keep
             else {},

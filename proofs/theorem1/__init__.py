@@ -54,14 +54,14 @@ def errors(setting: Setting) -> list[Errors]:
 
 def error_bound(spec: Spec, tokens: int | None = None, input_norm: float | None = None) -> float:
     """How far the answer can be from sum_i (m_i/M) g_i(X), in max norm: leak and rounding together."""
-    return errors(setting(spec, tokens, input_norm))[-1].y
+    return errors(setting(spec, tokens, input_norm))[-1].output
 
 
 def leak(spec: Spec, tokens: int | None = None, input_norm: float | None = None) -> float:
     """The error in exact arithmetic: O(e^-T), flat in m and n at first order."""
-    return errors(setting(spec, tokens, input_norm, rounds=False))[-1].y
+    return errors(setting(spec, tokens, input_norm, rounds=False))[-1].output
 
 
 def rounding(spec: Spec, tokens: int | None = None, input_norm: float | None = None) -> float:
     """The error of floats when nothing leaks: the task's dot product and the mean."""
-    return errors(setting(spec, tokens, input_norm, leaks=False))[-1].y
+    return errors(setting(spec, tokens, input_norm, leaks=False))[-1].output

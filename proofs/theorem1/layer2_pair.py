@@ -7,8 +7,14 @@ y = 0, so their weight only shrinks the label; labels of other examples are 2T b
 
 from dataclasses import replace
 
+from construct.spec import Spec
 from construct.theorem1.gains import pair_leak
 from proofs.selection import Errors, Setting
+
+
+def near(spec: Spec) -> int:
+    """An example input's near losers: the n - 1 inputs of its example and BOS."""
+    return spec.n
 
 
 def lemma(setting: Setting, before: Errors) -> Errors:

@@ -11,14 +11,21 @@ Bound: each of K heads misplaces at most e^-T + N e^-2T.
 
 from dataclasses import replace
 
+from construct.spec import Spec
 from proofs.selection import Errors, Setting
+
+
+def near(spec: Spec) -> int:
+    """The near loser: BOS or the token itself, whichever does not win."""
+    return 1
 
 
 def lemma(setting: Setting, before: Errors) -> Errors:
     """The errors after Recognize."""
     K = setting.spec.K
     leak = K * (setting.tau("recognize") + setting.far("recognize"))
-    # Counts are sums of weights that are exactly 0 or 1 if the softmax is hard; a code is stored with one rounding.
+    # Counts are sums of weights that are exactly 0 or 1 if the softmax is hard; a code is rounded when its
+    # cosine is computed and when it is stored.
     rounding = K * setting.select(K)
-    code = K * setting.gamma(K + 1)
+    code = K * setting.gamma(K + 3)
     return replace(before, z=before.z + leak + rounding + code, count=before.count + leak + rounding)

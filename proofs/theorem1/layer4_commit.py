@@ -9,9 +9,14 @@ Why ok is exact: on [3/4, 5/4] all products and sums of the trapezoid are exact 
 
 from dataclasses import replace
 
-from construct.floats import unit_roundoff
-from construct.theorem1.gains import recognize_leak
+from construct.spec import Spec
+from construct.theorem1.gains import ok_rounding, recognize_leak
 from proofs.selection import Errors, Setting
+
+
+def near(spec: Spec) -> int:
+    """A label's near losers: itself and BOS."""
+    return 2
 
 
 def lemma(setting: Setting, before: Errors) -> Errors:
@@ -21,6 +26,6 @@ def lemma(setting: Setting, before: Errors) -> Errors:
     shrink = spec.K * (2 * setting.tau("commit") + setting.far("commit"))
     leak = gathered + shrink + 3 * spec.K * far
     rounding = spec.K * (setting.average(spec.n + spec.K) + setting.select(spec.K))
-    ok = 8 * unit_roundoff(spec.dtype) * spec.K if setting.rounds and spec.K > 1 else 0.0
-    code = spec.K * setting.gamma(spec.K + 1)
+    ok = ok_rounding(spec) if setting.rounds else 0.0
+    code = spec.K * setting.gamma(spec.K + 3)
     return replace(before, z=max(before.z, leak + rounding + code), count=max(before.count, leak + rounding), ok=ok)

@@ -9,7 +9,13 @@ neighbor as much, the other heads e^-3T each.
 
 from dataclasses import replace
 
+from construct.spec import Spec
 from proofs.selection import Errors, Setting
+
+
+def near(spec: Spec) -> int:
+    """A committed label's near loser: BOS for its own head, the query's token for the heads of neighboring codes."""
+    return 1
 
 
 def lemma(setting: Setting, before: Errors) -> Errors:

@@ -7,8 +7,14 @@ the rounding of one dot product of r features, a bias and a label (in max norm: 
 
 from dataclasses import replace
 
+from construct.spec import Spec
 from proofs.selection import Errors, Setting
 from proofs.theorem1.layer5_fetch import misplaced
+
+
+def near(spec: Spec) -> int:
+    """A committed label's near loser: BOS for its own head, itself for the heads of neighboring codes."""
+    return 1
 
 
 def lemma(setting: Setting, before: Errors) -> Errors:
@@ -21,4 +27,4 @@ def lemma(setting: Setting, before: Errors) -> Errors:
     )
     rounding = dot + setting.select(spec.K) * longest + setting.gamma(1) * (spec.radius + before.y + dot)
     executed = spec.weight_norm * before.f + leak + rounding
-    return replace(before, y=max(executed, before.y + leak))
+    return replace(before, y=max(executed, before.y + leak), output=executed)

@@ -9,7 +9,13 @@ winner BOS leads by 2T. The mean is summed in blocks of sqrt(N): 2 sqrt(N) round
 import math
 from dataclasses import replace
 
+from construct.spec import Spec
 from proofs.selection import Errors, Setting
+
+
+def near(spec: Spec) -> int:
+    """The answer token's near loser: BOS."""
+    return 1
 
 
 def lemma(setting: Setting, before: Errors) -> Errors:
@@ -17,4 +23,5 @@ def lemma(setting: Setting, before: Errors) -> Errors:
     largest = setting.spec.radius + before.y
     leak = (setting.tau("superpose") + 2 * setting.far("superpose")) * largest
     blocks = 2 * (math.isqrt(setting.tokens - 1) + 1)
-    return replace(before, y=before.y + leak + setting.average(blocks) * largest)
+    answer = before.output + leak + setting.average(blocks) * (setting.spec.radius + before.output)
+    return replace(before, y=max(answer, before.y + leak), output=answer)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -39,7 +39,7 @@ class Lemma:
     its bound (of all subspaces, one that exceeds its bound), and the least score gap.
 
     required_gap: the coldness minus what the scores' rounding can take from a gap. least_gap is infinite where no head of
-    the layer prefers any key.
+    the layer prefers any key. near: the most losers of any head and token that are less than 2T behind, of near_bound.
     """
 
     layer: int
@@ -49,11 +49,13 @@ class Lemma:
     bound: float
     least_gap: float
     required_gap: float
+    near: int
+    near_bound: int
 
     @property
     def holds(self) -> bool:
-        """Positively: the error is within its bound and the gap is as wide as it must be (NaN holds nothing)."""
-        return self.observed <= self.bound and self.least_gap >= self.required_gap
+        """Positively: the error is within its bound, the gap as wide as it must be, no more losers near than the lemma says."""
+        return self.observed <= self.bound and self.least_gap >= self.required_gap and self.near <= self.near_bound
 
     @property
     def tightness(self) -> tuple[bool, float]:
@@ -66,8 +68,8 @@ class Lemma:
 def worst(lemmas: Sequence[Lemma]) -> Lemma:
     """Of one layer's results, the nearest to failing, with the least gap of all."""
     first = max(lemmas, key=lambda lemma: lemma.tightness)
-    gaps = [lemma.least_gap for lemma in lemmas]
-    return Lemma(first.layer, first.name, first.subspace, first.observed, first.bound, float(np.min(gaps)), first.required_gap)
+    gap = float(np.min([lemma.least_gap for lemma in lemmas]))
+    return replace(first, least_gap=gap, near=max(lemma.near for lemma in lemmas))
 
 
 def check_structure(model: Transformer, spec: Spec) -> list[str]:
@@ -104,13 +106,15 @@ def check_prompt(
     streams = ideal_streams(SEVEN, spec, tasks, prompt, verdict)
     next(streams)
     lemmas = []
-    for number, (layer, check, ideal, bound) in enumerate(zip(model.layers, SEVEN, streams, bounds, strict=True), 1):
+    rows = zip(model.layers, SEVEN, proof.SEVEN, streams, bounds, strict=True)
+    for number, (layer, check, lemma, ideal, bound) in enumerate(rows, 1):
         gap = float(trace.gaps[layer.name].min())
         required = setting.gains.T - 2 * setting.gains.error(layer.name)
+        near = int(trace.near[layer.name].max())
         results = [
             Lemma(
                 number, layer.name, subspace, _distance(trace.read(layer.name, subspace), ideal[subspace]),
-                _bound(bound, subspace, spec), gap, required,
+                _bound(bound, subspace, spec), gap, required, near, lemma.near(spec),
             )
             for subspace in model.residual.names
         ]  # fmt: skip
