@@ -34,7 +34,8 @@ class Setting:
         """Weight of a loser at distance T: scores are off by the layer's score error, and exp by a few roundings."""
         if not self.leaks:
             return 0.0
-        return math.exp(-(self.gains.T - 2 * self.gains.error(layer))) * (1 + floats.gamma(8, self.spec.dtype))
+        weight = math.exp(-(self.gains.T - 2 * self.gains.error(layer))) * (1 + floats.gamma(8, self.spec.dtype))
+        return math.nextafter(weight, math.inf)  # an upper bound also where e^-T is below every float
 
     def far(self, layer: str) -> float:
         """Weight of all losers at distance 2T together: N e^-2T."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 
 from construct import FeatureMap, Prompt, Task
 
@@ -16,23 +16,23 @@ ABSTAINED = -1
 
 @dataclass(frozen=True, eq=False)
 class Verdict:
-    """What the definition says of a prompt.
+    """What the definition says of a prompt, in float64 (in balls for a certificate).
 
     inputs, query: with sum slots filled; features and query_features: phi of them. residuals (K, m'): ||g_i(X_j) - y_j||.
     explains (K, m'): which tasks explain which example. recognized (m'): the only one that does, else -1.
     counts (K,): m_i. outputs (K, d): g_i(X_query). vector (d,): sum_i (m_i/M) g_i(X_query), 0 if M = 0.
     """
 
-    inputs: Float[np.ndarray, "m n-1 d"]
-    query: Float[np.ndarray, "n-1 d"]
-    features: Float[np.ndarray, "m n-1 r"]
-    query_features: Float[np.ndarray, "n-1 r"]
-    residuals: Float[np.ndarray, "K m"]
+    inputs: Shaped[np.ndarray, "m n-1 d"]
+    query: Shaped[np.ndarray, "n-1 d"]
+    features: Shaped[np.ndarray, "m n-1 r"]
+    query_features: Shaped[np.ndarray, "n-1 r"]
+    residuals: Shaped[np.ndarray, "K m"]
     explains: Bool[np.ndarray, "K m"]
     recognized: Int[np.ndarray, "m"]
     counts: Int[np.ndarray, "K"]
-    outputs: Float[np.ndarray, "K d"]
-    vector: Float[np.ndarray, "d"]
+    outputs: Shaped[np.ndarray, "K d"]
+    vector: Shaped[np.ndarray, "d"]
 
     @property
     def prevalence(self) -> Float[np.ndarray, "K"]:

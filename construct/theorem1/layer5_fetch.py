@@ -4,8 +4,8 @@
     BOS         : -(T + G zeta) + G (1 - <z, c_i>)_q + A (1 - ok)_q + B (1 - lab)_q
     value       = f -> f
 
-zeta bounds the leak of the task code; A outweighs any sum of codes that an abstained label can hold, B one code. The query side of the position is constant, so it is folded into the key: the
-winner scores exactly 0 in any format.
+zeta bounds the leak of the task code; A outweighs any sum of codes that an abstained label can hold, B one code. The query
+side of the position is constant, so it is folded into the key: the winner scores exactly 0 in any format.
 """
 
 from collections.abc import Iterator

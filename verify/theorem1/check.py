@@ -114,7 +114,7 @@ def check_prompt(
         results = [
             Lemma(
                 number, layer.name, subspace, _distance(trace.read(layer.name, subspace), ideal[subspace]),
-                _bound(bound, subspace, spec), gap, required, near, lemma.near(spec),
+                bound_of(bound, subspace, spec), gap, required, near, lemma.near(spec),
             )
             for subspace in model.residual.names
         ]  # fmt: skip
@@ -122,7 +122,8 @@ def check_prompt(
     return lemmas
 
 
-def _bound(errors: Errors, subspace: str, spec: Spec) -> float:
+def bound_of(errors: Errors, subspace: str, spec: Spec) -> float:
+    """The bound on a subspace; x carries the features too when phi is the identity."""
     return max(errors.x, errors.f) if subspace == "x" and not spec.features else errors.of(subspace)
 
 

@@ -4,7 +4,6 @@ Tokens are laid out as BOS, m' examples of n tokens, the query's n tokens; the s
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from copy import deepcopy
 from types import ModuleType
 
 import numpy as np
@@ -17,7 +16,7 @@ from verify.oracle import ABSTAINED, Verdict
 class Ideal:
     """A stream under construction: named arrays of shape (N, size), and views of them by token role."""
 
-    def __init__(self, spec: Spec, tasks: Sequence[Task], prompt: Prompt, verdict: Verdict) -> None:
+    def __init__(self, spec: Spec, tasks: Sequence[Task], prompt: Prompt, verdict: Verdict, dtype: type = float) -> None:
         self.verdict = verdict
         self.slots = [task.slot for task in tasks]
         self.examples, self.n = prompt.examples, spec.n
@@ -27,7 +26,7 @@ class Ideal:
         sizes = {"x": spec.d, "y": spec.d, "z": 2, "count": 1, "ok": 1, "one": 1, "bos": 1, "inp": 1, "lab": 1, "qry": 1}
         sizes |= {"e": example_bits, "s": slot_bits} | ({"sum": 1} if spec.sum_slot else {})
         sizes |= {"f": spec.features} if spec.features else {}
-        self.stream = {name: np.zeros((tokens, size)) for name, size in sizes.items()}
+        self.stream = {name: np.zeros((tokens, size), dtype) for name, size in sizes.items()}
         if not spec.features:
             self.stream["f"] = self.stream["x"]  # phi is the identity: two names of one subspace
         self._embed(prompt, spec)
@@ -79,11 +78,14 @@ class Ideal:
 
 
 def ideal_streams(
-    layers: Sequence[ModuleType], spec: Spec, tasks: Sequence[Task], prompt: Prompt, verdict: Verdict
+    layers: Sequence[ModuleType], spec: Spec, tasks: Sequence[Task], prompt: Prompt, verdict: Verdict, dtype: type = float
 ) -> Iterator[Mapping[str, Float[np.ndarray, "N size"]]]:
-    """The stream before the first layer, then after each: each layer's check says what it must leave behind."""
-    ideal = Ideal(spec, tasks, prompt, verdict)
-    yield deepcopy(ideal.stream)
+    """The stream before the first layer, then after each: each layer's check says what it must leave behind.
+
+    dtype object lets a verdict of balls pass through.
+    """
+    ideal = Ideal(spec, tasks, prompt, verdict, dtype)
+    yield {name: array.copy() for name, array in ideal.stream.items()}
     for layer in layers:
         layer.expect(ideal)
-        yield deepcopy(ideal.stream)
+        yield {name: array.copy() for name, array in ideal.stream.items()}

@@ -10,7 +10,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from construct import Answer, Spec
+from construct import Answer, Spec, Transformer
 from construct.theorem1.gains import Gains
 from verify.oracle import Verdict
 from verify.theorem1.check import Lemma
@@ -20,6 +20,7 @@ from verify.theorem1.check import Lemma
 class Report:
     """Everything a verification found. `wrong`: faults of the structure. `answer`, `verdict`: of the first prompt."""
 
+    model: Transformer
     spec: Spec
     gains: Gains
     wrong: list[str]

@@ -45,6 +45,7 @@ def verify(
         for prompt in progress(prompts, len(prompts), f"checking {len(prompts)} prompts")
     ]
     return Report(
+        model=model,
         spec=spec,
         gains=derive(spec),
         wrong=wrong,
