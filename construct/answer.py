@@ -47,7 +47,8 @@ class Trace:
 
     streams: by layer name ('embed' is the stream before the first layer), (N, D). attention: by layer name, (K, N, N) with
     rows as query tokens, empty if not asked for. gaps: by layer name, (K, N), how far the winners of a head lead the best
-    loser (infinite where all keys tie). near: how many losers are less than 2T behind. tokens: a readable name of each token.
+    loser (infinite where all keys tie). near: how many losers are less than 2T behind.
+    best: the score of the best key other than BOS. tokens: a readable name of each token.
     """
 
     answer: Answer
@@ -56,6 +57,7 @@ class Trace:
     streams: dict[str, Float[np.ndarray, "N D"]]
     gaps: dict[str, Float[np.ndarray, "K N"]]
     near: dict[str, Int[np.ndarray, "K N"]]
+    best: dict[str, Float[np.ndarray, "K N"]]
     attention: dict[str, Float[np.ndarray, "K N N"]] = field(default_factory=dict)
 
     def read(self, layer: str, subspace: str) -> Float[np.ndarray, "N size"]:

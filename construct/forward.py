@@ -25,11 +25,12 @@ Hooks = Mapping[tuple[str, str], Callable[[Array], Array | None]]
 
 
 class Seen(NamedTuple):
-    """What a layer's attention did: by head and query token, the least score gap, how many losers are near, and, on
-    request, the softmax weights."""
+    """What a layer's attention did: by head and query token, the least score gap, how many losers are near, the best score
+    of a key other than BOS, and, on request, the softmax weights."""
 
     gap: Float[Array, "K N"]
     near: Int[Array, "K N"]
+    best: Float[Array, "K N"]
     attention: Float[Array, "K N N"] | None
 
 
@@ -87,7 +88,8 @@ def _attend(
         losers = scores < top - tie[0]
         gap = top[..., 0] - jnp.where(losers, scores, -jnp.inf).max(-1)
         near = (losers & (scores > top - tie[1])).sum(-1)
-        return out, Seen(gap.T, near.T, jnp.swapaxes(weights, 0, 1) if keep else None)
+        best = scores[:, :, 1:].max(-1)
+        return out, Seen(gap.T, near.T, best.T, jnp.swapaxes(weights, 0, 1) if keep else None)
 
     heads, N = values.shape[:2]
     chunk = max(1, CHUNK_BYTES // (heads * N * stream.dtype.itemsize))
@@ -134,9 +136,9 @@ def apply_layer(
         after = after + _product("nw,dw->nd", hidden, layer.mlp.W_2[...])
     if tie is None:
         return after, None
-    gap, near = (jnp.concatenate([one[i] for one in seen], axis=1).T for i in range(2))
+    gap, near, best = (jnp.concatenate([one[i] for one in seen], axis=1).T for i in range(3))
     attention = jnp.moveaxis(jnp.concatenate([one.attention for one in seen], axis=1), 0, 1) if keep else None
-    return after, Seen(gap, near, attention)
+    return after, Seen(gap, near, best, attention)
 
 
 def own_gap(bank: Heads, stream: Float[Array, "N D"]) -> Float[Array, "H N"]:

@@ -115,8 +115,8 @@ class Reading(Protocol):
     def answers(self, model: "Transformer", prompts: "list[Prompt]", names: list[str], hooks: "Hooks | None") -> "list[Answer]":
         """Answer prompts, whose `names` are for error messages."""
 
-    def trace(self, model: "Transformer", prompt: "Prompt", hooks: "Hooks | None", keep: bool) -> "Trace":
-        """Answer one prompt and record every layer; `keep` the attention weights too."""
+    def trace(self, model: "Transformer", prompt: "Prompt", hooks: "Hooks | None", keep: bool, enforce: bool) -> "Trace":
+        """Answer one prompt and record every layer; `keep` the attention weights too, `enforce` the hypotheses."""
 
 
 class Transformer(nnx.Module):
@@ -148,9 +148,13 @@ class Transformer(nnx.Module):
             return self.reading.answers(self, list(prompts), names, hooks) if prompts else []
         return self.reading.answers(self, [prompts], ["prompt"], hooks)[0]
 
-    def trace(self, prompt: "Prompt", *, hooks: "Hooks | None" = None, attention: bool = True) -> "Trace":
-        """Answer one prompt and keep every layer's residual stream, score gaps and (on request) attention weights."""
-        return self.reading.trace(self, prompt, hooks, keep=attention)
+    def trace(self, prompt: "Prompt", *, hooks: "Hooks | None" = None, attention: bool = True, enforce: bool = True) -> "Trace":
+        """Answer one prompt and keep every layer's residual stream, score gaps and (on request) attention weights.
+
+        enforce: raise ValueError when the run shows a hypothesis to fail, as a call does; False records it all the same.
+        With hooks nothing is enforced: the stream is the caller's.
+        """
+        return self.reading.trace(self, prompt, hooks, keep=attention, enforce=enforce and not hooks)
 
     def layer(self, name: str) -> Layer:
         """The layer of that name. Raises KeyError."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from construct import Transformer
 from construct.transformer import Heads, Layer
@@ -64,14 +64,16 @@ def distance(left: "arb", right: Any) -> float:
 
 @dataclass(frozen=True)
 class Enclosed:
-    """One layer in balls: the stream after it, a lower bound on the least gap and an upper bound on the near losers.
+    """One layer in balls: the stream after it, a lower bound on the least gap and by token an upper bound on the near losers.
 
+    best: by head and token the best score of a key other than BOS, NaN unless it is certainly one float.
     ties: whether every head's winners certainly tie within the layer's score error.
     """
 
     stream: "arb_mat"
     least_gap: float
-    near: int
+    near: Int[np.ndarray, "N"]
+    best: Float[np.ndarray, "K N"]
     ties: bool
 
 
@@ -86,20 +88,22 @@ def enclose(model: Transformer, stream: Float[np.ndarray, "N D"], ties: Sequence
 
 def _layer(layer: Layer, h: "arb_mat", tie: float, near: float) -> Enclosed:
     total = h
-    gaps, nears, tied = [np.inf], [0], True
+    tokens = h.nrows()
+    gaps, nears, bests, tied = [np.inf], [np.zeros(tokens, int)], [np.zeros(tokens)], True
     for bank in layer.banks:
         if _is_zero(bank):
             continue  # adds exactly 0, and scores every key exactly 0
         for head in range(bank.count):
             scores, out = _head(bank, head, h)
             total = total + out
-            gap, count, one_tie = _gaps(scores, tie, near)
+            gap, count, best, one_tie = _gaps(scores, tie, near)
             gaps.append(gap)
             nears.append(count)
+            bests.append(best)
             tied &= one_tie
     if layer.mlp is not None:
         total = total + _mlp(np.asarray(layer.mlp.W_1[...]), np.asarray(layer.mlp.W_2[...]), total)
-    return Enclosed(total, min(gaps), max(nears), tied)
+    return Enclosed(total, min(gaps), np.max(nears, axis=0), np.array(bests), tied)
 
 
 def _is_zero(bank: Heads) -> bool:
@@ -119,8 +123,8 @@ def _head(bank: Heads, head: int, h: "arb_mat") -> tuple["arb_mat", "arb_mat"]:
     return scores, (flint().arb_mat(rows) * (h * W_V.transpose())) * W_O.transpose()
 
 
-def _gaps(scores: "arb_mat", tie: float, near: float) -> tuple[float, int, bool]:
-    """The certain least gap of a head, the possible number of near losers, and whether the winners certainly tie."""
+def _gaps(scores: "arb_mat", tie: float, near: float) -> tuple[float, Int[np.ndarray, "N"], Float[np.ndarray, "N"], bool]:
+    """The certain least gap of a head, by token the possible near losers and the best score but BOS', and whether winners tie."""
     shape = (scores.nrows(), scores.ncols())
     entries = scores.entries()
     lower = np.array([_down(entry) for entry in entries]).reshape(shape)
@@ -133,7 +137,8 @@ def _gaps(scores: "arb_mat", tie: float, near: float) -> tuple[float, int, bool]
     tied = all(_up(_difference(*pair)) <= 2 * tie for pair in zip(last_winner, first_winner, strict=True))
     gap = min(_down(_difference(*pair)) for pair in zip(first_winner, best_loser, strict=True))
     counts = (~winners & (above > top - near)).sum(1)
-    return gap, int(counts.max()), tied
+    best, possible = lower[:, 1:].max(1), above[:, 1:].max(1)
+    return gap, counts, np.where(best == possible, best, np.nan), tied
 
 
 def _difference(left: float, right: float) -> "arb":

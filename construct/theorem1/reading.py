@@ -47,7 +47,7 @@ class Reading:
         for prompt, name in zip(prompts, names, strict=True):
             check_prompt(spec, prompt, name, self.gains.input_radius)
         if hooks:
-            return [self.trace(model, prompt, hooks, keep=False).answer for prompt in prompts]
+            return [self.trace(model, prompt, hooks, keep=False, enforce=False).answer for prompt in prompts]
         with precision(spec.dtype):
             readings = _batch(model.layers, stack(prompts, spec), np.array(self.slots), residual=model.residual, m=spec.m)
         readings = jax.tree.map(np.asarray, readings)
@@ -56,8 +56,8 @@ class Reading:
             for i, (prompt, name) in enumerate(zip(prompts, names, strict=True))
         ]
 
-    def trace(self, model: Transformer, prompt: Prompt, hooks: Hooks | None, keep: bool) -> Trace:
-        """Answer one prompt and record every layer. With hooks, margins are not enforced: the stream is the caller's."""
+    def trace(self, model: Transformer, prompt: Prompt, hooks: Hooks | None, keep: bool, enforce: bool) -> Trace:
+        """Answer one prompt and record every layer; `enforce` refuses a run that shows a hypothesis to fail."""
         spec = model.spec
         check_prompt(spec, prompt, "prompt", self.gains.input_radius)
         check_hooks(hooks, model.layers, model.residual)
@@ -73,7 +73,7 @@ class Reading:
             else:
                 readings, record = _traced(model.layers, batch, slots, ties, residual=model.residual, m=spec.m, keep=keep)
         readings, record = jax.tree.map(np.asarray, (readings, record))
-        answer = self._decode(spec, prompt, "prompt", readings, enforce=not hooks)
+        answer = self._decode(spec, prompt, "prompt", readings, enforce=enforce)
         real = np.concatenate([[True], np.repeat(batch.real, spec.n), np.ones(spec.n, bool)])
         names = [layer.name for layer in model.layers]
         return Trace(
@@ -83,6 +83,7 @@ class Reading:
             streams={name: stream[real] for name, stream in zip(["embed", *names], record.streams, strict=True)},
             gaps={name: seen.gap[:, real] for name, seen in zip(names, record.seen, strict=True)},
             near={name: seen.near[:, real] for name, seen in zip(names, record.seen, strict=True)},
+            best={name: seen.best[:, real] for name, seen in zip(names, record.seen, strict=True)},
             attention={name: seen.attention[:, real][:, :, real] for name, seen in zip(names, record.seen, strict=True)}
             if keep
             else {},

@@ -20,7 +20,7 @@ from construct.theorem1.gains import largest_scores
 from proofs import theorem1 as proof
 from verify import balls
 from verify.oracle import ABSTAINED, Verdict
-from verify.theorem1.check import SEVEN, Lemma, bound_of
+from verify.theorem1.check import SEVEN, Lemma, hold
 from verify.theorem1.ideal import ideal_streams
 
 # Bits left after everything that is known to cancel: a score, and what is left of a weight within e^-2T of 0 or 1.
@@ -101,7 +101,7 @@ def certify(model: Transformer, tasks: Sequence[Task], prompt: Prompt, feature_m
     """Certify one prompt. Raises balls.MissingExtra without python-flint, ValueError for a prompt outside the hypotheses."""
     started = time.perf_counter()
     spec, gains = model.spec, model.reading.gains
-    trace = model.trace(prompt, attention=False)
+    trace = model.trace(prompt, attention=False, enforce=False)
     setting = proof.setting(spec, prompt.tokens)
     bounds = proof.errors(setting)
     ties = [(2 * error, 2 * gains.T - 2 * error) for _, error in gains.score_error]
@@ -112,19 +112,10 @@ def certify(model: Transformer, tasks: Sequence[Task], prompt: Prompt, feature_m
         streams = ideal_streams(SEVEN, spec, tasks, prompt, verdict, dtype=object)
         embedded = _embedded(model, next(streams))
         lemmas, tied = [], []
-        rows = zip(model.layers, SEVEN, proof.SEVEN, streams, bounds, balls.enclose(model, embedded, ties), strict=True)
-        for number, (layer, check, lemma, ideal, bound, enclosed) in enumerate(rows, 1):
+        for i, (ideal, enclosed) in enumerate(zip(streams, balls.enclose(model, embedded, ties), strict=True)):
             actual = np.array(enclosed.stream.entries(), object).reshape(prompt.tokens, -1)
-            results = [
-                Lemma(
-                    number, layer.name, name, _farthest(actual[:, model.residual.where(name)], ideal[name]),
-                    bound_of(bound, name, spec), enclosed.least_gap, gains.T - 2 * gains.error(layer.name),
-                    enclosed.near, lemma.near(spec),
-                )
-                for name in model.residual.names
-            ]  # fmt: skip
-            written = [one for one in results if one.subspace in check.WRITES or not one.observed <= one.bound]
-            lemmas.append(max(written, key=lambda one: one.tightness))
+            distances = {name: _farthest(actual[:, model.residual.where(name)], ideal[name]) for name in model.residual.names}
+            lemmas.append(hold(setting, i, bounds[i], ideal, distances, enclosed.least_gap, enclosed.near, enclosed.best))
             tied.append(enclosed.ties)
         answer = actual[-1, model.residual.where("y")]
         return Certificate(

@@ -7,10 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import ModuleType
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 
 from construct import Prompt, Spec, Task
 from verify.oracle import ABSTAINED, Verdict
+
+Stream = Mapping[str, Shaped[np.ndarray, "N size"]]
 
 
 class Ideal:
@@ -77,9 +79,14 @@ class Ideal:
         return examples, np.array([self.slots[i] for i in self.verdict.recognized[examples]], int)
 
 
+def flag(stream: Stream, name: str) -> Bool[np.ndarray, "N"]:
+    """Where a flag of a stream is 1; nowhere if the stream does not have it."""
+    return stream[name][:, 0] == 1 if name in stream else np.zeros(len(stream["one"]), bool)
+
+
 def ideal_streams(
     layers: Sequence[ModuleType], spec: Spec, tasks: Sequence[Task], prompt: Prompt, verdict: Verdict, dtype: type = float
-) -> Iterator[Mapping[str, Float[np.ndarray, "N size"]]]:
+) -> Iterator[Stream]:
     """The stream before the first layer, then after each: each layer's check says what it must leave behind.
 
     dtype object lets a verdict of balls pass through.

@@ -1,8 +1,17 @@
 """Check of Lemma 1: a sum slot holds the sum of its example's other inputs, an input token its features."""
 
-from verify.theorem1.ideal import Ideal
+import numpy as np
+from jaxtyping import Bool
+
+from verify.theorem1.ideal import Ideal, Stream, flag
 
 WRITES = ("x", "f")
+FOLDED = False
+
+
+def concerned(stream: Stream) -> Bool[np.ndarray, "N"]:
+    """Sum slots: every other token has no loser near."""
+    return flag(stream, "sum")
 
 
 def expect(ideal: Ideal) -> None:

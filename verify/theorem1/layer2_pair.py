@@ -1,8 +1,17 @@
 """Check of Lemma 2: every example input holds its example's label."""
 
-from verify.theorem1.ideal import Ideal
+import numpy as np
+from jaxtyping import Bool
+
+from verify.theorem1.ideal import Ideal, Stream, flag
 
 WRITES = ("y",)
+FOLDED = False
+
+
+def concerned(stream: Stream) -> Bool[np.ndarray, "N"]:
+    """Example inputs: every other token has no loser near."""
+    return flag(stream, "inp") & ~flag(stream, "qry")
 
 
 def expect(ideal: Ideal) -> None:

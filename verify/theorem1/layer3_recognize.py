@@ -1,10 +1,17 @@
 """Check of Lemma 3: an input in slot p holds the codes and the number of the slot's tasks that explain its example."""
 
 import numpy as np
+from jaxtyping import Bool
 
-from verify.theorem1.ideal import Ideal
+from verify.theorem1.ideal import Ideal, Stream, flag
 
 WRITES = ("z", "count")
+FOLDED = False
+
+
+def concerned(stream: Stream) -> Bool[np.ndarray, "N"]:
+    """Example inputs: every other token has no loser near."""
+    return flag(stream, "inp") & ~flag(stream, "qry")
 
 
 def expect(ideal: Ideal) -> None:

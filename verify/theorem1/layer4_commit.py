@@ -1,8 +1,17 @@
 """Check of Lemma 4: a label holds the codes and the number of the tasks that explain its example; ok says whether it is one."""
 
-from verify.theorem1.ideal import Ideal
+import numpy as np
+from jaxtyping import Bool
+
+from verify.theorem1.ideal import Ideal, Stream, flag
 
 WRITES = ("z", "count", "ok")
+FOLDED = False
+
+
+def concerned(stream: Stream) -> Bool[np.ndarray, "N"]:
+    """Labels: every other token has no loser near."""
+    return flag(stream, "lab")
 
 
 def expect(ideal: Ideal) -> None:

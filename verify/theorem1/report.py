@@ -101,6 +101,9 @@ class Report:
         for fault in self.wrong:
             console.print(f"structure: {fault}", style="bold red")
         console.print(self._lemma_table())
+        for lemma in self.lemmas:
+            for fault in lemma.faults:
+                console.print(f"{lemma.name}: {fault}", style="bold red")
         console.print(self._prevalence_table())
         verdict = "holds" if self.holds else "DOES NOT HOLD"
         console.print(

@@ -35,8 +35,13 @@ def verify(
     spec, tasks, feature_map = instance.spec, instance.tasks, instance.feature_map
     model = build(spec, tasks, feature_map) if model is None else model
     wrong = check_structure(model, spec)
-    answers = model(list(prompts))
+    # The oracle refuses prompts outside the hypotheses; what the model refuses after that is the model's fault.
     verdicts = [judge(tasks, prompt, spec.tolerance, spec.margin, feature_map, spec.sum_slot) for prompt in prompts]
+    try:
+        answers = model(list(prompts))
+    except ValueError as error:
+        wrong.append(f"the model refuses a prompt within the hypotheses: {error}")
+        answers = [model.trace(prompt, attention=False, enforce=False).answer for prompt in prompts]
     for i, (answer, verdict) in enumerate(zip(answers, verdicts, strict=True)):
         if (answer.recognized != verdict.recognized).any():
             wrong.append(f"prompt {i}: recognized other tasks than the definition does")

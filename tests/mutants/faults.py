@@ -1,0 +1,186 @@
+"""Faults in the weights, enumerated from the weights themselves: every named block, every pair of heads, every index.
+
+A fault is a function that returns a changed copy of the layers' arrays. Blocks are named by the score's term, the subspace
+that is read or written, and, in Commit's MLP, the corner of the trapezoid.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from flax import nnx
+
+from construct import Task, Transformer, build
+from construct.theorem1.gains import derive
+from tests.mutants.suite import instance
+
+OPERATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "zeroed": np.zeros_like,
+    "flipped": np.negative,
+    "halved": lambda block: block / 2,
+    "quartered": lambda block: block / 4,
+}
+HEAD = 1  # faults of one block strike one head: the code of task 1 is the middle of a half circle of codes
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A named fault of one layer; `strike` changes a copy of the model in place."""
+
+    layer: str
+    name: str
+    strike: Callable[[Transformer], None]
+
+
+def copy(model: Transformer) -> Transformer:
+    """A model with the same weights, whose parameters can be changed."""
+    return nnx.clone(model)
+
+
+def all_faults(model: Transformer) -> list[Fault]:
+    """Every fault of every layer that changes a number."""
+    return [*_blocks(model), *_mlp_blocks(model), *_swaps(model), *_rebuilt(model)]
+
+
+def _blocks(model: Transformer) -> Iterator[Fault]:
+    for layer in model.layers:
+        for b, bank in enumerate(layer.banks):
+            if bank.terms == (("idle", 1),):
+                continue
+            head = min(HEAD, bank.count - 1)
+            reads = [(name, model.residual.where(name)) for name in model.residual.names]
+            for term, _ in bank.terms:
+                for matrix in ("W_Q", "W_K"):
+                    for name, columns in reads:
+                        yield from _operations(layer.name, b, matrix, f"{term}.{name}", (head, bank.rows(term), columns), model)
+            written = [(name, where) for name, where in reads if np.asarray(bank.W_O[...])[head, where].any()]
+            for name, where in reads:
+                yield from _operations(layer.name, b, "W_O", name, (head, where), model)
+            for target, where in written:
+                rows = np.flatnonzero(np.asarray(bank.W_O[...])[head, where].any(0))
+                for name, columns in reads:
+                    yield from _operations(layer.name, b, "W_V", f"{name} -> {target}", (head, rows, columns), model)
+
+
+def _operations(layer: str, bank: int, matrix: str, block: str, where: tuple, model: Transformer) -> Iterator[Fault]:
+    array = np.asarray(getattr(model.layer(layer).banks[bank], matrix)[...])
+    if not array[where].any():
+        return
+    for operation, change in OPERATIONS.items():
+
+        def strike(model: Transformer, change: Callable = change) -> None:
+            param = getattr(model.layer(layer).banks[bank], matrix)
+            _put(param, where, change)
+
+        yield Fault(layer, f"{matrix}[{block}] {operation}", strike)
+
+
+def _mlp_blocks(model: Transformer) -> Iterator[Fault]:
+    for layer in model.layers:
+        if layer.mlp is None:
+            continue
+        width = layer.mlp.W_1.shape[0]
+        units = (
+            [(f"unit {unit}", slice(unit, unit + 1)) for unit in range(width)] if layer.name == "commit" else [("all", slice(None))]
+        )
+        for matrix in ("W_1", "W_2"):
+            for unit, rows in units:
+                for name in model.residual.names:
+                    columns = model.residual.where(name)
+                    where = (rows, columns) if matrix == "W_1" else (columns, rows)
+                    if not np.asarray(getattr(layer.mlp, matrix)[...])[where].any():
+                        continue
+                    for operation, change in OPERATIONS.items():
+
+                        def strike(
+                            model: Transformer,
+                            change: Callable = change,
+                            matrix: str = matrix,
+                            where: tuple = where,
+                            layer: str = layer.name,
+                        ) -> None:
+                            _put(getattr(model.layer(layer).mlp, matrix), where, change)
+
+                        yield Fault(layer.name, f"MLP {matrix}[{unit}, {name}] {operation}", strike)
+
+
+def _put(param: nnx.Param, where: tuple, change: Callable[[np.ndarray], np.ndarray]) -> None:
+    array = np.array(param[...])
+    array[where] = change(array[where])
+    param[...] = array
+
+
+def _swaps(model: Transformer) -> Iterator[Fault]:
+    """One matrix of two heads exchanged, where the two differ."""
+    for layer in model.layers:
+        for b, bank in enumerate(layer.banks):
+            for matrix in ("W_Q", "W_K", "W_V", "W_O"):
+                array = np.asarray(getattr(bank, matrix)[...])
+                for left in range(bank.count):
+                    right = (left + 1) % bank.count
+                    if np.array_equal(array[left], array[right]):
+                        continue
+                    yield _swap(layer.name, b, matrix, left, right)
+
+
+def _swap(layer: str, bank: int, matrix: str, left: int, right: int) -> Fault:
+    def strike(model: Transformer) -> None:
+        _put(getattr(model.layer(layer).banks[bank], matrix), ([left, right],), lambda heads: heads[::-1])
+
+    return Fault(layer, f"{matrix} of heads {left} and {right} swapped", strike)
+
+
+def _rebuilt(model: Transformer) -> Iterator[Fault]:
+    """One layer taken from a transformer that was built for other codes, slots, indices, matrices or coldness."""
+    one = instance()
+    spec, tasks = one.spec, one.tasks
+
+    def moved(i: int) -> list[Task]:
+        slot = (tasks[i].slot + 1) % (spec.n - 1)
+        return [replace(task, slot=slot) if j == i else task for j, task in enumerate(tasks)]
+
+    def mistaken(i: int) -> list[Task]:
+        # The bias stays the task's own, so that no two tasks are equal.
+        other = tasks[(i + 1) % len(tasks)]
+        return [replace(task, weight=other.weight) if j == i else task for j, task in enumerate(tasks)]
+
+    for i in range(len(tasks)):
+        slot, matrix = f"the slot of task {i} off by one", f"the matrix of task {i} another's"
+        yield from _replaced(slot, ("recognize", "fetch"), lambda i=i: build(spec, moved(i), one.feature_map))
+        yield from _replaced(matrix, ("recognize", "execute"), lambda i=i: build(spec, mistaken(i), one.feature_map))
+    cold = replace(spec, coldness=derive(spec).T / 4)
+    layers = [layer.name for layer in model.layers]
+    yield from _replaced("T four times too small", layers, lambda: build(cold, tasks, one.feature_map))
+    yield from _shifted(model)
+
+
+def _replaced(name: str, layers: object, make: Callable[[], Transformer]) -> Iterator[Fault]:
+    for layer in layers:
+
+        def strike(model: Transformer, layer: str = layer) -> None:
+            nnx.update(model.layer(layer), nnx.state(make().layer(layer)))
+
+        yield Fault(layer, name, strike)
+
+
+def _shifted(model: Transformer) -> Iterator[Fault]:
+    """The codes of all tasks shifted by one, where they are written and where they are read; the query's index off by one."""
+    z = model.residual.where("z")
+
+    def roll(layer: str, matrix: str, where: tuple) -> Callable[[Transformer], None]:
+        return lambda model: _put(getattr(model.layer(layer).banks[0], matrix), where, lambda codes: np.roll(codes, 1, axis=0))
+
+    yield Fault("recognize", "W_V: codes shifted by one task", roll("recognize", "W_V", (slice(None), slice(0, 2))))
+    for layer in ("fetch", "execute"):
+        rows = model.layer(layer).banks[0].rows("code")
+        yield Fault(layer, "W_Q: codes shifted by one task", roll(layer, "W_Q", (slice(None), rows, z)))
+    rows, e = model.layer("fetch").banks[0].rows("place"), model.residual.where("e")
+
+    def previous(model: Transformer) -> None:
+        from construct.residual import position_code
+
+        bits = model.spec.example_bits
+        change = position_code(model.spec.m - 1, bits) / position_code(model.spec.m, bits)
+        _put(model.layer("fetch").banks[0].W_K, (slice(None), rows, e), lambda block: block * change)
+
+    yield Fault("fetch", "W_K: the query's index off by one", previous)
