@@ -6,7 +6,7 @@ taken in chunks, so that memory grows with the number of tokens and not with its
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from typing import NamedTuple
 
@@ -16,12 +16,10 @@ from jaxtyping import Array, Bool, Float, Int
 
 from construct import checks
 from construct.residual import Residual
-from construct.transformer import Heads, Layer, Support
+from construct.transformer import Heads, Hooks, Layer, Support
 
 # Memory that the scores of one chunk may take: a matter of speed alone, results do not depend on it.
 CHUNK_BYTES = 1 << 28
-
-Hooks = Mapping[tuple[str, str], Callable[[Array], Array | None]]
 
 
 class Seen(NamedTuple):
@@ -159,7 +157,7 @@ def run(
     ties: Array | None = None,
     keep: bool = False,
     step: Callable[..., tuple[Array, Seen | None]] = apply_layer,
-) -> tuple[Float[Array, "q D"], Record]:
+) -> tuple[Float[Array, "D"], Record]:
     """Run the layers on one embedded prompt; returns the stream at the answer token and what was recorded.
 
     observe(layer, before, after) sees each layer's stream. hooks[layer name, subspace] reads a subspace after that layer

@@ -21,9 +21,9 @@ class Prompt:
     Raises ValueError when the shapes disagree, there is no example, or a value is not finite.
     """
 
-    inputs: Float[np.ndarray, "m n-1 d"]
+    inputs: Float[np.ndarray, "m slots d"]
     labels: Float[np.ndarray, "m d"]
-    query: Float[np.ndarray, "n-1 d"]
+    query: Float[np.ndarray, "slots d"]
 
     def __post_init__(self) -> None:
         inputs = checks.floats("inputs", self.inputs, ("m", "n-1", "d"))
@@ -60,9 +60,9 @@ class Prompt:
 class Batch(NamedTuple):
     """Prompts of one shape, padded to the same number of examples: `real` is False where an example is padding."""
 
-    inputs: Float[Array, "*B m n-1 d"]
+    inputs: Float[Array, "*B m slots d"]
     labels: Float[Array, "*B m d"]
-    query: Float[Array, "*B n-1 d"]
+    query: Float[Array, "*B slots d"]
     real: Bool[Array, "*B m"]
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from construct import checks
 from construct.spec import Spec
@@ -87,7 +87,7 @@ def position_code(index: int, bits: int) -> Float[np.ndarray, "bits"]:
     return 2.0 * ((index >> np.arange(bits)) & 1) - 1.0
 
 
-def position_codes(index: Array, bits: int, dtype: str) -> Float[Array, "*shape bits"]:
+def position_codes(index: Int[Array, "*shape"], bits: int, dtype: np.dtype) -> Float[Array, "*shape bits"]:
     """`position_code` of every entry of an integer array, on the device."""
     return (2 * ((index[..., None] >> jnp.arange(bits)) & 1) - 1).astype(dtype)
 

@@ -4,25 +4,24 @@
 as nnx parameters, so that optax, orbax, jax.jit and jax.vmap work on it as on any model.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
+from construct.answer import Answer, Trace
 from construct.heads import HeadBank
+from construct.prompt import Prompt
 from construct.residual import Residual
 from construct.spec import Spec
 
-if TYPE_CHECKING:
-    from construct.answer import Answer, Trace
-    from construct.forward import Hooks
-    from construct.prompt import Prompt
+Hooks = Mapping[tuple[str, str], Callable[[Array], Array | None]]
 
 
 class Support(Enum):
@@ -109,13 +108,14 @@ class Layer(nnx.Module):
         return sum(bank.count for bank in self.banks)
 
 
+@runtime_checkable
 class Reading(Protocol):
     """How a theorem asks its transformer: it validates prompts, runs the layers and decodes the residual stream."""
 
-    def answers(self, model: "Transformer", prompts: "list[Prompt]", names: list[str], hooks: "Hooks | None") -> "list[Answer]":
+    def answers(self, model: "Transformer", prompts: list[Prompt], names: list[str], hooks: Hooks | None) -> list[Answer]:
         """Answer prompts, whose `names` are for error messages."""
 
-    def trace(self, model: "Transformer", prompt: "Prompt", hooks: "Hooks | None", keep: bool, enforce: bool) -> "Trace":
+    def trace(self, model: "Transformer", prompt: Prompt, hooks: Hooks | None, keep: bool, enforce: bool) -> Trace:
         """Answer one prompt and record every layer; `keep` the attention weights too, `enforce` the hypotheses."""
 
 
@@ -126,7 +126,7 @@ class Transformer(nnx.Module):
     theorem's own way to ask the transformer and to decode its stream.
     """
 
-    def __init__(self, spec: Spec, residual: Residual, layers: Iterable[LayerWeights], reading: "Reading") -> None:
+    def __init__(self, spec: Spec, residual: Residual, layers: Iterable[LayerWeights], reading: Reading) -> None:
         self.spec = spec
         self.residual = residual
         self.reading = reading
@@ -136,7 +136,7 @@ class Transformer(nnx.Module):
                 weights.check(spec.K, residual)
                 self.layers.append(Layer(weights))
 
-    def __call__(self, prompts: "Prompt | Sequence[Prompt]", *, hooks: "Hooks | None" = None) -> "Answer | list[Answer]":
+    def __call__(self, prompts: Prompt | Sequence[Prompt], *, hooks: Hooks | None = None) -> Answer | list[Answer]:
         """Answer a prompt, or a list of prompts of any lengths in one batched pass.
 
         hooks: {(layer name, subspace): function}, called with the subspace of the residual stream after that layer, (N, size);
@@ -148,7 +148,7 @@ class Transformer(nnx.Module):
             return self.reading.answers(self, list(prompts), names, hooks) if prompts else []
         return self.reading.answers(self, [prompts], ["prompt"], hooks)[0]
 
-    def trace(self, prompt: "Prompt", *, hooks: "Hooks | None" = None, attention: bool = True, enforce: bool = True) -> "Trace":
+    def trace(self, prompt: Prompt, *, hooks: Hooks | None = None, attention: bool = True, enforce: bool = True) -> Trace:
         """Answer one prompt and keep every layer's residual stream, score gaps and (on request) attention weights.
 
         enforce: raise ValueError when the run shows a hypothesis to fail, as a call does; False records it all the same.

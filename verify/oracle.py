@@ -23,10 +23,10 @@ class Verdict:
     counts (K,): m_i. outputs (K, d): g_i(X_query). vector (d,): sum_i (m_i/M) g_i(X_query), 0 if M = 0.
     """
 
-    inputs: Shaped[np.ndarray, "m n-1 d"]
-    query: Shaped[np.ndarray, "n-1 d"]
-    features: Shaped[np.ndarray, "m n-1 r"]
-    query_features: Shaped[np.ndarray, "n-1 r"]
+    inputs: Shaped[np.ndarray, "m slots d"]
+    query: Shaped[np.ndarray, "slots d"]
+    features: Shaped[np.ndarray, "m slots r"]
+    query_features: Shaped[np.ndarray, "slots r"]
     residuals: Shaped[np.ndarray, "K m"]
     explains: Bool[np.ndarray, "K m"]
     recognized: Int[np.ndarray, "m"]
@@ -72,7 +72,7 @@ def apply(feature_map: FeatureMap | None, inputs: Float[np.ndarray, "*tokens d"]
     return inputs if feature_map is None else np.maximum(inputs @ feature_map.weight.T + feature_map.bias, 0)
 
 
-def fill(inputs: Float[np.ndarray, "*m n-1 d"], sum_slot: bool) -> Float[np.ndarray, "*m n-1 d"]:
+def fill(inputs: Float[np.ndarray, "*m slots d"], sum_slot: bool) -> Float[np.ndarray, "*m slots d"]:
     """The inputs with the last slot replaced by the sum of the others, if it is a sum slot."""
     if not sum_slot:
         return inputs

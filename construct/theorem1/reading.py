@@ -16,12 +16,12 @@ from jaxtyping import Array, Float, Int
 
 from construct import checks
 from construct.answer import ABSTAINED, Answer, Trace, token_names
-from construct.forward import Hooks, Record, apply_layer, check_hooks, own_gap, precision, run
+from construct.forward import Record, apply_layer, check_hooks, own_gap, precision, run
 from construct.prompt import Batch, Prompt, check_prompt, embed, stack
 from construct.residual import Residual
 from construct.spec import Spec
 from construct.theorem1.gains import Gains
-from construct.transformer import Layer, Transformer
+from construct.transformer import Hooks, Layer, Transformer
 
 
 class Readings(NamedTuple):
@@ -31,7 +31,7 @@ class Readings(NamedTuple):
     code: Float[Array, "m 2"]
     ok: Float[Array, "m"]
     gap: Float[Array, "K m"]
-    output_norm: Float[Array, "K m+1 n-1"]
+    output_norm: Float[Array, "K m+1 slots"]
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ All tasks agree on one input x*, g_i(..x*..) = t: an example that shows x* in ev
 their matrices and features, so it is ambiguous. The margin is read off the tasks: a typical distance between two tasks' outputs.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -103,7 +104,7 @@ def draw_prompt(
 Example = tuple[np.ndarray, np.ndarray, int]  # inputs (n-1, d), label (d,), how many tasks must explain it (2: two or more)
 
 
-def _until_decided(instance: Instance, make: "callable") -> tuple[np.ndarray, np.ndarray]:
+def _until_decided(instance: Instance, make: Callable[[], Example]) -> tuple[np.ndarray, np.ndarray]:
     spec = instance.spec
     for _ in range(TRIES):
         inputs, label, wanted = make()
@@ -162,7 +163,7 @@ def _margin(
     return min(float(np.median(distances)), radius / 2)
 
 
-def _inputs(rng: np.random.Generator, n: int, d: int, sum_slot: bool) -> Float[np.ndarray, "n-1 d"]:
+def _inputs(rng: np.random.Generator, n: int, d: int, sum_slot: bool) -> Float[np.ndarray, "slots d"]:
     inputs = np.stack([_ball(rng, d) for _ in range(n - 1)])
     if sum_slot:
         inputs[-1] = 0

@@ -57,7 +57,7 @@ class Ideal:
         array = self.stream[name][1 : 1 + self.examples * self.n]
         return array.reshape(self.examples, self.n, -1)
 
-    def inputs(self, name: str) -> Float[np.ndarray, "m n-1 size"]:
+    def inputs(self, name: str) -> Float[np.ndarray, "m slots size"]:
         """A view of a subspace at the examples' inputs."""
         return self._examples(name)[:, :-1]
 
@@ -65,7 +65,7 @@ class Ideal:
         """A view of a subspace at the labels."""
         return self._examples(name)[:, -1]
 
-    def query_inputs(self, name: str) -> Float[np.ndarray, "n-1 size"]:
+    def query_inputs(self, name: str) -> Float[np.ndarray, "slots size"]:
         """A view of a subspace at the query's inputs."""
         return self.stream[name][-self.n : -1]
 
