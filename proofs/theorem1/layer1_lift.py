@@ -23,6 +23,7 @@ def lemma(setting: Setting, before: Errors) -> Errors:
     spec = setting.spec
     x = before.x
     if spec.sum_slot:
+        x = max(spec.n - 2, 1) * before.x  # the errors of the inputs add up in their sum
         x += lift_leak(spec, setting.tau("lift"), setting.far("lift"), setting.input_norm)
         x += setting.average(spec.n + 1) * (spec.n - 2) * setting.input_norm
     if not spec.features:

@@ -1,7 +1,7 @@
 """Random tasks and prompts that satisfy the theorem's hypotheses, with noise and ambiguity on request.
 
-All tasks agree on one input x*, g_i(..x*..) = t: an example that shows x* in every slot is explained by all of them, whatever
-their matrices and features, so it is ambiguous. The margin is read off the tasks: a typical distance between two tasks' outputs.
+All tasks map one input x* to the same output t, whatever their matrices and features: an example that shows x* in a slot which
+several tasks read is ambiguous. The margin is read off the tasks: a typical distance between two tasks' outputs.
 """
 
 from collections.abc import Callable
@@ -54,9 +54,11 @@ def draw_instance(
     target = _unit(rng, d) / 2
     phi = apply(feature_map, shared)
     tasks = []
-    for _ in range(K):
+    slots = rng.integers(n - 1, size=K)
+    slots[1:2] = slots[0]  # so that two tasks agree on an example that shows x* in one slot
+    for slot in slots:
         weight = _matrix(rng, d, r)
-        tasks.append(Task(slot=int(rng.integers(n - 1)), weight=weight, bias=target - weight @ phi))
+        tasks.append(Task(slot=int(slot), weight=weight, bias=target - weight @ phi))
     input_radius = float(inputs_of_sum)
     feature_radius = input_radius if feature_map is None else feature_map.weight_norm * input_radius + feature_map.bias_norm
     radius = max(task.weight_norm * feature_radius + task.bias_norm for task in tasks)
@@ -133,13 +135,21 @@ def _noise(rng: np.random.Generator, instance: Instance) -> Example:
 
 def _ambiguous(rng: np.random.Generator, instance: Instance) -> Example:
     spec = instance.spec
-    inputs = np.tile(instance.shared, (spec.n - 1, 1))
-    if spec.sum_slot:
-        # The sum must be x* too: x* in one slot, 0 in the others, so that the sum slot and that slot agree.
-        inputs = np.zeros_like(inputs)
+    slots = np.array([task.slot for task in instance.tasks])
+    task = int(rng.choice(_agreeing(slots)))
+    inputs = _inputs(rng, spec.n, spec.d, spec.sum_slot)
+    if spec.sum_slot and slots[task] == spec.n - 2:
+        inputs[:] = 0  # the sum is x* if one input is and the others are 0
         inputs[int(rng.integers(spec.n - 2))] = instance.shared
-    label = _outputs(instance.tasks, instance.feature_map, inputs, spec.sum_slot)[int(rng.integers(spec.K))]
+    else:
+        inputs[slots[task]] = instance.shared
+    label = _outputs(instance.tasks, instance.feature_map, inputs, spec.sum_slot)[task]
     return inputs, label + LABEL_NOISE * spec.tolerance * rng.uniform() * _unit(rng, spec.d), 2
+
+
+def _agreeing(slots: Int[np.ndarray, "K"]) -> Int[np.ndarray, "tasks"]:
+    """The tasks that share their slot with another: there are two at least, see `draw_instance`."""
+    return np.flatnonzero((slots[:, None] == slots).sum(1) > 1)
 
 
 def _outputs(tasks: list[Task], feature_map: FeatureMap | None, inputs: np.ndarray, sum_slot: bool) -> Float[np.ndarray, "K d"]:
