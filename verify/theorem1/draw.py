@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from construct import FeatureMap, Prompt, Spec, Task
 from construct.floats import DTYPES
