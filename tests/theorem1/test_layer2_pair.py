@@ -1,0 +1,31 @@
+"""Lemma 2: every example input holds its label."""
+
+import pytest
+from hypothesis import given, settings
+
+from tests.strategies import cases
+from tests.theorem1.layers import RANDOM, assert_lemma, assert_rejected, corrupt, tokens, trace
+from tests.theorem1.test_layer1_lift import scale
+
+CASES = settings(max_examples=40)
+
+
+@CASES
+@given(cases(count=1))
+def test_lemma(case):
+    assert_lemma(case, "pair")
+
+
+@CASES
+@given(cases(count=1))
+def test_labels_are_copied_to_the_last_bit(case):
+    labels = case.prompts[-1].labels.astype(case.spec.dtype)
+    y = tokens(case, trace(case).read("pair", "y"))
+    assert (y[:-1] == labels[:, None]).all()
+    assert not y[-1].any()
+
+
+@pytest.mark.parametrize(("matrix", "factor"), [("W_V", 1.001), ("W_Q", 0.25), ("W_K", -1)], ids=["value", "gap", "sign"])
+def test_wrong_weights_are_rejected(matrix, factor):
+    lemma = assert_rejected(RANDOM, "pair", corrupt(RANDOM, "pair", matrix, scale(factor)))
+    assert (lemma.least_gap < lemma.required_gap) == (matrix == "W_Q")
