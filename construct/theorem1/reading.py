@@ -64,7 +64,7 @@ class Reading:
         with precision(spec.dtype):
             batch = jax.tree.map(lambda part: part[0], stack([prompt], spec))
             ties = jnp.array([2 * error for _, error in self.gains.score_error], spec.dtype)
-            slots = np.array(self.slots)
+            slots = jnp.array(self.slots)
             if hooks:
                 readings, record = _run(
                     model.layers, batch, slots, ties, residual=model.residual, m=spec.m, keep=keep, hooks=hooks, step=_step
