@@ -36,7 +36,7 @@ BAD = {
     "K bool": (spec(K=True), "K", "True", "whole number", "pass an int"),
     "d zero": (spec(d=0), "d", "0", "at least 1", "at least one coordinate"),
     "m zero": (spec(m=0), "m", "0", "at least 1", "allow at least one example"),
-    "n one": (spec(n=1), "n", "1", "at least 2", "an input and its label"),
+    "n one": (spec(n=1), "n", "1", "at least 2", "at least one input and its label"),
     "n string": (spec(n="3"), "n", "'3'", "whole number", "pass an int"),
     "features negative": (spec(features=-1), "features", "-1", "at least 0", "identity"),
     "margin zero": (spec(margin=0.0), "margin", "0.0", "greater than 0", "pass delta > 0"),
@@ -85,7 +85,8 @@ BAD = {
         "tasks[1]", "equal to tasks[0]", "differ in slot, matrix or bias", "remove one",
     ),
     "feature map of another d": (
-        lambda: spec_of(feature_map=FeatureMap(weight=np.ones((3, 2)))), "feature_map.weight", "(3, 2)", "d = 3", "use the tasks' d",
+        lambda: spec_of(feature_map=FeatureMap(weight=np.ones((3, 2)))),
+        "feature_map.weight", "(3, 2)", "d = 3", "use the tasks' d",
     ),
     "Spec of other tasks": (lambda: build(spec_of(), TASKS[:1]), "spec.K", "2", "must be 1", "Spec.of(tasks"),
     "Spec with small norms": (
@@ -93,7 +94,9 @@ BAD = {
     ),
     "inputs of two axes": (lambda: Prompt(inputs=Y, labels=Y, query=Q), "inputs", "(4, 3)", "(m, n-1, d)", "3 axes"),
     "labels too few": (lambda: Prompt(inputs=X, labels=Y[:3], query=Q), "labels", "(3, 3)", "(4, 3)", "shapes agree"),
-    "labels of another d": (lambda: Prompt(inputs=X, labels=np.zeros((4, 2)), query=Q), "labels", "(4, 2)", "(4, 3)", "shapes agree"),
+    "labels of another d": (
+        lambda: Prompt(inputs=X, labels=np.zeros((4, 2)), query=Q),
+        "labels", "(4, 2)", "(4, 3)", "shapes agree"),
     "query too short": (lambda: Prompt(inputs=X, labels=Y, query=Q[:1]), "query", "(1, 3)", "(2, 3)", "shapes agree"),
     "no examples": (lambda: Prompt(inputs=X[:0], labels=Y[:0], query=Q), "inputs", "no examples", "at least one", "m' >= 1"),
     "no inputs": (lambda: Prompt(inputs=X[:, :0], labels=Y, query=Q[:0]), "inputs", "(4, 0, 3)", "n >= 2", "at least one input"),
@@ -155,19 +158,24 @@ VIOLATED = {
     "n": (lambda: Prompt(**examples(slots=3)), "prompt.inputs", "3 inputs", "n - 1 = 2", "match the Spec"),
     "more than m": (lambda: Prompt(**examples(count=5)), "prompt.inputs", "5 examples", "at most m = 4", "larger m"),
     "label beyond the radius": (
-        lambda: prompt(labels=changed(examples()["labels"], [0, 0, 3.1], 2)), "prompt.labels[2]", "norm 3.1", "radius = 3", "larger radius",
+        lambda: prompt(labels=changed(examples()["labels"], [0, 0, 3.1], 2)),
+        "prompt.labels[2]", "norm 3.1", "radius = 3", "larger radius",
     ),
     "input beyond the room": (
-        lambda: prompt(inputs=changed(examples()["inputs"], [0, 0, 1e9], (1, 1))), "prompt.inputs[1, 1]", "1e+09", "input_radius", "or rescale",
+        lambda: prompt(inputs=changed(examples()["inputs"], [0, 0, 1e9], (1, 1))),
+        "prompt.inputs[1, 1]", "1e+09", "input_radius", "or rescale",
     ),
     "an output beyond the radius": (
-        lambda: prompt(query=np.array([[3.5, 0, 0], [0, 0, 0]])), "prompt query, slot 0", "norm 3.", "at most radius = 3", "larger radius",
+        lambda: prompt(query=np.array([[3.5, 0, 0], [0, 0, 0]])),
+        "prompt query, slot 0", "norm 3.", "at most radius = 3", "larger radius",
     ),
     "an output in a slot that is not read": (
-        lambda: prompt(inputs=changed(examples()["inputs"], [0, 4, 0], (3, 1))), "prompt example 3, slot 1", "norm 4", "radius = 3", "larger radius",
+        lambda: prompt(inputs=changed(examples()["inputs"], [0, 4, 0], (3, 1))),
+        "prompt example 3, slot 1", "norm 4", "radius = 3", "larger radius",
     ),
     "between tolerance and margin": (
-        lambda: prompt(labels=changed(examples()["labels"], [1, 0.3, 0], 2)), "prompt example 2, task 0", "0.3", "margin = 0.5", "move the label",
+        lambda: prompt(labels=changed(examples()["labels"], [1, 0.3, 0], 2)),
+        "prompt example 2, task 0", "0.3", "margin = 0.5", "move the label",
     ),
 }  # fmt: skip
 
@@ -216,7 +224,7 @@ INFEASIBLE = {
         Spec(K=64, d=3, m=8, n=3, margin=1.0, radius=2.0, weight_norm=1.0, dtype="float64", coldness=7.0),
         ("coldness",),
     ),
-    "rounding": (Spec(K=2, d=16, m=4, n=2, margin=1e-6, radius=8.0, weight_norm=1.0), ("float64",)),
+    "rounding": (Spec(K=2, d=16, m=4, n=2, margin=1e-6, radius=8.0, weight_norm=1.0), ("margin",)),
 }
 
 
@@ -258,7 +266,7 @@ def edge(make, low, high):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_both_sides_of_representability(dtype):
     def make(margin):
-        return Spec(K=2, d=3, m=4, n=3, margin=margin, radius=1.0, weight_norm=1.0, input_radius=1.0, dtype=dtype)
+        return Spec(K=2, d=3, m=4, n=3, margin=margin, radius=1.0, weight_norm=1.001, input_radius=0.5, dtype=dtype)
 
     low, high = edge(make, 1e-8, 1.0)
     with pytest.raises(Infeasible, match=r"round by|leave tolerance"):
