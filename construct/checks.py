@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Array
 
 
 def refuse(argument: str, value: object, requirement: str, way_out: str) -> ValueError:
@@ -62,7 +63,7 @@ def floats(argument: str, value: Any, axes: Sequence[str]) -> np.ndarray:
     return array
 
 
-def shape(argument: str, array: np.ndarray, expected: Sequence[int], meaning: str) -> None:
+def shape(argument: str, array: np.ndarray | Array, expected: Sequence[int], meaning: str) -> None:
     """Refuse an array whose shape is not `expected`; `meaning` spells the axes, such as '(m, n-1, d)'."""
     if array.shape != tuple(expected):
         raise refuse(

@@ -82,7 +82,7 @@ def test_ball_verdict_equals_the_oracle_and_refuses_the_band() -> None:
 
 def test_matrix_product_in_balls_is_exact() -> None:
     rng = np.random.default_rng(0)
-    left, right = rng.integers(-9, 9, (3, 4)), rng.integers(-9, 9, (4, 2))
+    left, right = rng.integers(-9, 9, (3, 4)).astype(float), rng.integers(-9, 9, (4, 2)).astype(float)
     with balls.precision(64):
         product = balls.exact(left) * balls.exact(right)
     assert [float(entry) for entry in product.entries()] == (left @ right).ravel().tolist()

@@ -111,7 +111,7 @@ def _is_zero(bank: Heads) -> bool:
 
 
 def _head(bank: Heads, head: int, h: "arb_mat") -> tuple["arb_mat", "arb_mat"]:
-    W_Q, W_K, W_V, W_O = (exact(matrix[...][head]) for matrix in (bank.W_Q, bank.W_K, bank.W_V, bank.W_O))
+    W_Q, W_K, W_V, W_O = (exact(np.asarray(matrix[...])[head]) for matrix in (bank.W_Q, bank.W_K, bank.W_V, bank.W_O))
     scores = (h * W_Q.transpose()) * (h * W_K.transpose()).transpose()
     rows = []
     for q in range(scores.nrows()):

@@ -65,7 +65,7 @@ class Reading:
             batch = jax.tree.map(lambda part: part[0], stack([prompt], spec))
             # A difference of two scores rounds by up to twice the score error: ties are within it, and 2T less it is near.
             ties = jnp.array([(2 * error, 2 * self.gains.T - 2 * error) for _, error in self.gains.score_error], spec.dtype)
-            slots = np.array(self.slots)
+            slots = jnp.array(self.slots)
             if hooks:
                 readings, record = _run(
                     model.layers, batch, slots, ties, residual=model.residual, m=spec.m, keep=keep, hooks=hooks, step=_step

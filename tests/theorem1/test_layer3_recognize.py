@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 
 from tests.strategies import cases
-from tests.theorem1.layers import RANDOM, assert_lemma, assert_rejected, corrupt, lemmas, required_gap, term, tokens, trace
+from tests.theorem1.layers import RANDOM, assert_lemma, assert_rejected, corrupt, required_gap, term, tokens, trace
 
 CASES = settings(max_examples=40)
 
@@ -55,4 +55,4 @@ def test_a_cut_gap_is_refused_by_the_model_itself():
         W_Q *= 0.25
 
     with pytest.raises(ValueError, match=r"example 0, task 0 = .*must be at most tolerance"):
-        lemmas(RANDOM, corrupt(RANDOM, "recognize", "W_Q", change))
+        corrupt(RANDOM, "recognize", "W_Q", change)(RANDOM.prompts[-1])

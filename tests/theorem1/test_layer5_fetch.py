@@ -37,9 +37,11 @@ def test_gaps(case):
 
 def test_another_tasks_code_is_rejected():
     rows = term(RANDOM, "fetch", "code")
+    slots = [task.slot for task in RANDOM.tasks]
+    pair = [slots.index(0), slots.index(1)]
 
     def change(W_Q):
-        W_Q[[0, 1], rows] = W_Q[[1, 0], rows]
+        W_Q[pair, rows] = W_Q[pair[::-1], rows]
 
     assert_rejected(RANDOM, "fetch", corrupt(RANDOM, "fetch", "W_Q", change))
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import ModuleType
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Bool, Int, Shaped
 
 from construct import Prompt, Spec, Task
 from verify.oracle import ABSTAINED, Verdict
@@ -53,23 +53,23 @@ class Ideal:
                 bits = self.stream[name].shape[1]
                 self.stream[name][token] = [1 if number & (1 << bit) else -1 for bit in range(bits)]
 
-    def _examples(self, name: str) -> Float[np.ndarray, "m n size"]:
+    def _examples(self, name: str) -> Shaped[np.ndarray, "m n size"]:
         array = self.stream[name][1 : 1 + self.examples * self.n]
         return array.reshape(self.examples, self.n, -1)
 
-    def inputs(self, name: str) -> Float[np.ndarray, "m slots size"]:
+    def inputs(self, name: str) -> Shaped[np.ndarray, "m slots size"]:
         """A view of a subspace at the examples' inputs."""
         return self._examples(name)[:, :-1]
 
-    def labels(self, name: str) -> Float[np.ndarray, "m size"]:
+    def labels(self, name: str) -> Shaped[np.ndarray, "m size"]:
         """A view of a subspace at the labels."""
         return self._examples(name)[:, -1]
 
-    def query_inputs(self, name: str) -> Float[np.ndarray, "slots size"]:
+    def query_inputs(self, name: str) -> Shaped[np.ndarray, "slots size"]:
         """A view of a subspace at the query's inputs."""
         return self.stream[name][-self.n : -1]
 
-    def answer(self, name: str) -> Float[np.ndarray, "size"]:
+    def answer(self, name: str) -> Shaped[np.ndarray, "size"]:
         """A view of a subspace at the answer token."""
         return self.stream[name][-1]
 
