@@ -62,8 +62,8 @@ def floats(argument: str, value: Any, axes: Sequence[str]) -> np.ndarray:
     return array
 
 
-def shape(argument: str, array: np.ndarray, expected: Sequence[int], meaning: str) -> None:
-    """Refuse an array whose shape is not `expected`; `meaning` spells the axes, such as '(m, n-1, d)'."""
+def shape(argument: str, array: Any, expected: Sequence[int], meaning: str) -> None:
+    """Refuse an array (NumPy's or JAX's) whose shape is not `expected`; `meaning` spells the axes, such as '(m, n-1, d)'."""
     if array.shape != tuple(expected):
         raise refuse(
             argument, f"an array of shape {array.shape}", f"must have shape {tuple(expected)} = {meaning}", "make the shapes agree"
