@@ -1,0 +1,60 @@
+"""Tasks on letters: `word` has the first and the last letter of a word and their capitals, `ret` the i-th of eight letters."""
+
+import string
+
+import numpy as np
+
+from construct.families.family import BLANK, Family, Words, table
+from construct.tasks import Task
+
+RET_LETTERS = 8
+
+
+def word(longest: int) -> Family:
+    """First letter, last letter, and their capitals, of words of up to `longest` letters.
+
+    The first letter is in slot 0, the last in slot n - 2, the others between, blanks after them where a word is short.
+    A one-letter word is both its first and its last letter.
+    """
+    slots = max(longest, 2)
+    letters = tuple(string.ascii_letters)
+    same, capital = np.eye(len(letters)), table(letters, {letter: letter.upper() for letter in letters})
+
+    def layout(words: Words) -> Words:
+        (text,) = words
+        head = tuple(text[:-1]) or (text[-1],)
+        return (*head, *(BLANK,) * (slots - 1 - len(head)), text[-1])
+
+    return Family(
+        name="word",
+        vocabulary=letters,
+        domain=frozenset(letters),
+        functions={
+            "first": lambda words: words[0][0],
+            "last": lambda words: words[0][-1],
+            "First": lambda words: words[0][0].upper(),
+            "Last": lambda words: words[0][-1].upper(),
+        },
+        tasks=(
+            Task(slot=0, weight=same),
+            Task(slot=slots - 1, weight=same),
+            Task(slot=0, weight=capital),
+            Task(slot=slots - 1, weight=capital),
+        ),
+        slots=slots,
+        layout=layout,
+    )
+
+
+def ret() -> Family:
+    """ret1..ret8: the i-th of eight lower-case letters."""
+    letters = tuple(string.ascii_lowercase)
+    return Family(
+        name="ret",
+        vocabulary=letters,
+        domain=frozenset(letters),
+        functions={f"ret{i + 1}": lambda words, i=i: words[0][i] for i in range(RET_LETTERS)},
+        tasks=tuple(Task(slot=i, weight=np.eye(len(letters))) for i in range(RET_LETTERS)),
+        slots=RET_LETTERS,
+        layout=lambda words: tuple(words[0]),
+    )

@@ -1,0 +1,21 @@
+"""plus0..plus9: (x + k) mod 10 on digits, ten tasks that all read the same slot."""
+
+from construct.families.family import Family, table
+from construct.tasks import Task
+
+
+def plus() -> Family:
+    """The ten tasks (x + k) mod 10."""
+    digits = tuple("0123456789")
+
+    def add(digit: str, k: int) -> str:
+        return str((int(digit) + k) % 10)
+
+    return Family(
+        name="plus",
+        vocabulary=digits,
+        domain=frozenset(digits),
+        functions={f"plus{k}": lambda words, k=k: add(words[0], k) for k in range(10)},
+        tasks=tuple(Task(slot=0, weight=table(digits, {digit: add(digit, k) for digit in digits})) for k in range(10)),
+        slots=1,
+    )

@@ -1,0 +1,47 @@
+"""add_translate: `23+41->` has the sum as its label, in digits, in English, in French or in Spanish (num2words).
+
+All four tasks read the sum slot through the same hat features; a language is one more table behind them.
+"""
+
+from functools import lru_cache, partial
+
+from construct.families.ab import GREATEST, LEAST
+from construct.families.family import BLANK, Family, Words, vocabulary
+from construct.families.hats import number_features, read_number
+from construct.tasks import Task
+
+LANGUAGES = {"digits": None, "English": "en", "French": "fr", "Spanish": "es"}
+
+
+@lru_cache(maxsize=None)
+def spell(number: int, language: str | None) -> str:
+    """A number in words of a language, by its two-letter code; in digits for None."""
+    if language is None:
+        return str(number)
+    from num2words import num2words
+
+    return num2words(number, lang=language)
+
+
+def add_translate() -> Family:
+    """The family add_translate over the numbers 10..99. Raises ModuleNotFoundError without num2words."""
+    numbers = {str(number): number for number in range(LEAST, GREATEST + 1)}
+    totals = range(2 * LEAST, 2 * GREATEST + 1)
+    names = {name: {total: spell(total, code) for total in totals} for name, code in LANGUAGES.items()}
+    words = vocabulary(numbers, *(table.values() for table in names.values()))
+
+    def say(pair: Words, language: str) -> str:
+        return names[language][int(pair[0]) + int(pair[1])]
+
+    return Family(
+        name="add_translate",
+        vocabulary=words,
+        domain=frozenset(numbers),
+        functions={language: partial(say, language=language) for language in names},
+        tasks=tuple(Task(slot=2, weight=read_number(words, table, 2 * LEAST, 2 * GREATEST)) for table in names.values()),
+        slots=3,
+        layout=lambda pair: (*pair, BLANK),
+        feature_map=number_features(words, numbers, 2 * LEAST, 2 * GREATEST),
+        sum_slot=True,
+        dtype="float64",  # numbers up to 198, as in AB
+    )
