@@ -54,6 +54,11 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def finite(number: float) -> float | None:
+    """A number as JSON holds it: null where it is not finite."""
+    return float(number) if math.isfinite(number) else None
+
+
 def write_json(report: dict[str, Any], path: str) -> None:
     """Write a report as strict JSON. Raises OSError when the path cannot be written."""
     text = json.dumps(report, indent=2, allow_nan=False) + "\n"

@@ -47,7 +47,10 @@ class Family:
     def __post_init__(self) -> None:
         if len(self.functions) != len(self.tasks):
             raise checks.refuse(
-                "tasks", f"{len(self.tasks)} tasks", f"must be one for each of {len(self.functions)} functions", "pass both in order"
+                "tasks",
+                f"{len(self.tasks)} tasks",
+                f"must be one for each of {len(self.functions)} functions",
+                "pass both in order",
             )
         if len(self.coordinate) != len(self.vocabulary):
             twice = next(word for word in self.vocabulary if self.vocabulary.count(word) > 1)

@@ -71,7 +71,9 @@ def open_family(name: str, longest: int = 8) -> Family:
 
 WRITINGS = {
     "AB": Writing("23@41=", re.compile(r"(\d+)@(\d+)="), lambda size: families.ab(), _pair, "{0[0]}@{0[1]}=".format),
-    "add_translate": Writing("23+41->", re.compile(r"(\d+)\+(\d+)->"), lambda size: add_translate(), _pair, "{0[0]}+{0[1]}->".format),
+    "add_translate": Writing(
+        "23+41->", re.compile(r"(\d+)\+(\d+)->"), lambda size: add_translate(), _pair, "{0[0]}+{0[1]}->".format
+    ),
     "country": Writing(
         "France->",
         re.compile(r"([^\d@+]+)->"),

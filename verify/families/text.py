@@ -93,7 +93,9 @@ def _written_alike(lines: tuple[Line, ...], names: list[str]) -> list[str]:
     if len(misfits[fewest]) == len(lines):
         forms = ", ".join(f"{WRITINGS[name].form!r} ({name})" for name in misfits)
         raise ValueError(f"line {line.number}: {line.left!r} is written like no family here; known: {forms}")
-    raise ValueError(f"line {line.number}: mixed formats: {line.left!r} is not written like {form!r}, as other lines are ({fewest})")
+    raise ValueError(
+        f"line {line.number}: mixed formats: {line.left!r} is not written like {form!r}, as other lines are ({fewest})"
+    )
 
 
 def _unknown_word(family: Family, line: Line, words: Words) -> str | None:
