@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from verify import cli, figure2, figure3
 from verify.mixtures import Outcome, apportion, merge
 

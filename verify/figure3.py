@@ -93,14 +93,14 @@ def show(results: Results, console: "Console") -> None:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table("pair", "prompts", "error", "bound", "other", "KL", "variance", "holds", box=SIMPLE_HEAD)
-    for column in table.columns[1:7]:
+    table = Table("pair", "error", "bound", "other", "KL", "variance", "holds", box=SIMPLE_HEAD)
+    for column in table.columns[1:6]:
         column.justify = "right"
+    table.columns[0].no_wrap = True
     for first, second, outcome in results:
         numbers = (outcome.error, outcome.error_bound, outcome.other.max(), outcome.kl, outcome.variance.max())
         table.add_row(
             f"{first}, {second}",
-            str(len(outcome.probability)),
             *(f"{number:.1e}" for number in numbers),
             "yes" if outcome.holds else "NO",
             style=None if outcome.holds else "bold red",

@@ -3,16 +3,16 @@
 import dataclasses
 import itertools
 import math
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 import pytest
-from construct import build
-from construct.families import Family
-from construct.families.family import table, vocabulary
-from construct.families.hats import number_features, read_number
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from construct import build
+from construct.families.family import table, vocabulary
+from construct.families.hats import number_features, read_number
 from verify.families import WRITINGS, language_words, open_family
 from verify.oracle import apply, fill, judge
 
@@ -20,12 +20,12 @@ EXAMPLES = 8
 family_names = pytest.mark.parametrize("name", list(WRITINGS))
 
 
-@lru_cache(maxsize=None)
+@cache
 def opened(name):
     return open_family(name, 8)
 
 
-@lru_cache(maxsize=None)
+@cache
 def built(name):
     family = opened(name)
     return build(family.spec(EXAMPLES), family.tasks, family.feature_map)

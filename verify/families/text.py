@@ -69,8 +69,9 @@ def split(text: str) -> tuple[Line, ...]:
     if not lines:
         raise ValueError("the prompt is empty; write one example a line, such as 'France->Paris', and the query last: 'Brazil->'")
     if lines[-1].label:
+        last = lines[-1]
         raise ValueError(
-            f"line {lines[-1].number}: no query: the last line {lines[-1].text!r} has a label; end with a line such as {lines[-1].left!r}"
+            f"line {last.number}: no query: the last line {last.text!r} has a label; end with a line such as {last.left!r}"
         )
     for line in lines[:-1]:
         if not line.label:

@@ -8,7 +8,7 @@ from types import ModuleType
 import numpy as np
 from jaxtyping import Float, Int
 
-from construct import FeatureMap, Prompt, Spec, Task, Transformer
+from construct import FeatureMap, Prompt, Spec, Task, Trace, Transformer
 from construct.theorem1.stream import embedding_bound
 from proofs import theorem1 as proof
 from proofs.selection import Errors, Setting
@@ -98,11 +98,13 @@ def check_prompt(
     prompt: Prompt,
     feature_map: FeatureMap | None = None,
     input_norm: float | None = None,
+    trace: Trace | None = None,
 ) -> list[Lemma]:
-    """Run one prompt and hold every layer's residual stream and score gaps against its lemma."""
+    """Run one prompt (or take its `trace`) and hold every layer's residual stream and score gaps against its lemma."""
     spec = model.spec
     verdict = judge(tasks, prompt, spec.tolerance, spec.margin, feature_map, spec.sum_slot)
-    trace = model.trace(prompt, attention=False, enforce=False)  # the oracle has judged the prompt; the weights are on trial
+    if trace is None:  # the oracle has judged the prompt; the weights are on trial
+        trace = model.trace(prompt, attention=False, enforce=False)
     setting = proof.setting(spec, prompt.tokens, input_norm)
     bounds = proof.errors(setting)
     streams = ideal_streams(SEVEN, spec, tasks, prompt, verdict)
