@@ -4,7 +4,7 @@ All tasks map one input x* to the same output t, whatever their matrices and fea
 several tasks read is ambiguous. The margin is read off the tasks: a typical distance between two tasks' outputs.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,9 +79,16 @@ def draw_instance(
 
 
 def draw_prompt(
-    rng: np.random.Generator, instance: Instance, *, examples: int | None = None, noise: int = 0, ambiguous: int = 0
+    rng: np.random.Generator,
+    instance: Instance,
+    *,
+    examples: int | None = None,
+    noise: int = 0,
+    ambiguous: int = 0,
+    shares: Sequence[float] | None = None,
 ) -> Prompt:
-    """A prompt of `examples` examples (default m) in random unequal proportions; `noise` of them fit no task, `ambiguous` several.
+    """A prompt of `examples` examples (default m); `noise` of them fit no task, `ambiguous` several, the others one task that
+    is drawn with probability `shares` (default: random unequal ones).
 
     Raises Impossible when the counts do not add up, one task is asked to be ambiguous, or no example was found in many tries.
     """
@@ -95,7 +102,7 @@ def draw_prompt(
         raise Impossible(
             f"--ambiguous {ambiguous} needs two tasks that explain one example, but --K is 1; raise --K or drop --ambiguous"
         )
-    shares = rng.dirichlet(np.ones(spec.K))
+    shares = rng.dirichlet(np.ones(spec.K)) if shares is None else shares
     makers = [lambda: _explained(rng, instance, int(rng.choice(spec.K, p=shares)))] * (examples - noise - ambiguous)
     makers += [lambda: _noise(rng, instance)] * noise + [lambda: _ambiguous(rng, instance)] * ambiguous
     found = [_until_decided(instance, makers[i]) for i in rng.permutation(examples)]

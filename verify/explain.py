@@ -1,0 +1,118 @@
+"""The command `python -m verify.explain`: write the explorer, one self-contained page that steps through the seven layers."""
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from verify import cli
+
+if TYPE_CHECKING:
+    from verify.explorer.data import Subject
+
+PROG = "python -m verify.explain"
+
+
+def parser() -> cli.Parser:
+    """The options of the command."""
+    parser = cli.Parser(PROG, description="Write one HTML page that shows each layer of the transformer at work, without a network.")
+    add = parser.add_argument
+    add("--K", type=cli.whole(1), default=4, help="random tasks (4)")
+    add("--d", type=cli.whole(1), default=16, help="dimension of their vectors (16)")
+    add("--m", type=cli.whole(1), default=12, help="examples of a prompt (12)")
+    add("--n", type=cli.whole(2), default=3, help="tokens per example (3)")
+    add("--seed", type=cli.whole(0), default=0, help="seed of the random tasks and prompts (0)")
+    add("--prompt", metavar="FILE", nargs="+", help="show typed prompts instead: up to 5 files of one family")
+    add("--family", help="the family of the typed prompts (default: picked by how the lines are written)")
+    add("--out", default="theorem1.html", metavar="PATH", help="the page (theorem1.html)")
+    cli.add_json(parser)
+    return parser
+
+
+def random_subject(K: int, d: int, m: int, n: int, seed: int) -> "Subject":
+    """Random tasks, and five mixtures of them in front of one query. Raises Impossible (a ValueError)."""
+    from dataclasses import replace
+
+    import numpy as np
+
+    from verify.explorer.data import Subject
+    from verify.theorem1.draw import draw_instance, draw_prompt
+
+    rng = np.random.default_rng(seed)
+    instance = draw_instance(rng, K=K, d=d, m=m, n=n)
+    even, first = np.ones(K) / K, np.full(K, 0.2 / max(K - 1, 1))
+    first[0] += 1 - first.sum()
+    odd = min(2, m // 4)
+    kinds = {
+        "all tasks, about evenly": {"shares": even},
+        "mostly task 0": {"shares": first},
+        f"only task {K - 1}": {"shares": np.eye(K)[-1]},
+        "with noise and ambiguous examples": {"noise": odd, "ambiguous": odd if K > 1 else 0},
+        "nothing but noise": {"noise": m},
+    }
+    prompts = [draw_prompt(rng, instance, **kind) for kind in kinds.values()]
+    return Subject(
+        spec=instance.spec,
+        tasks=instance.tasks,
+        feature_map=instance.feature_map,
+        names=[f"task {i}" for i in range(K)],
+        titles=list(kinds),
+        prompts=[replace(prompt, query=prompts[0].query) for prompt in prompts],
+    )
+
+
+def typed_subject(files: list[str], family: str | None) -> "Subject":
+    """Typed prompts of one family. Raises ValueError for an unreadable prompt, more than five, or two families."""
+    from verify.explorer.data import MOST_PROMPTS, Subject
+    from verify.families.text import read
+
+    if len(files) > MOST_PROMPTS:
+        raise ValueError(f"--prompt: {len(files)} files; the page holds at most {MOST_PROMPTS}")
+    texts = [read(Path(file).read_text(encoding="utf-8"), family) for file in files]
+    # The family of the longest words holds the shorter ones too.
+    widest = max((text.family for text in texts), key=lambda one: one.slots)
+    if len({text.family.name for text in texts}) > 1:
+        raise ValueError(f"--prompt: the files are of the families {', '.join(sorted({t.family.name for t in texts}))}; pass one")
+
+    def names(text: "object") -> list[str]:
+        rows = [(f"{j} ", words, label) for j, (words, label) in enumerate(text.examples)] + [("query ", text.query, "?")]
+        return ["BOS"] + [f"{place}{word or '_'}" for place, words, label in rows for word in (*widest.layout(words), label)]
+
+    return Subject(
+        spec=widest.spec(max(len(text.examples) for text in texts)),
+        tasks=widest.tasks,
+        feature_map=widest.feature_map,
+        names=widest.names,
+        titles=[Path(file).name for file in files],
+        prompts=[widest.prompt(text.examples, text.query) for text in texts],
+        words=widest.vocabulary,
+        tokens=[names(text) for text in texts],
+    )
+
+
+def main() -> int:
+    """Write the page; 0 if the theorem holds on every prompt of it, 1 if not."""
+    options = parser().parse_args()
+    from verify.explorer.data import collect
+    from verify.explorer.page import page
+
+    started = time.perf_counter()
+    if options.prompt:
+        subject = typed_subject(options.prompt, options.family)
+    else:
+        subject = random_subject(options.K, options.d, options.m, options.n, options.seed)
+    report = collect(subject)
+    text = page(report)
+    Path(options.out).write_text(text, encoding="utf-8")
+    if options.json != "-":
+        seconds = time.perf_counter() - started
+        print(f"wrote {options.out}: {len(text.encode()) / 2**20:.2f} MiB, {len(report['prompts'])} prompts ({seconds:.1f} s)")
+    if options.json is not None:
+        cli.write_json(report, options.json)
+    if not report["holds"]:
+        print(f"{PROG}: Theorem 1 does not hold on a prompt; the page names the lemma", file=sys.stderr)
+    return cli.HOLDS if report["holds"] else cli.FAILS
+
+
+if __name__ == "__main__":
+    cli.run(main, PROG)

@@ -1,0 +1,197 @@
+"use strict";
+(async () => {
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const plots = JSON.parse(document.getElementById("plots").textContent);
+  const at = (id) => document.getElementById(id);
+  const dark = window.matchMedia("(prefers-color-scheme: dark)");
+  const documents = {};
+  for (const [name, item] of Object.entries(plots.items)) {
+    await Bokeh.embed.embed_item(item);
+    documents[name] = Bokeh.documents[Bokeh.documents.length - 1];
+  }
+  const model = (plot, name) => documents[plot].get_model_by_name(name);
+  const width = data.columns.length;
+  const state = { prompt: 0, step: 0, head: 0 };
+  const number = (value) => (value === null ? "–" : value === 0 ? "0" : Math.abs(value) < 1e-3 ? value.toExponential(2) : value.toFixed(4));
+
+  // The stream after each step, from what each layer changed.
+  const streams = data.prompts.map((prompt) => {
+    let now = new Float64Array(prompt.tokens.length * width);
+    return prompt.steps.map(([where, values]) => {
+      now = now.slice();
+      where.forEach((flat, i) => { now[flat] = values[i]; });
+      return now;
+    });
+  });
+
+  const element = (tag, text, parent, attributes = {}) => {
+    const made = document.createElement(tag);
+    made.textContent = text;
+    for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+    return parent.appendChild(made);
+  };
+  const rows = (table, cells, current = -1) => {
+    const body = at(table).tBodies[0];
+    body.replaceChildren();
+    cells.forEach((row, i) => {
+      const line = element("tr", "", body, i === current ? { "aria-current": "true" } : {});
+      row.forEach((cell) => element("td", cell, line));
+    });
+  };
+  const ticks = (plot, axis, labels) => {
+    const it = model(plot, `${plot}-${axis}`);
+    it.ticker.ticks = [...labels.keys()];
+    it.major_label_overrides = new Map([...labels].map(([place, label]) => [place, label]));
+  };
+
+  const showStream = () => {
+    const prompt = data.prompts[state.prompt];
+    const now = streams[state.prompt][state.step];
+    const changed = new Set(prompt.steps[state.step][0]);
+    const cells = { x: [], y: [], v: [], row: [], column: [], edge: [] };
+    const ink = dark.matches ? "#e8eaed" : "#1c1f23";
+    now.forEach((value, flat) => {
+      const edged = state.step > 0 && changed.has(flat);
+      if (value === 0 && !edged) return;
+      const row = Math.floor(flat / width), column = flat % width;
+      cells.x.push(column); cells.y.push(row); cells.v.push(value);
+      cells.row.push(prompt.tokens[row]); cells.column.push(data.columns[column].label);
+      cells.edge.push(edged ? ink : "rgba(0,0,0,0)");
+    });
+    const limit = Math.max(...cells.v.map(Math.abs), 1e-9);
+    const colors = model("stream", "stream-colors");
+    colors.low = -limit; colors.high = limit;
+    model("stream", "stream-cells").data = cells;
+    const tokens = [...changed].map((flat) => [data.columns[flat % width].subspace, Math.floor(flat / width)]);
+    const bySubspace = new Map();
+    for (const [name, row] of tokens) bySubspace.set(name, (bySubspace.get(name) || new Set()).add(row));
+    const text = [...bySubspace].map(([name, set]) => `${name} at ${set.size} token${set.size > 1 ? "s" : ""}`).join(", ");
+    at("changed").textContent = state.step === 0 ? "" : `What changed: ${text || "nothing"}.`;
+    at("stream-view").setAttribute("aria-label", `Heat map of ${prompt.tokens.length} tokens by ${width} coordinates. ${at("changed").textContent}`);
+  };
+
+  const showAttention = () => {
+    at("attention").hidden = state.step === 0;
+    if (state.step === 0) return;
+    const prompt = data.prompts[state.prompt], N = prompt.tokens.length;
+    const [where, units] = prompt.attention[state.step - 1][state.head];
+    const cells = { x: [], y: [], v: [], row: [], column: [], edge: [] };
+    where.forEach((flat, i) => {
+      const row = Math.floor(flat / N), column = flat % N;
+      cells.x.push(column); cells.y.push(row); cells.v.push(units[i] * data.weight_unit);
+      cells.row.push(prompt.tokens[row]); cells.column.push(prompt.tokens[column]); cells.edge.push("rgba(0,0,0,0)");
+    });
+    model("attention", "attention-cells").data = cells;
+    const awake = new Set(cells.row.filter((_, i) => cells.x[i] !== 0)).size;
+    at("head-note").textContent = awake ? `${awake} tokens read others than BOS` : "every token reads BOS alone: the head does nothing here";
+    at("attention-view").setAttribute("aria-label", `Attention of head ${state.head}: ${at("head-note").textContent}`);
+  };
+
+  const showCircle = () => {
+    const prompt = data.prompts[state.prompt], codes = prompt.codes[state.step];
+    const name = (one) => one.recognized !== null ? data.tasks[one.recognized].name
+      : one.explained_by.length ? `abstained: ${one.explained_by.length} tasks explain it` : "abstained: no task explains it";
+    model("circle", "circle-points").data = {
+      x: codes.map((code) => code[0]), y: codes.map((code) => code[1]),
+      name: prompt.examples.map((one, j) => `y${j}: ${name(one)}`), count: codes.map(() => 1),
+    };
+    const counted = codes.filter((_, j) => prompt.examples[j].recognized !== null);
+    const mean = counted.length && state.step >= 4 ? [0, 1].map((i) => counted.reduce((sum, code) => sum + code[i], 0) / counted.length) : null;
+    model("circle", "circle-mean").data = mean ? { x: [mean[0]], y: [mean[1]], name: ["mixture of the tasks"] } : { x: [], y: [], name: [] };
+    at("recognized").replaceChildren();
+    if (state.step >= 4) prompt.examples.forEach((one) => element("li", name(one), at("recognized")));
+  };
+
+  const showErrors = () => {
+    const lemmas = data.prompts[state.prompt].lemmas;
+    const drawn = (field, only) => {
+      const kept = lemmas.map((lemma, i) => [i + 1, lemma[field]]).filter(([x, y]) => y > 0 && (!only || x === state.step));
+      return { x: kept.map(([x]) => x), y: kept.map(([, y]) => y) };
+    };
+    model("errors", "errors-bound").data = drawn("bound");
+    model("errors", "errors-observed").data = drawn("observed");
+    model("errors", "errors-current").data = drawn("observed", true);
+    rows("lemmas", lemmas.map((lemma, i) => [
+      `${i + 1} ${data.layers[i].name}`, lemma.subspace, number(lemma.observed), number(lemma.bound),
+      number(lemma.least_gap), number(lemma.required_gap), lemma.holds ? "yes" : "NO",
+    ]), state.step - 1);
+  };
+
+  const showWords = () => {
+    const layer = data.layers[state.step - 1], lemma = layer && data.prompts[state.prompt].lemmas[state.step - 1];
+    at("heading").textContent = layer ? `${layer.number} ${layer.name[0].toUpperCase()}${layer.name.slice(1)}` : "0 The prompt";
+    at("does").textContent = layer ? layer.does : "The residual stream before the first layer: BOS, the examples, the query and one blank answer token.";
+    at("statement").textContent = layer ? layer.statement : "";
+    at("formula").textContent = layer ? layer.formula : "";
+    at("why").textContent = layer ? layer.why : "";
+    at("lemma").textContent = lemma
+      ? `Observed error ${number(lemma.observed)} ${lemma.holds ? "within" : "NOT WITHIN"} the bound ${number(lemma.bound)} (subspace ${lemma.subspace}).` : "";
+  };
+
+  const showAnswer = () => {
+    const prompt = data.prompts[state.prompt];
+    rows("tasks", data.tasks.map((task, i) => [
+      task.name, String(prompt.counts[i]), prompt.prevalence[i].toFixed(6), prompt.weights === null ? "–" : prompt.weights[i].toFixed(6),
+    ]));
+    rows("answer", prompt.answer.map((one) => [one.coordinate, one.value.toFixed(6)]));
+    at("message").textContent = prompt.message;
+    at("verdict").textContent = `Error ${number(prompt.max_error)}, bound ${number(prompt.error_bound)}: Theorem 1 ${prompt.holds ? "holds" : "DOES NOT HOLD"} on this prompt.`;
+  };
+
+  const show = () => {
+    const prompt = data.prompts[state.prompt];
+    [...at("steps").querySelectorAll("button")].forEach((button, i) => {
+      if (i === state.step) button.setAttribute("aria-current", "step"); else button.removeAttribute("aria-current");
+    });
+    at("back").disabled = state.step === 0;
+    at("next").disabled = state.step === data.layers.length;
+    const names = new Map(prompt.tokens.map((token, i) => [i, token]));
+    for (const [plot, axis] of [["stream", "y"], ["attention", "y"], ["attention", "x"]]) ticks(plot, axis, names);
+    showWords(); showStream(); showAttention(); showCircle(); showErrors(); showAnswer();
+    document.body.dataset.step = state.step;
+  };
+  const go = (step) => { state.step = Math.max(0, Math.min(data.layers.length, step)); show(); };
+
+  const paint = () => {
+    const scheme = dark.matches ? "dark" : "light", ink = dark.matches ? "#e8eaed" : "#1c1f23";
+    for (const plot of Object.keys(documents)) {
+      for (const axis of ["x", "y"]) {
+        const it = model(plot, `${plot}-${axis}`);
+        it.major_label_text_color = ink; it.axis_label_text_color = ink;
+        if (plot === "errors") { it.axis_line_color = ink; it.major_tick_line_color = ink; it.minor_tick_line_color = null; }
+      }
+    }
+    model("stream", "stream-colors").palette = plots.palettes[scheme].diverging;
+    model("attention", "attention-colors").palette = plots.palettes[scheme].sequential;
+    show();
+  };
+
+  const p = data.parameters;
+  at("summary").textContent = `Seven layers, K = ${p.K} heads in each, d = ${p.d}, m = ${p.m}, n = ${p.n}, width D = ${data.embedding_dim}, coldness T = ${data.coldness}, ${p.dtype}. Arrow keys step through the layers.`;
+  data.prompts.forEach((prompt, i) => element("option", prompt.title, at("prompt"), { value: i }));
+  data.tasks.forEach((task, i) => element("option", `${i} (${task.name})`, at("head"), { value: i }));
+  ["prompt", ...data.layers.map((layer) => layer.name)].forEach((name, i) => {
+    element("button", `${i} ${name}`, element("li", "", at("steps"))).addEventListener("click", () => go(i));
+  });
+  at("back").addEventListener("click", () => go(state.step - 1));
+  at("next").addEventListener("click", () => go(state.step + 1));
+  at("prompt").addEventListener("change", (event) => { state.prompt = Number(event.target.value); show(); });
+  at("head").addEventListener("change", (event) => { state.head = Number(event.target.value); showAttention(); });
+  document.addEventListener("keydown", (event) => {
+    if (event.target.closest("select, .scroll, pre") || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "ArrowRight") go(state.step + 1);
+    if (event.key === "ArrowLeft") go(state.step - 1);
+  });
+  const columns = new Map();
+  const places = new Map();
+  data.columns.forEach((column, i) => {
+    const found = places.get(column.subspace) || [i, i];
+    places.set(column.subspace, [found[0], i]);
+  });
+  for (const [name, [first, last]] of places) columns.set(Math.round((first + last) / 2), name);
+  ticks("stream", "x", columns);
+  model("circle", "circle-codes").data = { x: data.tasks.map((t) => t.code[0]), y: data.tasks.map((t) => t.code[1]), name: data.tasks.map((t) => t.name) };
+  dark.addEventListener("change", paint);
+  paint();
+  document.body.dataset.ready = "true";
+})();
