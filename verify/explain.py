@@ -15,7 +15,9 @@ PROG = "python -m verify.explain"
 
 def parser() -> cli.Parser:
     """The options of the command."""
-    parser = cli.Parser(PROG, description="Write one HTML page that shows each layer of the transformer at work, without a network.")
+    parser = cli.Parser(
+        PROG, description="Write one HTML page that shows each layer of the transformer at work, without a network."
+    )
     add = parser.add_argument
     add("--K", type=cli.whole(1), default=4, help="random tasks (4)")
     add("--d", type=cli.whole(1), default=16, help="dimension of their vectors (16)")

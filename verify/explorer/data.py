@@ -6,6 +6,7 @@ The streams are stored as what each layer changed. Cells and weights are [flat i
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -71,7 +72,14 @@ def collect(subject: Subject) -> dict[str, Any]:
         "layers": [_words(number, *modules) for number, modules in enumerate(zip(BUILT, proof.SEVEN, strict=True), 1)],
         "weight_unit": WEIGHT_UNIT,
         "prompts": [
-            _prompt(subject, i, trace, verdict, check_prompt(model, subject.tasks, subject.prompts[i], subject.feature_map, trace=trace), used)
+            _prompt(
+                subject,
+                i,
+                trace,
+                verdict,
+                check_prompt(model, subject.tasks, subject.prompts[i], subject.feature_map, trace=trace),
+                used,
+            )
             for i, (trace, verdict) in enumerate(zip(traces, verdicts, strict=True))
         ],
     }
@@ -94,14 +102,16 @@ def _words(number: int, layer: Any, lemma: Any) -> dict[str, Any]:
     return {
         "number": number,
         "name": name,
-        "does": does,
+        "does": does[:1].upper() + does[1:],
         "formula": "\n".join(formula),
         "statement": proved.split("\n\n")[0].replace("\n", " "),
         "why": next((part.replace("\n", " ") for part in proved.split("\n\n")[1:]), ""),
     }
 
 
-def _prompt(subject: Subject, index: int, trace: Trace, verdict: Verdict, lemmas: Sequence[Any], used: np.ndarray) -> dict[str, Any]:
+def _prompt(
+    subject: Subject, index: int, trace: Trace, verdict: Verdict, lemmas: Sequence[Any], used: np.ndarray
+) -> dict[str, Any]:
     spec, prompt, answer = subject.spec, subject.prompts[index], trace.answer
     error, bound = answer_error(answer.vector, verdict.vector), proof.error_bound(spec, prompt.tokens)
     steps = [stream[:, used] for stream in trace.streams.values()]
@@ -110,8 +120,7 @@ def _prompt(subject: Subject, index: int, trace: Trace, verdict: Verdict, lemmas
     return {
         "title": subject.titles[index],
         "tokens": list(subject.tokens[index] if subject.tokens else trace.tokens),
-        "steps": [_changed(np.zeros_like(steps[0]), steps[0])]
-        + [_changed(before, after) for before, after in zip(steps[:-1], steps[1:], strict=True)],
+        "steps": [_changed(np.zeros_like(steps[0]), steps[0])] + [_changed(before, after) for before, after in pairwise(steps)],
         "attention": [[_sparse(head) for head in heads] for heads in trace.attention.values()],
         "codes": [_rounded(trace.read(name, "z")[labels]) for name in trace.streams],
         "examples": [

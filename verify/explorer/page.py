@@ -54,7 +54,7 @@ def _blend(*colors: str) -> list[str]:
 
 
 def _plots(report: dict[str, Any]) -> dict[str, Any]:
-    from bokeh.models import ColumnDataSource, HoverTool, LinearColorMapper
+    from bokeh.models import ColumnDataSource, FixedTicker, HoverTool, LinearColorMapper, Span
     from bokeh.plotting import figure
 
     def source(name: str, *columns: str) -> Any:
@@ -75,15 +75,27 @@ def _plots(report: dict[str, Any]) -> dict[str, Any]:
         cells = source(f"{name}-cells", "x", "y", "v", "row", "column", "edge")
         mapper = LinearColorMapper(palette=list(LIGHT), low=-1 if palette == "diverging" else 0, high=1, name=f"{name}-colors")
         plot.rect(
-            "x", "y", width=1, height=1, source=cells, fill_color={"field": "v", "transform": mapper}, line_color="edge", line_width=1
+            "x",
+            "y",
+            width=1,
+            height=1,
+            source=cells,
+            fill_color={"field": "v", "transform": mapper},
+            line_color="edge",
+            line_width=1,
         )
         plot.add_tools(HoverTool(tooltips=hover))
         plot.axis.major_tick_line_color = plot.axis.minor_tick_line_color = plot.axis.axis_line_color = None
+        plot.xaxis.ticker, plot.yaxis.ticker = FixedTicker(), FixedTicker()
         plot.axis.major_label_text_font_size = "9px"
         plot.xaxis.major_label_orientation = 1.2
         return plot
 
     stream = heat("stream", len(report["columns"]), [("token", "@row"), ("coordinate", "@column"), ("value", "@v")], "diverging")
+    owners = [column["subspace"] for column in report["columns"]]
+    for i in range(1, len(owners)):
+        if owners[i] != owners[i - 1]:
+            stream.add_layout(Span(location=i - 0.5, dimension="height", line_color="#888888", line_width=1))
     N = max(len(prompt["tokens"]) for prompt in report["prompts"])
     attention = heat("attention", N, [("token", "@row"), ("reads", "@column"), ("weight", "@v{0.000000}")], "sequential")
     attention.xaxis.axis_label, attention.yaxis.axis_label = "key", "query"
@@ -106,6 +118,9 @@ def _plots(report: dict[str, Any]) -> dict[str, Any]:
     for name, marker, color in (("bound", "dash", "#888888"), ("observed", "circle", LIGHT[2]), ("current", "circle", LIGHT[2])):
         size = 16 if name == "current" else 10
         fill = None if name == "current" else color
-        data = source(f"errors-{name}", "x", "y")
-        errors.scatter("x", "y", source=data, marker=marker, size=size + 10 * (marker == "dash"), color=color, line_width=2, fill_color=fill)
+        # A log axis without any data is a warning in the console: a first point, until the page's script sets the real ones.
+        data = ColumnDataSource(data={"x": [1], "y": [report["prompts"][0]["error_bound"]]}, name=f"errors-{name}")
+        errors.scatter(
+            "x", "y", source=data, marker=marker, size=size + 10 * (marker == "dash"), color=color, line_width=2, fill_color=fill
+        )
     return {"stream": stream, "attention": attention, "circle": circle, "errors": errors}

@@ -4,7 +4,7 @@ All tasks map one input x* to the same output t, whatever their matrices and fea
 several tasks read is ambiguous. The margin is read off the tasks: a typical distance between two tasks' outputs.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,7 +85,7 @@ def draw_prompt(
     examples: int | None = None,
     noise: int = 0,
     ambiguous: int = 0,
-    shares: Sequence[float] | None = None,
+    shares: Float[np.ndarray, "K"] | None = None,
 ) -> Prompt:
     """A prompt of `examples` examples (default m); `noise` of them fit no task, `ambiguous` several, the others one task that
     is drawn with probability `shares` (default: random unequal ones).
