@@ -1,17 +1,36 @@
 # Each target does the whole set-up on a machine with Python 3.11+ and make.
 PYTHON ?= python3
 RUN := .venv/bin/python
+# One pytest worker per core: most of the tests' time is compilation, one program at a time.
+PYTEST := $(RUN) -m pytest -n auto
 
-.PHONY: theorem1 test fast clean
+.PHONY: theorem1 test fast mutants figures explain chromium clean help
 
 theorem1: .venv/ready ## verify Theorem 1 on random tasks
 	$(RUN) -m verify.theorem1 --K 4 --d 16
 
-test: .venv/ready ## run all tests
-	$(RUN) -m pytest
+test: .venv/ready chromium ## run all tests
+	$(PYTEST)
 
-fast: .venv/ready ## run the tests that take seconds
-	$(RUN) -m pytest -m "not slow"
+fast: .venv/ready ## run the tests that are not marked slow
+	$(PYTEST) -m "not slow"
+
+mutants: .venv/ready ## strike every fault and count what verification rejects
+	$(RUN) -m tests.mutants
+
+figures: .venv/ready ## draw the paper's Figures 2 and 3 on the constructed transformer
+	$(RUN) -m verify.figure2
+	$(RUN) -m verify.figure3
+
+explain: .venv/ready ## write the explorer page, theorem1.html
+	$(RUN) -m verify.explain --K 4 --d 16 --out theorem1.html
+
+# The browser that the explorer's tests drive; Debian's packages, installed when absent and possible.
+chromium:
+	@if command -v chromium >/dev/null && command -v chromedriver >/dev/null; then :; \
+	elif command -v apt-get >/dev/null; then apt-get update -qq && \
+	  apt-get install -y -qq --no-install-recommends chromium chromium-driver fonts-dejavu-core >/dev/null; \
+	else echo "chromium and chromedriver are missing: the explorer's browser tests will be skipped"; fi
 
 .venv: .venv/ready
 .venv/ready: requirements.lock
@@ -19,5 +38,8 @@ fast: .venv/ready ## run the tests that take seconds
 	.venv/bin/pip install --quiet --disable-pip-version-check -r requirements.lock
 	touch $@
 
-clean:
-	rm -rf .venv .pytest_cache .hypothesis
+clean: ## remove what the other targets made
+	rm -rf .venv .pytest_cache .hypothesis theorem1.html figure*.png figure*.svg
+
+help: ## list the targets
+	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'

@@ -149,7 +149,7 @@ def test_idle_heads_are_skipped_until_they_live():
     assert idle.terms == (("idle", 1),) and layer.support is Support.EXAMPLE
     stream, real = stream_of(RANDOM)
     skipped, _ = forward.apply_layer(layer, stream, real)
-    dense, _ = forward.apply_layer(layer, stream, real, tie=jnp.zeros(()))
+    dense, _ = forward.apply_layer(layer, stream, real, tie=jnp.zeros(2))
     assert np.abs(np.array(skipped - dense)).max() <= 1e-6
     idle.W_V[...] = idle.W_V[...].at[0, 0, 0].set(1.0)
     idle.W_O[...] = idle.W_O[...].at[0, 0, 0].set(1.0)
