@@ -61,7 +61,13 @@ class Residual:
 
     def __getitem__(self, name: str) -> Float[np.ndarray, "size D"]:
         """The matrix that reads a subspace off the stream (its transpose writes into it)."""
-        return np.eye(self.dim)[self.where(name)]
+        return np.eye(self.size(name), self.dim, k=self.where(name).start)
+
+    def apply(self, matrix: Float[np.ndarray, "rows size"], name: str) -> Float[np.ndarray, "rows D"]:
+        """The matrix that reads a subspace and applies a matrix to it: matrix @ self[name], placed and not multiplied."""
+        placed = np.zeros((len(matrix), self.dim))
+        placed[:, self.where(name)] = matrix
+        return placed
 
     def read(self, stream: Float[Array, "*tokens D"], name: str) -> Float[Array, "*tokens size"]:
         """A subspace of a stream."""

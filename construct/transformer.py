@@ -10,7 +10,6 @@ from enum import Enum
 from typing import Protocol, runtime_checkable
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
@@ -64,10 +63,10 @@ class Heads(nnx.Module):
     """A bank of heads as parameters; `terms` name the rows of W_Q and W_K."""
 
     def __init__(self, weights: HeadBank) -> None:
-        self.W_Q = nnx.Param(jnp.asarray(weights.W_Q))
-        self.W_K = nnx.Param(jnp.asarray(weights.W_K))
-        self.W_V = nnx.Param(jnp.asarray(weights.W_V))
-        self.W_O = nnx.Param(jnp.asarray(weights.W_O))
+        self.W_Q = nnx.Param(jax.device_put(weights.W_Q, may_alias=True))
+        self.W_K = nnx.Param(jax.device_put(weights.W_K, may_alias=True))
+        self.W_V = nnx.Param(jax.device_put(weights.W_V, may_alias=True))
+        self.W_O = nnx.Param(jax.device_put(weights.W_O, may_alias=True))
         self.terms = weights.terms
 
     @property
@@ -89,8 +88,8 @@ class MLP(nnx.Module):
     """A residual ReLU MLP as parameters."""
 
     def __init__(self, weights: MLPWeights) -> None:
-        self.W_1 = nnx.Param(jnp.asarray(weights.W_1))
-        self.W_2 = nnx.Param(jnp.asarray(weights.W_2))
+        self.W_1 = nnx.Param(jax.device_put(weights.W_1, may_alias=True))
+        self.W_2 = nnx.Param(jax.device_put(weights.W_2, may_alias=True))
 
 
 class Layer(nnx.Module):

@@ -33,7 +33,7 @@ def _heads(spec: Spec, gains: Gains, residual: Residual, tasks: list[Task]) -> I
     for task, code in zip(tasks, task_codes(spec.K), strict=True):
         # The token itself scores P2 L - beta |r|^2: above BOS by T if the task explains the pair, below it by T if not.
         # A residual that points the other way lifts another token by at most beta (2R)^2, which 2 P2 outweighs.
-        miss = task.weight @ residual["f"] + np.outer(task.bias, residual["inp"]) - residual["y"]
+        miss = residual.apply(task.weight, "f") + np.outer(task.bias, residual["inp"]) - residual["y"]
         elsewhere = residual["one"] - example_input(residual) + other_slot(spec, residual, task.slot)
         yield Head(
             terms=(
