@@ -43,12 +43,16 @@ class MLPWeights:
 
 @dataclass(frozen=True)
 class LayerWeights:
-    """One layer: its name (the verb), the heads by bank, the support of its attention, and its MLP (None: empty)."""
+    """One layer: its name (the verb), the heads by bank, the support of its attention, and its MLP (None: empty).
+
+    causal: a token sees only itself and tokens before it, and not the whole prompt.
+    """
 
     name: str
     heads: tuple[HeadBank, ...]
     support: Support
     mlp: MLPWeights | None = None
+    causal: bool = False
 
     def check(self, K: int, residual: Residual) -> None:
         """Assert that there are K heads and that every matrix fits the residual stream."""
@@ -99,6 +103,7 @@ class Layer(nnx.Module):
     def __init__(self, weights: LayerWeights) -> None:
         self.name = weights.name
         self.support = weights.support
+        self.causal = weights.causal
         self.banks = nnx.List([Heads(bank) for bank in weights.heads])
         self.mlp = None if weights.mlp is None else MLP(weights.mlp)
 

@@ -12,8 +12,8 @@ import math
 from dataclasses import dataclass
 
 from construct import floats
+from construct.gains import Cold
 from construct.spec import Spec
-from construct.theorem1.gains import Gains
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Setting:
     """
 
     spec: Spec
-    gains: Gains
+    gains: Cold
     tokens: int
     input_norm: float
     leaks: bool = True
