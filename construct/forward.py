@@ -121,7 +121,7 @@ def apply_layer(
     """
     queries = stream[-1:] if answer_only else stream
     after, seen = queries, []
-    many_winners = layer.support is Support.LABELS
+    many_winners = layer.support in (Support.LABELS, Support.INPUTS)
     for bank in layer.banks:
 
         def active(bank: Heads = bank) -> tuple[Array, Seen | None]:

@@ -31,6 +31,8 @@ class Support(Enum):
     EXAMPLE = "the token's own example"
     QUERY = "the query's tokens"
     LABELS = "the label tokens"
+    INPUTS = "the examples' inputs"
+    EXAMPLE_AND_QUERY = "the token's own example and the query's tokens"
 
 
 @dataclass(frozen=True)

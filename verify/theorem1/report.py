@@ -92,7 +92,8 @@ class Report:
         """Print the report as a table, a row a layer, and the prevalences beside the weights that the answer holds."""
         spec = self.spec
         console.print(
-            f"Theorem {self.theorem.number}: {len(self.heads)} layers, K = {spec.K} heads in each, d = {spec.d}, m = {spec.m}, n = {spec.n}"
+            f"Theorem {self.theorem.number}: {len(self.heads)} layers, K = {spec.K} heads in each, "
+            f"d = {spec.d}, m = {spec.m}, n = {spec.n}"
             + (f", r = {spec.features} ReLU features" if spec.features else "")
             + (", sum slot" if spec.sum_slot else "")
         )
