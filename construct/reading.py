@@ -25,13 +25,14 @@ from construct.transformer import Hooks, Layer, Transformer
 
 class Readings(NamedTuple):
     """What is read off one run: the answer, Recognize's gaps and output norms, and where the theorem has them the labels'
-    task codes, flags and label norms."""
+    task codes and flags, and the norms of outputs in their task's own slot."""
 
     vector: Float[Array, "d"]
     gap: Float[Array, "K m"]
     output_norm: Float[Array, "K groups slots"]
     code: Float[Array, "m code"] | None = None
     ok: Float[Array, "m"] | None = None
+    own_norm: Float[Array, "K m"] | None = None
 
 
 class Parts(NamedTuple):

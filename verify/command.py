@@ -42,7 +42,7 @@ def run(options: argparse.Namespace, prog: str, theorem: "Theorem", **request: o
 
     started = time.perf_counter()
     rng = np.random.default_rng(options.seed)
-    ambiguous, pure = getattr(options, "ambiguous", 0), getattr(options, "pure", False)
+    kind = {name: getattr(options, name) for name in ("noise", "ambiguous", "pure", "agree") if hasattr(options, name)}
     instance = draw_instance(
         rng,
         K=options.K,
@@ -53,9 +53,15 @@ def run(options: argparse.Namespace, prog: str, theorem: "Theorem", **request: o
         dtype=options.dtype,
         **request,
     )
-    prompts = [draw_prompt(rng, instance, noise=options.noise, ambiguous=ambiguous, pure=pure) for _ in range(options.prompts)]
+    prompts = [draw_prompt(rng, instance, **kind) for _ in range(options.prompts)]
     report = verify(
-        instance, prompts, seed=options.seed, noise=options.noise, ambiguous=ambiguous, started=started, theorem=theorem
+        instance,
+        prompts,
+        seed=options.seed,
+        noise=options.noise,
+        ambiguous=kind.get("ambiguous", 0),
+        started=started,
+        theorem=theorem,
     )
     if options.json != "-":
         from rich.console import Console

@@ -29,7 +29,7 @@ class Ideal:
         dtype: type = float,
         blocks: Mapping[str, int] = NO_BLOCKS,
     ) -> None:
-        self.verdict = verdict
+        self.spec, self.verdict = spec, verdict
         self.slots = [task.slot for task in tasks]
         self.examples, self.n = prompt.examples, spec.n
         tokens = 1 + (self.examples + 1) * self.n
