@@ -61,6 +61,17 @@ def _weigh(weights: Float[Array, "H q N"], values: Float[Array, "H N v"], many_w
     return _product("hqbk,hbkv->bhqv", weights, values).sum(0)
 
 
+def _write(moved: Float[Array, "H q v"], W_O: Float[Array, "H D v"], many_heads: bool) -> Float[Array, "q D"]:
+    """What the heads add to the stream together, summed in blocks if many of them move something."""
+    if not many_heads:
+        return _product("hcv,hdv->cd", moved, W_O)
+    heads = len(moved)
+    size = math.isqrt(heads - 1) + 1
+    padding = [(0, -heads % size), (0, 0), (0, 0)]
+    blocks = (jnp.pad(part, padding).reshape(-1, size, *part.shape[1:]) for part in (moved, W_O))
+    return _product("bhcv,bhdv->bcd", *blocks).sum(0)
+
+
 def _attend(
     bank: Heads,
     queries: Float[Array, "q D"],
@@ -68,6 +79,7 @@ def _attend(
     real: Bool[Array, "N"],
     many_winners: bool,
     causal: bool,
+    many_heads: bool,
     tie: Array | None,
     keep: bool,
 ) -> tuple[Float[Array, "q D"], Seen | None]:
@@ -85,7 +97,7 @@ def _attend(
         visible = real & (jnp.arange(N) <= place[:, None]) if causal else real
         scores = jnp.where(visible, scores, -jnp.inf)
         weights = jax.nn.softmax(scores, axis=-1)
-        out = _product("hcv,hdv->cd", _weigh(weights, values, many_winners), bank.W_O[...])
+        out = _write(_weigh(weights, values, many_winners), bank.W_O[...], many_heads)
         if tie is None:
             return out, None
         top = scores.max(-1, keepdims=True)
@@ -125,7 +137,7 @@ def apply_layer(
     for bank in layer.banks:
 
         def active(bank: Heads = bank) -> tuple[Array, Seen | None]:
-            return _attend(bank, queries, stream, real, many_winners, layer.causal, tie, keep)
+            return _attend(bank, queries, stream, real, many_winners, layer.causal, layer.many_heads, tie, keep)
 
         if bank.terms == (("idle", 1),) and tie is None:
             used = jnp.any(bank.W_V[...] != 0) | jnp.any(bank.W_O[...] != 0)

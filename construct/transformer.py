@@ -47,7 +47,8 @@ class MLPWeights:
 class LayerWeights:
     """One layer: its name (the verb), the heads by bank, the support of its attention, and its MLP (None: empty).
 
-    causal: a token sees only itself and tokens before it, and not the whole prompt.
+    causal: a token sees only itself and tokens before it, and not the whole prompt. many_heads: all heads move something at the
+    same token, so their outputs are summed in about sqrt(K) blocks: rounding grows with 2 sqrt(K) and not with K.
     """
 
     name: str
@@ -55,6 +56,7 @@ class LayerWeights:
     support: Support
     mlp: MLPWeights | None = None
     causal: bool = False
+    many_heads: bool = False
 
     def check(self, K: int, residual: Residual) -> None:
         """Assert that there are K heads and that every matrix fits the residual stream."""
@@ -106,6 +108,7 @@ class Layer(nnx.Module):
         self.name = weights.name
         self.support = weights.support
         self.causal = weights.causal
+        self.many_heads = weights.many_heads
         self.banks = nnx.List([Heads(bank) for bank in weights.heads])
         self.mlp = None if weights.mlp is None else MLP(weights.mlp)
 

@@ -123,8 +123,8 @@ def _gains(spec: Spec) -> Gains:
 
 
 def gate_roundings(spec: Spec, hard: bool) -> int:
-    """Roundings on the way of a gate's term into the answer, the sum over K heads included."""
-    return GATE_ROUNDINGS + spec.K + (0 if hard else 2 * spec.tokens)
+    """Roundings on the way of a gate's term into the answer, the sum over K heads in blocks of sqrt(K) included."""
+    return GATE_ROUNDINGS + 2 * (math.isqrt(spec.K - 1) + 1) + (0 if hard else 2 * spec.tokens)
 
 
 def count_leak(spec: Spec, tau: float, far: float) -> float:

@@ -24,7 +24,7 @@ from construct.transformer import LayerWeights, Support
 def perform(name: str, gate: int, spec: Spec, gains: Gains, residual: Residual, tasks: list[Task]) -> LayerWeights:
     """The weights of the layer whose heads are the series' gate of that number, from 0."""
     heads = banks(_heads(gate, spec, gains, residual, tasks), spec.K, spec.K, residual, spec.dtype)
-    return LayerWeights(name, heads, Support.QUERY, causal=True)
+    return LayerWeights(name, heads, Support.QUERY, causal=True, many_heads=True)
 
 
 def _heads(gate: int, spec: Spec, gains: Gains, residual: Residual, tasks: list[Task]) -> Iterator[Head]:
