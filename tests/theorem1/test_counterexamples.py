@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from construct import Prompt, Spec, Task, Transformer, build
+from construct.reading import Reading
 from construct.theorem1 import SEVEN
 from construct.theorem1.gains import Gains, Infeasible, derive
-from construct.reading import Reading
 from construct.theorem1.reading import THEOREM1
 from construct.theorem1.stream import residual_stream
 
