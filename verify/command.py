@@ -3,7 +3,8 @@
 import argparse
 import sys
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from verify import cli
 
@@ -30,10 +31,12 @@ def parser(prog: str, number: int) -> cli.Parser:
     return parser
 
 
-def run(options: argparse.Namespace, prog: str, theorem: "Theorem", **request: object) -> int:
+def run(
+    options: argparse.Namespace, prog: str, theorem: "Theorem", *, certify: Callable[..., Any] | None = None, **request: object
+) -> int:
     """Verify a theorem on random tasks and prompts, print or write the report; 0 if all holds, 1 if something does not.
 
-    request: what else `draw_instance` is told.
+    request: what else `draw_instance` is told. certify(model, tasks, prompt, feature_map): gives a certificate of the first prompt.
     """
     import numpy as np
 
@@ -63,12 +66,17 @@ def run(options: argparse.Namespace, prog: str, theorem: "Theorem", **request: o
         started=started,
         theorem=theorem,
     )
+    certificate = None if certify is None else certify(report.model, instance.tasks, prompts[0], instance.feature_map)
     if options.json != "-":
         from rich.console import Console
 
         report.show(Console())
+        if certificate is not None:
+            certificate.show(Console())
     if options.json is not None:
-        cli.write_json(report.as_json(), options.json)
-    if not report.holds:
+        certified = {} if certificate is None else {"certificate": certificate.as_json()}
+        cli.write_json(report.as_json() | certified, options.json)
+    holds = report.holds and (certificate is None or certificate.holds)
+    if not holds:
         print(f"{prog}: Theorem {theorem.number} does not hold here; the table names what fails", file=sys.stderr)
-    return cli.HOLDS if report.holds else cli.FAILS
+    return cli.HOLDS if holds else cli.FAILS
