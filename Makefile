@@ -4,10 +4,16 @@ RUN := .venv/bin/python
 # One pytest worker per core: most of the tests' time is compilation, one program at a time.
 PYTEST := $(RUN) -m pytest -n auto
 
-.PHONY: theorem1 test fast mutants figures explain chromium clean help
+.PHONY: theorem1 theorem2 theorem3 test fast mutants figures explain chromium clean help
 
 theorem1: .venv/ready ## verify Theorem 1 on random tasks
 	$(RUN) -m verify.theorem1 --K 4 --d 16
+
+theorem2: .venv/ready ## verify Theorem 2, three layers
+	$(RUN) -m verify.theorem2 --K 4 --d 16
+
+theorem3: .venv/ready ## verify Theorem 3, a causal decoder with a task vector
+	$(RUN) -m verify.theorem3 --K 4 --d 16
 
 test: .venv/ready chromium ## run all tests
 	$(PYTEST)
@@ -18,9 +24,10 @@ fast: .venv/ready ## run the tests that are not marked slow
 mutants: .venv/ready ## strike every fault and count what verification rejects
 	$(RUN) -m tests.mutants
 
-figures: .venv/ready ## draw the paper's Figures 2 and 3 on the constructed transformer
+figures: .venv/ready ## draw the paper's Figures 2, 3 and 5 on the constructed transformer
 	$(RUN) -m verify.figure2
 	$(RUN) -m verify.figure3
+	$(RUN) -m verify.figure5
 
 explain: .venv/ready ## write the explorer page, theorem1.html
 	$(RUN) -m verify.explain --K 4 --d 16 --out theorem1.html

@@ -60,6 +60,15 @@ class Trace:
     best: dict[str, Float[np.ndarray, "K N"]]
     attention: dict[str, Float[np.ndarray, "K N N"]] = field(default_factory=dict)
 
+    @property
+    def task_vector(self) -> Float[np.ndarray, "K"]:
+        """The task vector: what the answer token holds in w after Tally (Theorem 3), the prevalence of each task.
+
+        Patch it with hooks={("tally", "w"): lambda w: w.at[-1].set(other)}. Raises ValueError where a stream has no w.
+        """
+        self.residual.where("w")
+        return self.read("tally", "w")[-1]
+
     def read(self, layer: str, subspace: str) -> Float[np.ndarray, "N size"]:
         """A subspace of the residual stream after a layer. Raises KeyError or ValueError for an unknown name."""
         return self.streams[layer][:, self.residual.where(subspace)]

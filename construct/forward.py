@@ -61,12 +61,25 @@ def _weigh(weights: Float[Array, "H q N"], values: Float[Array, "H N v"], many_w
     return _product("hqbk,hbkv->bhqv", weights, values).sum(0)
 
 
+def _write(moved: Float[Array, "H q v"], W_O: Float[Array, "H D v"], many_heads: bool) -> Float[Array, "q D"]:
+    """What the heads add to the stream together, summed in blocks if many of them move something."""
+    if not many_heads:
+        return _product("hcv,hdv->cd", moved, W_O)
+    heads = len(moved)
+    size = math.isqrt(heads - 1) + 1
+    padding = [(0, -heads % size), (0, 0), (0, 0)]
+    blocks = (jnp.pad(part, padding).reshape(-1, size, *part.shape[1:]) for part in (moved, W_O))
+    return _product("bhcv,bhdv->bcd", *blocks).sum(0)
+
+
 def _attend(
     bank: Heads,
     queries: Float[Array, "q D"],
     stream: Float[Array, "N D"],
     real: Bool[Array, "N"],
     many_winners: bool,
+    causal: bool,
+    many_heads: bool,
     tie: Array | None,
     keep: bool,
 ) -> tuple[Float[Array, "q D"], Seen | None]:
@@ -75,11 +88,16 @@ def _attend(
     keys = _product("nd,had->hna", stream, bank.W_K[...])
     values = _product("nd,hvd->hnv", stream, bank.W_V[...])
 
-    def rows(chunk: Float[Array, "c D"]) -> tuple[Array, Seen | None]:
+    heads, N = values.shape[:2]
+    count = len(queries)
+
+    def rows(part: tuple[Float[Array, "c D"], Int[Array, "c"]]) -> tuple[Array, Seen | None]:
+        chunk, place = part
         scores = _product("hca,hka->hck", _product("cd,had->hca", chunk, bank.W_Q[...]), keys)
-        scores = jnp.where(real, scores, -jnp.inf)
+        visible = real & (jnp.arange(N) <= place[:, None]) if causal else real
+        scores = jnp.where(visible, scores, -jnp.inf)
         weights = jax.nn.softmax(scores, axis=-1)
-        out = _product("hcv,hdv->cd", _weigh(weights, values, many_winners), bank.W_O[...])
+        out = _write(_weigh(weights, values, many_winners), bank.W_O[...], many_heads)
         if tie is None:
             return out, None
         top = scores.max(-1, keepdims=True)
@@ -89,14 +107,13 @@ def _attend(
         best = scores[:, :, 1:].max(-1)
         return out, Seen(gap.T, near.T, best.T, jnp.swapaxes(weights, 0, 1) if keep else None)
 
-    heads, N = values.shape[:2]
+    places = jnp.arange(N - count, N)  # the queries are the last tokens, or all
     chunk = max(1, CHUNK_BYTES // (heads * N * stream.dtype.itemsize))
-    count = len(queries)
     if chunk >= count:
-        return rows(queries)
+        return rows((queries, places))
     pieces = -(-count // chunk)
     padded = jnp.pad(queries, [(0, pieces * chunk - count), (0, 0)]).reshape(pieces, chunk, -1)
-    results = jax.lax.map(rows, padded)
+    results = jax.lax.map(rows, (padded, jnp.pad(places, (0, pieces * chunk - count)).reshape(pieces, chunk)))
     return jax.tree.map(lambda part: part.reshape(pieces * chunk, *part.shape[2:])[:count], results)
 
 
@@ -116,11 +133,11 @@ def apply_layer(
     """
     queries = stream[-1:] if answer_only else stream
     after, seen = queries, []
-    many_winners = layer.support is Support.LABELS
+    many_winners = layer.support in (Support.LABELS, Support.INPUTS)
     for bank in layer.banks:
 
         def active(bank: Heads = bank) -> tuple[Array, Seen | None]:
-            return _attend(bank, queries, stream, real, many_winners, tie, keep)
+            return _attend(bank, queries, stream, real, many_winners, layer.causal, layer.many_heads, tie, keep)
 
         if bank.terms == (("idle", 1),) and tie is None:
             used = jnp.any(bank.W_V[...] != 0) | jnp.any(bank.W_O[...] != 0)

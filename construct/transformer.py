@@ -30,6 +30,8 @@ class Support(Enum):
     EXAMPLE = "the token's own example"
     QUERY = "the query's tokens"
     LABELS = "the label tokens"
+    INPUTS = "the examples' inputs"
+    EXAMPLE_AND_QUERY = "the token's own example and the query's tokens"
 
 
 @dataclass(frozen=True)
@@ -42,12 +44,18 @@ class MLPWeights:
 
 @dataclass(frozen=True)
 class LayerWeights:
-    """One layer: its name (the verb), the heads by bank, the support of its attention, and its MLP (None: empty)."""
+    """One layer: its name (the verb), the heads by bank, the support of its attention, and its MLP (None: empty).
+
+    causal: a token sees only itself and tokens before it, and not the whole prompt. many_heads: all heads move something at the
+    same token, so their outputs are summed in about sqrt(K) blocks: rounding grows with 2 sqrt(K) and not with K.
+    """
 
     name: str
     heads: tuple[HeadBank, ...]
     support: Support
     mlp: MLPWeights | None = None
+    causal: bool = False
+    many_heads: bool = False
 
     def check(self, K: int, residual: Residual) -> None:
         """Assert that there are K heads and that every matrix fits the residual stream."""
@@ -98,6 +106,8 @@ class Layer(nnx.Module):
     def __init__(self, weights: LayerWeights) -> None:
         self.name = weights.name
         self.support = weights.support
+        self.causal = weights.causal
+        self.many_heads = weights.many_heads
         self.banks = nnx.List([Heads(bank) for bank in weights.heads])
         self.mlp = None if weights.mlp is None else MLP(weights.mlp)
 

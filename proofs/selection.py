@@ -9,11 +9,13 @@ leak (exact arithmetic, finite T), rounding (T so large that nothing leaks), and
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from types import ModuleType
 
 from construct import floats
+from construct.gains import Cold
 from construct.spec import Spec
-from construct.theorem1.gains import Gains
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Setting:
     """
 
     spec: Spec
-    gains: Gains
+    gains: Cold
     tokens: int
     input_norm: float
     leaks: bool = True
@@ -61,7 +63,9 @@ class Setting:
 
 @dataclass(frozen=True)
 class Errors:
-    """How far each subspace of any token can be from the oracle's, in max norm (x, f: in Euclidean norm). Flags are exact.
+    """How far each subspace of any token can be from the oracle's, in max norm (x, f, q, h: in
+    Euclidean norm; w: summed over tasks).
+    Flags are exact.
 
     output: of y where it is a task's output or the answer: at committed labels after Execute, at the answer token after
     Superpose.
@@ -70,6 +74,9 @@ class Errors:
     x: float = 0.0
     y: float = 0.0
     f: float = 0.0
+    q: float = 0.0
+    h: float = 0.0
+    w: float = 0.0
     z: float = 0.0
     count: float = 0.0
     ok: float = 0.0
@@ -78,3 +85,28 @@ class Errors:
     def of(self, subspace: str) -> float:
         """The bound of a subspace; 0 for flags and position codes, which no layer writes."""
         return getattr(self, subspace, 0.0)
+
+
+def setting(spec: Spec, gains: Cold, tokens: int | None, input_norm: float | None, leaks: bool, rounds: bool) -> Setting:
+    """What to bound: prompts of at most `tokens` tokens (None: the Spec's longest) with inputs of norm at most `input_norm`
+    (None: the gains' input radius)."""
+    return Setting(
+        spec=spec,
+        gains=gains,
+        tokens=spec.tokens if tokens is None else tokens,
+        input_norm=gains.input_radius if input_norm is None else input_norm,
+        leaks=leaks,
+        rounds=rounds,
+    )
+
+
+def compose(setting: Setting, lemmas: Sequence[ModuleType]) -> list[Errors]:
+    """The bounds on every subspace after each layer; before the first, the prompt is rounded to the dtype."""
+    spec = setting.spec
+    x = setting.gamma(1) * setting.input_norm
+    state = Errors(x=x, f=0.0 if spec.features else x, y=setting.gamma(1) * spec.radius)
+    after = []
+    for layer in lemmas:
+        state = layer.lemma(setting, state)
+        after.append(state)
+    return after

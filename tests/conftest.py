@@ -15,7 +15,15 @@ ROOT = Path(__file__).parent.parent
 EDGE = ("construct.spec", "construct.tasks", "construct.prompt")
 MODULES = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in sorted((ROOT / "construct").rglob("[!_]*.py"))]
 install_import_hook(
-    [*(name for name in MODULES if name not in EDGE), "construct.theorem1", "proofs", "verify"], f"{annotations.__name__}.check"
+    [
+        *(name for name in MODULES if name not in EDGE),
+        "construct.theorem1",
+        "construct.theorem2",
+        "construct.theorem3",
+        "proofs",
+        "verify",
+    ],
+    f"{annotations.__name__}.check",
 )
 
 # No deadline: an example may have to compile. A failure prints the blob that reproduces it.

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from construct.reading import Reading
 from construct.spec import Spec
 from construct.tasks import FeatureMap, Task
 from construct.theorem1 import (
@@ -14,7 +15,7 @@ from construct.theorem1 import (
     layer7_superpose,
 )
 from construct.theorem1.gains import derive
-from construct.theorem1.reading import Reading
+from construct.theorem1.reading import THEOREM1
 from construct.theorem1.stream import residual_stream
 from construct.transformer import Transformer
 
@@ -39,4 +40,4 @@ def build(spec: Spec, tasks: Sequence[Task], feature_map: FeatureMap | None = No
     spec.check_tasks(tasks, feature_map)
     gains, residual = derive(spec), residual_stream(spec)
     layers = (part.layer(spec, gains, residual, tasks, feature_map) for part in SEVEN)
-    return Transformer(spec, residual, layers, Reading(gains, tuple(task.slot for task in tasks)))
+    return Transformer(spec, residual, layers, Reading(gains, tuple(task.slot for task in tasks), THEOREM1))

@@ -7,23 +7,15 @@ out. Ours; `proofs/README.md` proves each lemma.
 """
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 from construct.floats import SHORT_BITS, gamma, hard_gap, largest, short, unit_roundoff
+from construct.gains import Infeasible, Recognition, bounded_inputs, check_rounding, derived, least_coldness, recognition
 from construct.residual import code_gap
 from construct.spec import Spec
 
 LAYERS = ("lift", "pair", "recognize", "commit", "fetch", "execute", "superpose")
-
-# How the band between tolerance and margin is split when the caller bounds no input: an eighth of it is left to the
-# rounding of residuals, at either end. Any split would do; this one costs beta a third.
-ROOM = 8
-
-
-class Infeasible(ValueError):
-    """No transformer for this Spec: its scores do not fit the dtype, or its coldness is not admissible."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +53,10 @@ class Gains:
         """The score error of a layer, by name."""
         return dict(self.score_error)[layer]
 
+    def spread(self, layer: str) -> float:
+        """All winners of a layer tie exactly."""
+        return 0.0
+
     def residual_norm(self, gap: float) -> float:
         """The residual ||W_i f + b_i - y|| that a Recognize head's score gap (self above BOS) tells of."""
         return math.sqrt(max(self.T0 - gap, 0.0) / self.beta)
@@ -69,69 +65,28 @@ class Gains:
 @lru_cache(maxsize=256)
 def derive(spec: Spec) -> Gains:
     """The gains of a Spec. Raises Infeasible (a ValueError) with the reason and a margin or dtype that would do."""
-    try:
-        return _gains(spec)
-    except Infeasible as error:
-        raise Infeasible(f"{error}; {_way_out(spec)}") from None
+    return derived(spec, _gains, default_coldness)
 
 
 def default_coldness(spec: Spec) -> float:
-    """The least short T at which every computed gap still makes the softmax hard: T - 2 (score error) >= the format's gap."""
-    T = short(hard_gap(spec.dtype))
-    while True:
-        enough = short(hard_gap(spec.dtype) + 2 * _recognize(spec, T).error)
-        if enough <= T:
-            return T
-        T = enough
-        if 2 * hard_gap(spec.dtype) < T:  # the error exceeds T/4: the caller refuses this coldness
-            return T
+    """The least coldness that makes every head's softmax hard."""
+    return least_coldness(spec.dtype, lambda T: _recognition(spec, T).error)
 
 
-@dataclass(frozen=True)
-class _Recognize:
-    """Lemma 3's gains at a coldness, and what they were charged for."""
-
-    tau: float
-    far: float
-    residual: float
-    beta: float
-    T0: float
-    P2: float
-    error: float
-
-
-def _recognize(spec: Spec, T: float) -> _Recognize:
-    tau = math.exp(-T)
-    far = spec.tokens * tau**2
-    input_radius, _, rounding = _inputs(spec)
-
+def _recognition(spec: Spec, T: float) -> Recognition:
     # Lift and Pair leak into the residual that Recognize squares (Lemmas 1 and 2): a label that is off acts like noise.
-    leak = pair_leak(spec, tau, far) + spec.weight_norm * spec.feature_norm * lift_leak(spec, tau, far, input_radius)
-    residual = leak + rounding
-    rho, delta = spec.tolerance + residual, spec.margin - residual
-    if not rho < delta:
-        raise Infeasible(
-            f"coldness = {T:g} with margin = {spec.margin:g}: leak ({leak:.3g}) and rounding ({rounding:.3g}) of the residuals "
-            f"must leave tolerance + charge = {rho:.3g} below margin - charge = {delta:.3g}"
-        )
-    # A residual of at most rho wins by T, one of at least delta loses by T.
-    beta = short(2 * T / (delta**2 - rho**2))
-    T0 = beta * rho**2 + T
-    # Any other token, even with a residual opposite and of norm 2R, loses to BOS by 2T.
-    opposite = beta * (2 * spec.radius + residual) ** 2
-    P2 = short((opposite + T0 + 2 * T) / 2)
-    # Representability: products and sums of rank d + L + 2 on P2 L + beta |r_q| |r_k|, and BOS' stored constant.
-    L = spec.example_bits + spec.slot_bits
-    error = gamma(spec.d + L + 4, spec.dtype) * (P2 * L + opposite + T0)
-    return _Recognize(tau, far, residual, beta, T0, P2, error)
+    def leak(tau: float, far: float, input_radius: float) -> float:
+        return pair_leak(spec, tau, far) + spec.weight_norm * spec.feature_norm * lift_leak(spec, tau, far, input_radius)
+
+    return recognition(spec, T, leak)
 
 
 def _gains(spec: Spec) -> Gains:
     T = default_coldness(spec) if spec.coldness is None else short(spec.coldness)
-    third = _recognize(spec, T)
-    _check_rounding(spec, T, "recognize", third.error)
+    third = _recognition(spec, T)
+    check_rounding(spec, T, "recognize", third.error)
     hard = T - 2 * third.error >= hard_gap(spec.dtype)
-    input_radius, feature_radius, _ = _inputs(spec)
+    input_radius, feature_radius, _ = bounded_inputs(spec)
 
     # Lemma 4: the leaks of Recognize, gathered, must stay on the plateaus of Commit's trapezoid.
     wrong = recognize_leak(spec, math.exp(-(T - 2 * third.error)))
@@ -183,14 +138,6 @@ def _gains(spec: Spec) -> Gains:
     return gains
 
 
-def _check_rounding(spec: Spec, T: float, layer: str, error: float) -> None:
-    if not error < T / 4:
-        raise Infeasible(
-            f"dtype = {spec.dtype} with margin = {spec.margin:g} and radius = {spec.radius:g}: the scores of {layer} round by "
-            f"up to {error:.3g}, which must stay below T/4 = {T / 4:.3g}"
-        )
-
-
 def largest_scores(spec: Spec, gains: Gains) -> dict[str, float]:
     """The largest magnitude of a score, and of a partial sum on the way to it, that each layer can produce."""
     T, e, s = gains.T, spec.example_bits, spec.slot_bits
@@ -215,7 +162,7 @@ def _check_representable(spec: Spec, gains: Gains) -> None:
     are halved), hence exact while their largest multiple fits the significand; the rest rounds by the layer's score error.
     """
     for layer, error in gains.score_error:
-        _check_rounding(spec, gains.T, layer, error)
+        check_rounding(spec, gains.T, layer, error)
     exact = 2 / (2 ** (SHORT_BITS + 1) * unit_roundoff(spec.dtype))
     for layer, score in largest_scores(spec, gains).items():
         if not math.isfinite(score) or score > largest(spec.dtype):
@@ -263,73 +210,3 @@ def code_rounding(spec: Spec, hard: bool) -> float:
     """Rounding of <z, c_i> at a committed label: the stored code (1), Recognize's and Commit's weights and values, n - 1
     summands of which one is not 0, then two products, two sums and the stored -G c_i on the gate's side."""
     return gamma(13 + 2 * softmax_roundings(spec, hard), spec.dtype)
-
-
-def feature_rounding(spec: Spec, input_radius: float) -> float:
-    """Rounding of the features phi(x), in Euclidean norm: the sum slot's sum, then B x + c."""
-    lifted = gamma(spec.n + 4, spec.dtype) * spec.n * input_radius if spec.sum_slot else 0.0
-    if not spec.features:
-        return lifted
-    dot = gamma(spec.d + 2, spec.dtype) * (
-        math.sqrt(min(spec.d, spec.features)) * spec.feature_norm * input_radius + spec.feature_bias_norm
-    )
-    return spec.feature_norm * lifted + dot
-
-
-def residual_rounding(spec: Spec, input_radius: float) -> float:
-    """Rounding of W_i f + b_i - y in Euclidean norm; its matrix is stored rounded, and once more times -beta."""
-    features = spec.feature_norm * input_radius + spec.feature_bias_norm
-    spread = math.sqrt(min(spec.d, spec.r))  # || |W| || <= sqrt(rank) ||W||
-    return gamma(spec.r + 4, spec.dtype) * (
-        spread * spec.weight_norm * features + spec.bias_norm + spec.radius
-    ) + spec.weight_norm * feature_rounding(spec, input_radius)
-
-
-def _inputs(spec: Spec) -> tuple[float, float, float]:
-    """The bound on inputs, the bound on features that follows, and the rounding of residuals under it.
-
-    Without a bound from the caller: the largest for which rounding takes no more than its share of tolerance to margin.
-    """
-    room = (spec.margin - spec.tolerance) / ROOM
-    if spec.input_radius is not None:
-        input_radius = spec.input_radius
-    else:
-        fixed = residual_rounding(spec, 0.0)
-        slope = residual_rounding(spec, 1.0) - fixed
-        if not fixed < room:
-            raise Infeasible(
-                f"dtype = {spec.dtype}: residuals round by {fixed:.3g} even for zero inputs; that must stay below {room:.3g}, "
-                f"an eighth of margin - tolerance"
-            )
-        input_radius = (room - fixed) / slope if slope else math.inf
-        if not math.isfinite(input_radius):  # all weights are 0: inputs do not matter
-            input_radius = spec.radius
-    return (input_radius, spec.feature_norm * input_radius + spec.feature_bias_norm, residual_rounding(spec, input_radius))
-
-
-def _feasible(spec: Spec) -> bool:
-    try:
-        _gains(spec)
-    except Infeasible:
-        return False
-    return True
-
-
-def _way_out(spec: Spec) -> str:
-    """What would do, tried and not guessed: a wider margin, float64, a larger coldness."""
-
-    def candidates() -> Iterator[str]:
-        ratio = spec.tolerance / spec.margin
-        # A margin beyond 4R is of no use: no residual is that long. Search the few factors of two below it.
-        margin = spec.margin
-        while margin < 4 * spec.radius:
-            margin = min(2 * margin, 4 * spec.radius)
-            if _feasible(replace(spec, margin=margin, tolerance=ratio * margin)):
-                yield f"margin = {margin:.4g} would do"
-                break
-        if spec.dtype != "float64" and _feasible(replace(spec, dtype="float64")):
-            yield "dtype = 'float64' would do"
-        if spec.coldness is not None and _feasible(replace(spec, coldness=None)):
-            yield f"coldness = {default_coldness(spec):g} would do (the default)"
-
-    return "; ".join(candidates()) or "shrink K, d, the radius or the inputs"

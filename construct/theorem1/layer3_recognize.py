@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from construct.gains import Recognizes
 from construct.heads import Head, Term, banks
 from construct.residual import Residual, task_codes
 from construct.spec import Spec
@@ -27,21 +28,26 @@ def layer(spec: Spec, gains: Gains, residual: Residual, tasks: list[Task], featu
     return LayerWeights("recognize", heads, Support.SELF)
 
 
-def _heads(spec: Spec, gains: Gains, residual: Residual, tasks: list[Task]) -> Iterator[Head]:
+def explained_by(spec: Spec, gains: Recognizes, residual: Residual, task: Task) -> tuple[Term, ...]:
+    """The score by which a token attends to itself if this task explains it, and to BOS if not."""
+    # The token itself scores P2 L - beta |r|^2: above BOS by T if the task explains the pair, below it by T if not.
+    # A residual that points the other way lifts another token by at most beta (2R)^2, which 2 P2 outweighs.
     L = spec.example_bits + spec.slot_bits
+    miss = residual.apply(task.weight, "f") + np.outer(task.bias, residual["inp"]) - residual["y"]
+    elsewhere = residual["one"] - example_input(residual) + other_slot(spec, residual, task.slot)
+    return (
+        same_token(spec, residual, gains.P2),
+        Term("residual", -gains.beta * miss, miss),
+        to_bos(residual, "threshold", (gains.P2 * L - gains.T0) * residual["one"]),
+        to_bos(residual, "elsewhere", gains.recognize_raise * elsewhere),
+    )
+
+
+def _heads(spec: Spec, gains: Gains, residual: Residual, tasks: list[Task]) -> Iterator[Head]:
     out = np.concatenate([residual["z"], residual["count"]]).T
     for task, code in zip(tasks, task_codes(spec.K), strict=True):
-        # The token itself scores P2 L - beta |r|^2: above BOS by T if the task explains the pair, below it by T if not.
-        # A residual that points the other way lifts another token by at most beta (2R)^2, which 2 P2 outweighs.
-        miss = residual.apply(task.weight, "f") + np.outer(task.bias, residual["inp"]) - residual["y"]
-        elsewhere = residual["one"] - example_input(residual) + other_slot(spec, residual, task.slot)
         yield Head(
-            terms=(
-                same_token(spec, residual, gains.P2),
-                Term("residual", -gains.beta * miss, miss),
-                to_bos(residual, "threshold", (gains.P2 * L - gains.T0) * residual["one"]),
-                to_bos(residual, "elsewhere", gains.recognize_raise * elsewhere),
-            ),
+            terms=explained_by(spec, gains, residual, task),
             value=np.concatenate([np.outer(code, residual["inp"]), residual["inp"]]),
             out=out,
         )

@@ -30,10 +30,11 @@ def layer(spec: Spec, gains: Gains, residual: Residual, tasks: list[Task], featu
         out=verdict.T,
     )
     heads = banks([head], 1, spec.K, residual, spec.dtype)
-    return LayerWeights("commit", heads, Support.EXAMPLE, _trapezoid(residual, spec.dtype))
+    return LayerWeights("commit", heads, Support.EXAMPLE, trapezoid(residual, spec.dtype))
 
 
-def _trapezoid(residual: Residual, dtype: str) -> MLPWeights:
+def trapezoid(residual: Residual, dtype: str) -> MLPWeights:
+    """The MLP that writes ok = 1 where count is near 1, and 0 where it is near 0 or at least 7/4."""
     # Slopes of 2 between quarters: near a count of 1 every product and sum is exact in floats, so all committed labels get
     # the same ok = 1 to the last bit, and Superpose's winners tie. No gate is needed, hence no constant that grows with K.
     corners = np.array([[1 / 4], [3 / 4], [5 / 4], [7 / 4]])

@@ -18,16 +18,21 @@ from construct.transformer import LayerWeights, Support
 
 def layer(spec: Spec, gains: Gains, residual: Residual, tasks: list[Task], feature_map: FeatureMap | None) -> LayerWeights:
     """The weights of Superpose."""
+    head = mean_of_committed(residual, gains.T, "y")
+    return LayerWeights("superpose", banks([head], 1, spec.K, residual, spec.dtype), Support.LABELS)
+
+
+def mean_of_committed(residual: Residual, T: float, subspace: str) -> Head:
+    """The head by which the answer token averages a subspace over the tokens with ok = 1 that are no inputs."""
     # Committed labels tie at exactly 0, BOS is T behind, all else 3T. With no committed label BOS wins by 2T: "no evidence".
     # An input may have ok = 1 too (its slot's own verdict); subtracting inp puts it back among the losers.
-    T, one = gains.T, residual["one"]
+    one = residual["one"]
     committed = residual["ok"] - residual["inp"] - (one - residual["bos"])
-    head = Head(
+    return Head(
         terms=(
             Term("committed", one, 3 * T * committed - T * residual["bos"]),
             to_bos(residual, "idle", 3 * T * (one - residual["qry"] + residual["inp"])),
         ),
-        value=residual["y"],
-        out=residual["y"].T,
+        value=residual[subspace],
+        out=residual[subspace].T,
     )
-    return LayerWeights("superpose", banks([head], 1, spec.K, residual, spec.dtype), Support.LABELS)

@@ -2,6 +2,7 @@
 
 from construct.spec import Spec
 from construct.theorem1.gains import derive
+from proofs import selection
 from proofs.selection import Errors, Setting
 from proofs.theorem1 import (
     layer1_lift,
@@ -29,27 +30,12 @@ def setting(
 ) -> Setting:
     """What to bound: prompts of at most `tokens` tokens (default: the Spec's longest) with inputs of norm at most
     `input_norm` (default: the Spec's input radius). Raises Infeasible when the Spec has no transformer."""
-    gains = derive(spec)
-    return Setting(
-        spec=spec,
-        gains=gains,
-        tokens=spec.tokens if tokens is None else tokens,
-        input_norm=gains.input_radius if input_norm is None else input_norm,
-        leaks=leaks,
-        rounds=rounds,
-    )
+    return selection.setting(spec, derive(spec), tokens, input_norm, leaks, rounds)
 
 
 def errors(setting: Setting) -> list[Errors]:
     """The bounds on every subspace after each of the seven layers; before the first, the prompt is rounded to the dtype."""
-    spec = setting.spec
-    x = setting.gamma(1) * setting.input_norm
-    state = Errors(x=x, f=0.0 if spec.features else x, y=setting.gamma(1) * spec.radius)
-    after = []
-    for layer in SEVEN:
-        state = layer.lemma(setting, state)
-        after.append(state)
-    return after
+    return selection.compose(setting, SEVEN)
 
 
 def error_bound(spec: Spec, tokens: int | None = None, input_norm: float | None = None) -> float:

@@ -8,8 +8,9 @@ phi is Lipschitz with ||B||.
 
 from dataclasses import replace
 
+from construct.gains import feature_rounding
 from construct.spec import Spec
-from construct.theorem1.gains import feature_rounding, lift_leak
+from construct.theorem1.gains import lift_leak
 from proofs.selection import Errors, Setting
 
 

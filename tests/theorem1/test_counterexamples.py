@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from construct import Prompt, Spec, Task, Transformer, build
+from construct.reading import Reading
 from construct.theorem1 import SEVEN
 from construct.theorem1.gains import Gains, Infeasible, derive
-from construct.theorem1.reading import Reading
+from construct.theorem1.reading import THEOREM1
 from construct.theorem1.stream import residual_stream
 
 TASKS = [Task(slot=0, weight=np.eye(2)), Task(slot=0, weight=-np.eye(2)), Task(slot=1, weight=np.eye(2))]
@@ -29,7 +30,7 @@ def with_gains(gains: Gains) -> Transformer:
     """Theorem 1's transformer with gains that the Spec did not derive."""
     residual = residual_stream(SPEC)
     layers = (part.layer(SPEC, gains, residual, TASKS, None) for part in SEVEN)
-    return Transformer(SPEC, residual, layers, Reading(gains, tuple(task.slot for task in TASKS)))
+    return Transformer(SPEC, residual, layers, Reading(gains, tuple(task.slot for task in TASKS), THEOREM1))
 
 
 def test_the_hypotheses_hold_to_begin_with():

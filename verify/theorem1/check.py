@@ -1,4 +1,4 @@
-"""Hold a transformer against Theorem 1: its structure, each layer's lemma on the trace, and its answers."""
+"""Hold a transformer against its theorem, Theorem 1 unless told: its structure, each layer's lemma on the trace, its answers."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,11 +8,13 @@ from types import ModuleType
 import numpy as np
 from jaxtyping import Float, Int
 
-from construct import FeatureMap, Prompt, Spec, Task, Trace, Transformer
+from construct import FeatureMap, Prompt, Spec, Task, Trace, Transformer, build
+from construct.theorem1.gains import derive
 from construct.theorem1.stream import embedding_bound
 from proofs import theorem1 as proof
 from proofs.selection import Errors, Setting
 from verify.oracle import judge
+from verify.theorem import Theorem
 from verify.theorem1 import (
     layer1_lift,
     layer2_pair,
@@ -32,6 +34,27 @@ SEVEN = (
     layer5_fetch,
     layer6_execute,
     layer7_superpose,
+)
+
+
+def _width(spec: Spec) -> int:
+    return 2 * spec.d + spec.features + math.ceil(math.log2(spec.m + 1)) + math.ceil(math.log2(spec.n)) + 9 + spec.sum_slot
+
+
+def _width_formula(spec: Spec) -> str:
+    return f"2d + r + log2(mn) + {11 + spec.sum_slot}"
+
+
+THEOREM1 = Theorem(
+    number=1,
+    build=build,
+    derive=derive,
+    checks=SEVEN,
+    lemmas=proof.SEVEN,
+    proof=proof,
+    width=_width,
+    width_bound=embedding_bound,
+    width_formula=_width_formula,
 )
 
 
@@ -74,21 +97,21 @@ def worst(lemmas: Sequence[Lemma]) -> Lemma:
     return replace(first, least_gap=gap, faults=tuple(faults))
 
 
-def check_structure(model: Transformer, spec: Spec) -> list[str]:
-    """What is wrong with the transformer's shape; empty when it has 7 layers of K heads and the stated width."""
+def check_structure(model: Transformer, spec: Spec, theorem: Theorem = THEOREM1) -> list[str]:
+    """What is wrong with the transformer's shape; empty when it has the theorem's layers of K heads and the stated width."""
     wrong = []
-    if len(model.layers) != 7:
-        wrong.append(f"{len(model.layers)} layers, not 7")
+    if len(model.layers) != len(theorem.checks):
+        wrong.append(f"{len(model.layers)} layers, not {len(theorem.checks)}")
     for layer in model.layers:
         if layer.heads != spec.K:
             wrong.append(f"{layer.heads} heads in {layer.name}, not K = {spec.K}")
-    width = 2 * spec.d + spec.features + math.ceil(math.log2(spec.m + 1)) + math.ceil(math.log2(spec.n)) + 9 + spec.sum_slot
+    width = theorem.width(spec)
     for layer in model.layers:
         for bank in layer.banks:
             if bank.W_Q.shape[-1] != width:
                 wrong.append(f"{layer.name} reads {bank.W_Q.shape[-1]} coordinates, not D = {width}")
-    if not width <= embedding_bound(spec):
-        wrong.append(f"D = {width} exceeds 2d + r + log2(mn) + 11 = {embedding_bound(spec):.2f}")
+    if not width <= theorem.width_bound(spec):
+        wrong.append(f"D = {width} exceeds {theorem.width_formula(spec)} = {theorem.width_bound(spec):.2f}")
     return wrong
 
 
@@ -99,22 +122,33 @@ def check_prompt(
     feature_map: FeatureMap | None = None,
     input_norm: float | None = None,
     trace: Trace | None = None,
+    theorem: Theorem = THEOREM1,
 ) -> list[Lemma]:
     """Run one prompt (or take its `trace`) and hold every layer's residual stream and score gaps against its lemma."""
     spec = model.spec
     verdict = judge(tasks, prompt, spec.tolerance, spec.margin, feature_map, spec.sum_slot)
     if trace is None:  # the oracle has judged the prompt; the weights are on trial
         trace = model.trace(prompt, attention=False, enforce=False)
-    setting = proof.setting(spec, prompt.tokens, input_norm)
-    bounds = proof.errors(setting)
-    streams = ideal_streams(SEVEN, spec, tasks, prompt, verdict)
+    setting = theorem.proof.setting(spec, prompt.tokens, input_norm)
+    bounds = theorem.proof.errors(setting)
+    streams = ideal_streams(theorem.checks, spec, tasks, prompt, verdict, blocks=theorem.blocks(spec))
     next(streams)
     lemmas = []
     for i, (layer, ideal) in enumerate(zip(model.layers, streams, strict=True)):
         name = layer.name
         distances = {subspace: _distance(trace.read(name, subspace), ideal[subspace]) for subspace in model.residual.names}
         lemmas.append(
-            hold(setting, i, bounds[i], ideal, distances, float(trace.gaps[name].min()), trace.near[name].max(0), trace.best[name])
+            hold(
+                setting,
+                i,
+                bounds[i],
+                ideal,
+                distances,
+                float(trace.gaps[name].min()),
+                trace.near[name].max(0),
+                trace.best[name],
+                theorem,
+            )
         )
     return lemmas
 
@@ -128,12 +162,13 @@ def hold(
     least_gap: float,
     near: Int[np.ndarray, "N"],
     best: Float[np.ndarray, "K N"],
+    theorem: Theorem = THEOREM1,
 ) -> Lemma:
     """Hold what was seen of layer `index` (from 0) against its lemma: distances from the ideal stream by subspace, the least
     gap, by token the most near losers of any head, and by head and token the best score of a key other than BOS."""
-    spec, gains, check = setting.spec, setting.gains, SEVEN[index]
+    spec, gains, check = setting.spec, setting.gains, theorem.checks[index]
     layer = gains.score_error[index][0]
-    faults = _selection_faults(check, proof.SEVEN[index].near(spec), gains.T, ideal, near, best)
+    faults = _selection_faults(check, theorem.lemmas[index].near(spec), gains.T, ideal, near, best)
     results = [
         Lemma(index + 1, layer, name, distance, bound_of(bounds, name, spec), least_gap, gains.T - 2 * gains.error(layer), faults)
         for name, distance in distances.items()

@@ -26,12 +26,14 @@ class Impossible(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Instance:
-    """Random tasks with their Spec; `shared` is the input on which all tasks agree."""
+    """Random tasks with their Spec; `shared` is the input on which all tasks agree. sphere: tasks are orthogonal matrices, and
+    inputs and labels have norm 1."""
 
     spec: Spec
     tasks: list[Task]
     feature_map: FeatureMap | None
     shared: Float[np.ndarray, "d"]
+    sphere: bool = False
 
 
 def draw_instance(
@@ -45,8 +47,12 @@ def draw_instance(
     sum_slot: bool = False,
     coldness: float | None = None,
     dtype: str = "float32",
+    sphere: bool = False,
 ) -> Instance:
-    """K random tasks on the unit ball: random slots, matrices with singular values in [1/2, 1], biases."""
+    """K random tasks on the unit ball: random slots, matrices with singular values in [1/2, 1], biases.
+
+    sphere: K random orthogonal matrices instead, on the unit sphere.
+    """
     inputs_of_sum = max(n - 2, 1) if sum_slot else 1
     shared = _unit(rng, d)
     feature_map = _feature_map(rng, features, d) if features else None
@@ -57,11 +63,14 @@ def draw_instance(
     slots = rng.integers(n - 1, size=K)
     slots[1:2] = slots[0]  # so that two tasks agree on an example that shows x* in one slot
     for slot in slots:
-        weight = _matrix(rng, d, r)
-        tasks.append(Task(slot=int(slot), weight=weight, bias=target - weight @ phi))
+        if sphere:
+            tasks.append(Task(slot=int(slot), weight=_rotation(rng, shared, 2 * target)))
+        else:
+            weight = _matrix(rng, d, r)
+            tasks.append(Task(slot=int(slot), weight=weight, bias=target - weight @ phi))
     input_radius = float(inputs_of_sum)
     feature_radius = input_radius if feature_map is None else feature_map.weight_norm * input_radius + feature_map.bias_norm
-    radius = max(task.weight_norm * feature_radius + task.bias_norm for task in tasks)
+    radius = 1.0 if sphere else max(task.weight_norm * feature_radius + task.bias_norm for task in tasks)
     margin = _margin(rng, tasks, feature_map, n, sum_slot, radius)
     spec = Spec.of(
         tasks,
@@ -75,7 +84,7 @@ def draw_instance(
         dtype=dtype,
         sum_slot=sum_slot,
     )
-    return Instance(spec, tasks, feature_map, shared)
+    return Instance(spec, tasks, feature_map, shared, sphere)
 
 
 def draw_prompt(
@@ -86,9 +95,13 @@ def draw_prompt(
     noise: int = 0,
     ambiguous: int = 0,
     shares: Float[np.ndarray, "K"] | None = None,
+    pure: bool = False,
+    agree: bool = False,
 ) -> Prompt:
     """A prompt of `examples` examples (default m); `noise` of them fit no task, `ambiguous` several, the others one task that
     is drawn with probability `shares` (default: random unequal ones).
+
+    pure: all shares but one are 0. agree: the query is the input on which all tasks agree.
 
     Raises Impossible when the counts do not add up, one task is asked to be ambiguous, or no example was found in many tries.
     """
@@ -102,12 +115,14 @@ def draw_prompt(
         raise Impossible(
             f"--ambiguous {ambiguous} needs two tasks that explain one example, but --K is 1; raise --K or drop --ambiguous"
         )
-    shares = rng.dirichlet(np.ones(spec.K)) if shares is None else shares
+    if shares is None:
+        shares = np.eye(spec.K)[rng.integers(spec.K)] if pure else rng.dirichlet(np.ones(spec.K))
     makers = [lambda: _explained(rng, instance, int(rng.choice(spec.K, p=shares)))] * (examples - noise - ambiguous)
     makers += [lambda: _noise(rng, instance)] * noise + [lambda: _ambiguous(rng, instance)] * ambiguous
     found = [_until_decided(instance, makers[i]) for i in rng.permutation(examples)]
     inputs, labels = (np.stack(part) for part in zip(*found, strict=True))
-    return Prompt(inputs=inputs, labels=labels, query=_inputs(rng, spec.n, spec.d, spec.sum_slot))
+    query = np.tile(instance.shared, (spec.n - 1, 1)) if agree else _inputs(rng, spec.n, spec.d, spec.sum_slot, instance.sphere)
+    return Prompt(inputs=inputs, labels=labels, query=query)
 
 
 Example = tuple[np.ndarray, np.ndarray, int]  # inputs (n-1, d), label (d,), how many tasks must explain it (2: two or more)
@@ -130,28 +145,31 @@ def _until_decided(instance: Instance, make: Callable[[], Example]) -> tuple[np.
 
 def _explained(rng: np.random.Generator, instance: Instance, task: int) -> Example:
     spec = instance.spec
-    inputs = _inputs(rng, spec.n, spec.d, spec.sum_slot)
+    inputs = _inputs(rng, spec.n, spec.d, spec.sum_slot, instance.sphere)
     label = _outputs([instance.tasks[task]], instance.feature_map, inputs, spec.sum_slot)[0]
-    return inputs, label + LABEL_NOISE * spec.tolerance * rng.uniform() * _unit(rng, spec.d), 1
+    noise = 0.0 if instance.sphere else LABEL_NOISE * spec.tolerance * rng.uniform()
+    return inputs, label + noise * _unit(rng, spec.d), 1
 
 
 def _noise(rng: np.random.Generator, instance: Instance) -> Example:
     spec = instance.spec
-    return _inputs(rng, spec.n, spec.d, spec.sum_slot), spec.radius * _ball(rng, spec.d), 0
+    label = _unit(rng, spec.d) if instance.sphere else spec.radius * _ball(rng, spec.d)
+    return _inputs(rng, spec.n, spec.d, spec.sum_slot, instance.sphere), label, 0
 
 
 def _ambiguous(rng: np.random.Generator, instance: Instance) -> Example:
     spec = instance.spec
     slots = np.array([task.slot for task in instance.tasks])
     task = int(rng.choice(_agreeing(slots)))
-    inputs = _inputs(rng, spec.n, spec.d, spec.sum_slot)
+    inputs = _inputs(rng, spec.n, spec.d, spec.sum_slot, instance.sphere)
     if spec.sum_slot and slots[task] == spec.n - 2:
         inputs[:] = 0  # the sum is x* if one input is and the others are 0
         inputs[int(rng.integers(spec.n - 2))] = instance.shared
     else:
         inputs[slots[task]] = instance.shared
     label = _outputs(instance.tasks, instance.feature_map, inputs, spec.sum_slot)[task]
-    return inputs, label + LABEL_NOISE * spec.tolerance * rng.uniform() * _unit(rng, spec.d), 2
+    noise = 0.0 if instance.sphere else LABEL_NOISE * spec.tolerance * rng.uniform()
+    return inputs, label + noise * _unit(rng, spec.d), 2
 
 
 def _agreeing(slots: Int[np.ndarray, "K"]) -> Int[np.ndarray, "tasks"]:
@@ -180,8 +198,8 @@ def _margin(
     return min(float(np.median(distances)), radius / 2)
 
 
-def _inputs(rng: np.random.Generator, n: int, d: int, sum_slot: bool) -> Float[np.ndarray, "slots d"]:
-    inputs = np.stack([_ball(rng, d) for _ in range(n - 1)])
+def _inputs(rng: np.random.Generator, n: int, d: int, sum_slot: bool, sphere: bool = False) -> Float[np.ndarray, "slots d"]:
+    inputs = np.stack([(_unit if sphere else _ball)(rng, d) for _ in range(n - 1)])
     if sum_slot:
         inputs[-1] = 0
     return inputs
@@ -203,6 +221,15 @@ def _matrix(rng: np.random.Generator, rows: int, columns: int) -> Float[np.ndarr
     left = np.linalg.qr(rng.normal(size=(rows, rank)))[0]
     right = np.linalg.qr(rng.normal(size=(columns, rank)))[0]
     return (left * rng.uniform(0.5, 1, rank)) @ right.T
+
+
+def _rotation(rng: np.random.Generator, source: Float[np.ndarray, "d"], target: Float[np.ndarray, "d"]) -> Float[np.ndarray, "d d"]:
+    """A random orthogonal matrix that takes one unit vector to another."""
+    d = len(source)
+    # An orthonormal basis whose first vector is the given one, up to sign, which the last column puts right.
+    bases = [np.linalg.qr(np.column_stack([vector, rng.normal(size=(d, d - 1))]))[0] for vector in (source, target)]
+    sign = np.sign(bases[0][:, 0] @ source) * np.sign(bases[1][:, 0] @ target)
+    return bases[1] @ np.diag([sign, *np.ones(d - 1)]) @ bases[0].T
 
 
 def _feature_map(rng: np.random.Generator, features: int, d: int) -> FeatureMap:

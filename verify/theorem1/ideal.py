@@ -14,12 +14,22 @@ from verify.oracle import ABSTAINED, Verdict
 
 Stream = Mapping[str, Shaped[np.ndarray, "N size"]]
 
+NO_BLOCKS: Mapping[str, int] = {}
+
 
 class Ideal:
     """A stream under construction: named arrays of shape (N, size), and views of them by token role."""
 
-    def __init__(self, spec: Spec, tasks: Sequence[Task], prompt: Prompt, verdict: Verdict, dtype: type = float) -> None:
-        self.verdict = verdict
+    def __init__(
+        self,
+        spec: Spec,
+        tasks: Sequence[Task],
+        prompt: Prompt,
+        verdict: Verdict,
+        dtype: type = float,
+        blocks: Mapping[str, int] = NO_BLOCKS,
+    ) -> None:
+        self.spec, self.verdict = spec, verdict
         self.slots = [task.slot for task in tasks]
         self.examples, self.n = prompt.examples, spec.n
         tokens = 1 + (self.examples + 1) * self.n
@@ -28,6 +38,7 @@ class Ideal:
         sizes = {"x": spec.d, "y": spec.d, "z": 2, "count": 1, "ok": 1, "one": 1, "bos": 1, "inp": 1, "lab": 1, "qry": 1}
         sizes |= {"e": example_bits, "s": slot_bits} | ({"sum": 1} if spec.sum_slot else {})
         sizes |= {"f": spec.features} if spec.features else {}
+        sizes |= blocks
         self.stream = {name: np.zeros((tokens, size), dtype) for name, size in sizes.items()}
         if not spec.features:
             self.stream["f"] = self.stream["x"]  # phi is the identity: two names of one subspace
@@ -85,13 +96,19 @@ def flag(stream: Stream, name: str) -> Bool[np.ndarray, "N"]:
 
 
 def ideal_streams(
-    layers: Sequence[ModuleType], spec: Spec, tasks: Sequence[Task], prompt: Prompt, verdict: Verdict, dtype: type = float
+    layers: Sequence[ModuleType],
+    spec: Spec,
+    tasks: Sequence[Task],
+    prompt: Prompt,
+    verdict: Verdict,
+    dtype: type = float,
+    blocks: Mapping[str, int] = NO_BLOCKS,
 ) -> Iterator[Stream]:
     """The stream before the first layer, then after each: each layer's check says what it must leave behind.
 
-    dtype object lets a verdict of balls pass through.
+    dtype object lets a verdict of balls pass through. blocks: sizes of subspaces that Theorem 1's stream does not have.
     """
-    ideal = Ideal(spec, tasks, prompt, verdict, dtype)
+    ideal = Ideal(spec, tasks, prompt, verdict, dtype, blocks)
     yield {name: array.copy() for name, array in ideal.stream.items()}
     for layer in layers:
         layer.expect(ideal)

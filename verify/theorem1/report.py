@@ -11,8 +11,9 @@ from rich.console import Console
 from rich.table import Table
 
 from construct import Answer, Spec, Transformer
-from construct.theorem1.gains import Gains
+from construct.gains import Cold
 from verify.oracle import Verdict
+from verify.theorem import Theorem
 from verify.theorem1.check import Lemma
 
 
@@ -20,9 +21,10 @@ from verify.theorem1.check import Lemma
 class Report:
     """Everything a verification found. `wrong`: faults of the structure. `answer`, `verdict`: of the first prompt."""
 
+    theorem: Theorem
     model: Transformer
     spec: Spec
-    gains: Gains
+    gains: Cold
     wrong: list[str]
     heads: list[int]
     embedding_dim: int
@@ -90,12 +92,13 @@ class Report:
         """Print the report as a table, a row a layer, and the prevalences beside the weights that the answer holds."""
         spec = self.spec
         console.print(
-            f"Theorem 1: {len(self.heads)} layers, K = {spec.K} heads in each, d = {spec.d}, m = {spec.m}, n = {spec.n}"
+            f"Theorem {self.theorem.number}: {len(self.heads)} layers, K = {spec.K} heads in each, "
+            f"d = {spec.d}, m = {spec.m}, n = {spec.n}"
             + (f", r = {spec.features} ReLU features" if spec.features else "")
             + (", sum slot" if spec.sum_slot else "")
         )
         console.print(
-            f"embedding dimension D = {self.embedding_dim} <= {self.embedding_bound:.2f} = 2d + r + log2(mn) + {11 + spec.sum_slot}"
+            f"embedding dimension D = {self.embedding_dim} <= {self.embedding_bound:.2f} = {self.theorem.width_formula(spec)}"
         )
         console.print(f"coldness T = {self.gains.T:g}; {spec.dtype} on {self.device}")
         for fault in self.wrong:
@@ -111,7 +114,7 @@ class Report:
             else f"answer error {self.max_error:.2e} exceeds bound {self.error_bound:.2e}"
         )  # fmt: skip
         console.print(
-            f"Theorem 1 {verdict} on {self.prompts} prompt{'s' * (self.prompts > 1)} ({self.seconds:.1f} s)",
+            f"Theorem {self.theorem.number} {verdict} on {self.prompts} prompt{'s' * (self.prompts > 1)} ({self.seconds:.1f} s)",
             style="bold green" if self.holds else "bold red",
         )
 

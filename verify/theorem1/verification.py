@@ -5,13 +5,11 @@ from collections.abc import Sequence
 
 import jax
 
-from construct import Prompt, Transformer, build
-from construct.theorem1.gains import derive
-from construct.theorem1.stream import embedding_bound
-from proofs import theorem1 as proof
+from construct import Prompt, Transformer
 from verify.cli import progress
 from verify.oracle import judge
-from verify.theorem1.check import answer_error, check_prompt, check_structure, worst
+from verify.theorem import Theorem
+from verify.theorem1.check import THEOREM1, answer_error, check_prompt, check_structure, worst
 from verify.theorem1.draw import Instance
 from verify.theorem1.report import Report
 
@@ -25,6 +23,7 @@ def verify(
     noise: int = 0,
     ambiguous: int = 0,
     started: float | None = None,
+    theorem: Theorem = THEOREM1,
 ) -> Report:
     """Check a model (default: built from the instance) on the prompts. seed, noise, ambiguous: as they were asked for.
 
@@ -33,8 +32,8 @@ def verify(
     """
     started = time.perf_counter() if started is None else started
     spec, tasks, feature_map = instance.spec, instance.tasks, instance.feature_map
-    model = build(spec, tasks, feature_map) if model is None else model
-    wrong = check_structure(model, spec)
+    model = theorem.build(spec, tasks, feature_map) if model is None else model
+    wrong = check_structure(model, spec, theorem)
     # The oracle refuses prompts outside the hypotheses; what the model refuses after that is the model's fault.
     verdicts = [judge(tasks, prompt, spec.tolerance, spec.margin, feature_map, spec.sum_slot) for prompt in prompts]
     try:
@@ -46,20 +45,21 @@ def verify(
         if (answer.recognized != verdict.recognized).any():
             wrong.append(f"prompt {i}: recognized other tasks than the definition does")
     by_prompt = [
-        check_prompt(model, tasks, prompt, feature_map)
+        check_prompt(model, tasks, prompt, feature_map, theorem=theorem)
         for prompt in progress(prompts, len(prompts), f"checking {len(prompts)} prompts")
     ]
     return Report(
+        theorem=theorem,
         model=model,
         spec=spec,
-        gains=derive(spec),
+        gains=theorem.derive(spec),
         wrong=wrong,
         heads=[layer.heads for layer in model.layers],
         embedding_dim=model.residual.dim,
-        embedding_bound=embedding_bound(spec),
+        embedding_bound=theorem.width_bound(spec),
         lemmas=[worst(lemmas) for lemmas in zip(*by_prompt, strict=True)],
         max_error=max(answer_error(answer.vector, verdict.vector) for answer, verdict in zip(answers, verdicts, strict=True)),
-        error_bound=proof.error_bound(spec),
+        error_bound=theorem.proof.error_bound(spec),
         prompts=len(prompts),
         seconds=time.perf_counter() - started,
         device=f"{jax.devices()[0].platform} ({jax.devices()[0].device_kind})",

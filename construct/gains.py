@@ -1,0 +1,194 @@
+"""What the gains of all theorems share: the coldness, the gains of a head that weighs a residual, roundings, and refusals.
+
+A theorem's own `gains` module derives the rest. Ours.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+from construct.floats import gamma, hard_gap, short
+from construct.spec import Spec
+
+# How the band between tolerance and margin is split when the caller bounds no input: an eighth of it is left to the
+# rounding of residuals, at either end. Any split would do; this one costs beta a third.
+ROOM = 8
+
+G = TypeVar("G")
+
+
+class Infeasible(ValueError):
+    """No transformer for this Spec: its scores do not fit the dtype, or its coldness is not admissible."""
+
+
+@runtime_checkable
+class Cold(Protocol):
+    """What every theorem's gains tell: the coldness T, whether every gap makes a loser's weight 0, the bound on inputs, by
+    layer the score error, and by layer how far the scores of tied winners can be apart."""
+
+    T: float
+    hard: bool
+    input_radius: float
+    score_error: tuple[tuple[str, float], ...]
+
+    def error(self, layer: str) -> float:
+        """The score error of a layer, by name."""
+
+    def spread(self, layer: str) -> float:
+        """How far apart the exact scores of a layer's winners can be: 0 where they tie."""
+
+    def residual_norm(self, gap: float) -> float:
+        """The residual ||W_i f + b_i - y|| that a Recognize head's score gap tells of."""
+
+
+@runtime_checkable
+class Recognizes(Protocol):
+    """The gains of a head that attends to a token iff its task explains it."""
+
+    beta: float
+    T0: float
+    P2: float
+    recognize_raise: float
+
+
+def derived(spec: Spec, gains: Callable[[Spec], G], coldness: Callable[[Spec], float]) -> G:
+    """The gains of a Spec. Raises Infeasible (a ValueError) with the reason and a margin, dtype or coldness that would do."""
+    try:
+        return gains(spec)
+    except Infeasible as error:
+        raise Infeasible(f"{error}; {_way_out(spec, gains, coldness)}") from None
+
+
+def least_coldness(dtype: str, score_error: Callable[[float], float]) -> float:
+    """The least short T at which every computed gap still makes the softmax hard: T - 2 (score error) >= the format's gap.
+
+    score_error: the largest score error at a coldness.
+    """
+    T = short(hard_gap(dtype))
+    while True:
+        enough = short(hard_gap(dtype) + 2 * score_error(T))
+        if enough <= T:
+            return T
+        T = enough
+        if 2 * hard_gap(dtype) < T:  # the error exceeds T/4: the caller refuses this coldness
+            return T
+
+
+@dataclass(frozen=True)
+class Recognition:
+    """The gains of Recognize at a coldness, and what they were charged for."""
+
+    tau: float
+    far: float
+    residual: float
+    beta: float
+    T0: float
+    P2: float
+    error: float
+
+
+def recognition(spec: Spec, T: float, leak: Callable[[float, float, float], float]) -> Recognition:
+    """The gains by which a head attends to a token iff its task explains it, and to BOS if not.
+
+    leak(tau, far, input_radius): how far the layers before can have moved a residual, in Euclidean norm.
+    """
+    tau = math.exp(-T)
+    far = spec.tokens * tau**2
+    input_radius, _, rounding = bounded_inputs(spec)
+    moved = leak(tau, far, input_radius)
+    residual = moved + rounding
+    rho, delta = spec.tolerance + residual, spec.margin - residual
+    if not rho < delta:
+        raise Infeasible(
+            f"coldness = {T:g} with margin = {spec.margin:g}: leak ({moved:.3g}) and rounding ({rounding:.3g}) of the residuals "
+            f"must leave tolerance + charge = {rho:.3g} below margin - charge = {delta:.3g}"
+        )
+    # A residual of at most rho wins by T, one of at least delta loses by T.
+    beta = short(2 * T / (delta**2 - rho**2))
+    T0 = beta * rho**2 + T
+    # Any other token, even with a residual opposite and of norm 2R, loses to BOS by 2T.
+    opposite = beta * (2 * spec.radius + residual) ** 2
+    P2 = short((opposite + T0 + 2 * T) / 2)
+    # Representability: products and sums of rank d + L + 2 on P2 L + beta |r_q| |r_k|, and BOS' stored constant.
+    L = spec.example_bits + spec.slot_bits
+    error = gamma(spec.d + L + 4, spec.dtype) * (P2 * L + opposite + T0)
+    return Recognition(tau, far, residual, beta, T0, P2, error)
+
+
+def check_rounding(spec: Spec, T: float, layer: str, error: float) -> None:
+    """Refuse scores whose rounding would eat half of a gap."""
+    if not error < T / 4:
+        raise Infeasible(
+            f"dtype = {spec.dtype} with margin = {spec.margin:g} and radius = {spec.radius:g}: the scores of {layer} round by "
+            f"up to {error:.3g}, which must stay below T/4 = {T / 4:.3g}"
+        )
+
+
+def feature_rounding(spec: Spec, input_radius: float) -> float:
+    """Rounding of the features phi(x), in Euclidean norm: the sum slot's sum, then B x + c."""
+    lifted = gamma(spec.n + 4, spec.dtype) * spec.n * input_radius if spec.sum_slot else 0.0
+    if not spec.features:
+        return lifted
+    dot = gamma(spec.d + 2, spec.dtype) * (
+        math.sqrt(min(spec.d, spec.features)) * spec.feature_norm * input_radius + spec.feature_bias_norm
+    )
+    return spec.feature_norm * lifted + dot
+
+
+def residual_rounding(spec: Spec, input_radius: float) -> float:
+    """Rounding of W_i f + b_i - y in Euclidean norm; its matrix is stored rounded, and once more times -beta."""
+    features = spec.feature_norm * input_radius + spec.feature_bias_norm
+    spread = math.sqrt(min(spec.d, spec.r))  # || |W| || <= sqrt(rank) ||W||
+    return gamma(spec.r + 4, spec.dtype) * (
+        spread * spec.weight_norm * features + spec.bias_norm + spec.radius
+    ) + spec.weight_norm * feature_rounding(spec, input_radius)
+
+
+def bounded_inputs(spec: Spec) -> tuple[float, float, float]:
+    """The bound on inputs, the bound on features that follows, and the rounding of residuals under it.
+
+    Without a bound from the caller: the largest for which rounding takes no more than its share of tolerance to margin.
+    """
+    room = (spec.margin - spec.tolerance) / ROOM
+    if spec.input_radius is not None:
+        input_radius = spec.input_radius
+    else:
+        fixed = residual_rounding(spec, 0.0)
+        slope = residual_rounding(spec, 1.0) - fixed
+        if not fixed < room:
+            raise Infeasible(
+                f"dtype = {spec.dtype}: residuals round by {fixed:.3g} even for zero inputs; that must stay below {room:.3g}, "
+                f"an eighth of margin - tolerance"
+            )
+        input_radius = (room - fixed) / slope if slope else math.inf
+        if not math.isfinite(input_radius):  # all weights are 0: inputs do not matter
+            input_radius = spec.radius
+    return (input_radius, spec.feature_norm * input_radius + spec.feature_bias_norm, residual_rounding(spec, input_radius))
+
+
+def _way_out(spec: Spec, gains: Callable[[Spec], Any], coldness: Callable[[Spec], float]) -> str:
+    """What would do, tried and not guessed: a wider margin, float64, a larger coldness."""
+
+    def feasible(other: Spec) -> bool:
+        try:
+            gains(other)
+        except Infeasible:
+            return False
+        return True
+
+    def candidates() -> Iterator[str]:
+        ratio = spec.tolerance / spec.margin
+        # A margin beyond 4R is of no use: no residual is that long. Search the few factors of two below it.
+        margin = spec.margin
+        while margin < 4 * spec.radius:
+            margin = min(2 * margin, 4 * spec.radius)
+            if feasible(replace(spec, margin=margin, tolerance=ratio * margin)):
+                yield f"margin = {margin:.4g} would do"
+                break
+        if spec.dtype != "float64" and feasible(replace(spec, dtype="float64")):
+            yield "dtype = 'float64' would do"
+        if spec.coldness is not None and feasible(replace(spec, coldness=None)):
+            yield f"coldness = {coldness(spec):g} would do (the default)"
+
+    return "; ".join(candidates()) or "shrink K, d, the radius or the inputs"

@@ -1,0 +1,21 @@
+"""Layer 2, Tally: the answer token averages w over the committed labels: the prevalence of each task. Realizes Lemma 2.
+
+    score, BOS  = as in Theorem 1's Superpose
+    value       = w -> w
+
+What the answer token holds in w after this layer is the task vector. One head; the others are idle.
+"""
+
+from construct.heads import banks
+from construct.residual import Residual
+from construct.spec import Spec
+from construct.tasks import Task
+from construct.theorem1.layer7_superpose import mean_of_committed
+from construct.theorem3.gains import Gains
+from construct.transformer import LayerWeights, Support
+
+
+def layer(spec: Spec, gains: Gains, residual: Residual, tasks: list[Task]) -> LayerWeights:
+    """The weights of Tally."""
+    head = mean_of_committed(residual, gains.T, "w")
+    return LayerWeights("tally", banks([head], 1, spec.K, residual, spec.dtype), Support.LABELS, causal=True)

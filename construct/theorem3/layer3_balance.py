@@ -1,0 +1,18 @@
+"""Layer 3, Balance: the answer token adds c_1/2 times the sum of all outputs. Realizes Lemma 3.
+
+That is what the other two gates have in excess, since they are half open to a task of weight 1/2, whatever their slope.
+
+The head is that of `construct.theorem3.perform`, with the series' gate 0 (counted from 0).
+"""
+
+from construct.residual import Residual
+from construct.spec import Spec
+from construct.tasks import Task
+from construct.theorem3.gains import Gains
+from construct.theorem3.perform import perform
+from construct.transformer import LayerWeights
+
+
+def layer(spec: Spec, gains: Gains, residual: Residual, tasks: list[Task]) -> LayerWeights:
+    """The weights of Balance."""
+    return perform("balance", 0, spec, gains, residual, tasks)

@@ -1,0 +1,16 @@
+"""Layer 4, Open: the answer token adds outputs by the gates of slope eps. Realizes Lemma 4.
+
+The head is that of `construct.theorem3.perform`, with the series' gate 1 (counted from 0).
+"""
+
+from construct.residual import Residual
+from construct.spec import Spec
+from construct.tasks import Task
+from construct.theorem3.gains import Gains
+from construct.theorem3.perform import perform
+from construct.transformer import LayerWeights
+
+
+def layer(spec: Spec, gains: Gains, residual: Residual, tasks: list[Task]) -> LayerWeights:
+    """The weights of Open."""
+    return perform("open", 1, spec, gains, residual, tasks)

@@ -1,0 +1,18 @@
+"""Layer 5, Correct: the answer token adds outputs by the gates of slope 2 eps. Realizes Lemma 5.
+
+They cancel what is not linear in the gates of slope eps, up to the series' remainder.
+
+The head is that of `construct.theorem3.perform`, with the series' gate 2 (counted from 0).
+"""
+
+from construct.residual import Residual
+from construct.spec import Spec
+from construct.tasks import Task
+from construct.theorem3.gains import Gains
+from construct.theorem3.perform import perform
+from construct.transformer import LayerWeights
+
+
+def layer(spec: Spec, gains: Gains, residual: Residual, tasks: list[Task]) -> LayerWeights:
+    """The weights of Correct."""
+    return perform("correct", 2, spec, gains, residual, tasks)

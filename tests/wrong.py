@@ -1,0 +1,28 @@
+"""Weights made wrong, to see that a theorem's checks fail on them."""
+
+from collections.abc import Callable
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from construct import Prompt, Transformer
+from construct.forward import precision
+from verify.theorem import Theorem
+from verify.theorem1.check import Lemma, check_prompt
+from verify.theorem1.draw import Instance
+
+
+def lemmas(theorem: Theorem, instance: Instance, prompt: Prompt, model: Transformer) -> list[Lemma]:
+    """Every layer's lemma on a prompt."""
+    return check_prompt(model, instance.tasks, prompt, instance.feature_map, theorem=theorem)
+
+
+def damaged(model: Transformer, layer: str, matrix: str, change: Callable[[np.ndarray], np.ndarray]) -> Transformer:
+    """A copy of a model in which one matrix of the first bank of a layer is changed."""
+    copy = nnx.clone(model)
+    bank = copy.layer(layer).banks[0]
+    old = getattr(bank, matrix)
+    with precision(model.spec.dtype):
+        setattr(bank, matrix, nnx.Param(jnp.asarray(change(np.array(old[...])), old[...].dtype)))
+    return copy

@@ -1,0 +1,29 @@
+"""Checks of Theorem 3: five causal layers; the command is `python -m verify.theorem3`."""
+
+import math
+
+from construct import Spec
+from construct.theorem3 import build
+from construct.theorem3.gains import derive
+from construct.theorem3.stream import embedding_bound
+from proofs import theorem3 as proof
+from verify.theorem import Theorem
+from verify.theorem3 import layer1_recognize, layer2_tally, layer3_balance, layer4_open, layer5_correct
+
+
+def _width(spec: Spec) -> int:
+    return 2 * spec.d + spec.K + math.ceil(math.log2(spec.m + 1)) + math.ceil(math.log2(spec.n)) + 7
+
+
+THEOREM3 = Theorem(
+    number=3,
+    build=build,
+    derive=derive,
+    checks=(layer1_recognize, layer2_tally, layer3_balance, layer4_open, layer5_correct),
+    lemmas=proof.FIVE,
+    proof=proof,
+    width=_width,
+    width_bound=embedding_bound,
+    width_formula=lambda spec: "2d + K + log2(mn) + 9",
+    blocks=lambda spec: {"w": spec.K},
+)
