@@ -14,8 +14,8 @@ from verify.oracle import ABSTAINED
 from verify.theorem1.check import answer_error
 from verify.theorem1.draw import draw_instance, draw_prompt
 
-MANY = settings(max_examples=250)
-SOME = settings(max_examples=120)
+MANY = settings(max_examples=200)
+SOME = settings(max_examples=80)
 
 
 def bound(case):
