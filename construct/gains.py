@@ -66,13 +66,12 @@ def least_coldness(dtype: str, score_error: Callable[[float], float]) -> float:
     score_error: the largest score error at a coldness.
     """
     T = short(hard_gap(dtype))
-    while True:
-        enough = short(hard_gap(dtype) + 2 * score_error(T))
+    while (error := score_error(T)) < T / 4:
+        enough = short(hard_gap(dtype) + 2 * error)
         if enough <= T:
-            return T
-        T = enough
-        if 2 * hard_gap(dtype) < T:  # the error exceeds T/4: the caller refuses this coldness
-            return T
+            break
+        T = enough  # less than hard_gap + T/2: T grows to twice the format's gap at most
+    return T  # where the error is T/4 or more, the caller refuses this coldness
 
 
 @dataclass(frozen=True)
