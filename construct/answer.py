@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float, Int
 
+from construct import checks
 from construct.residual import Residual
 
 ABSTAINED = -1
@@ -70,7 +71,9 @@ class Trace:
         return self.read("tally", "w")[-1]
 
     def read(self, layer: str, subspace: str) -> Float[np.ndarray, "N size"]:
-        """A subspace of the residual stream after a layer. Raises KeyError or ValueError for an unknown name."""
+        """A subspace of the residual stream after a layer. Raises ValueError for an unknown name."""
+        if layer not in self.streams:
+            raise checks.refuse("layer", repr(layer), "must be a layer of this trace", f"use one of {', '.join(self.streams)}")
         return self.streams[layer][:, self.residual.where(subspace)]
 
 

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Array
 
+LARGEST_INDEX = 2**31 - 1
+
 
 def refuse(argument: str, value: object, requirement: str, way_out: str) -> ValueError:
     """The one error format of this package; the caller raises what this returns."""
@@ -22,6 +24,13 @@ def integer(argument: str, value: Any, minimum: int, way_out: str) -> int:
         raise refuse(argument, repr(value), "must be a whole number", f"pass an int >= {minimum}")
     if value < minimum:
         raise refuse(argument, value, f"must be at least {minimum}", way_out)
+    if value > LARGEST_INDEX:
+        raise refuse(
+            argument,
+            f"{value:.3g}" if value < 10**300 else "a huge number",
+            f"must be at most {LARGEST_INDEX}",
+            "JAX indexes with 32 bits",
+        )
     return int(value)
 
 
@@ -31,8 +40,8 @@ def real(argument: str, value: Any, way_out: str, *, minimum: float = 0.0, stric
         if isinstance(value, (bool, np.bool_, str)):
             raise TypeError
         number = float(value)
-    except (TypeError, ValueError):
-        raise refuse(argument, repr(value), "must be a real number", way_out) from None
+    except (TypeError, ValueError, OverflowError):
+        raise refuse(argument, f"{value!r:.40}", "must be a real number that a float can hold", way_out) from None
     if not math.isfinite(number):
         raise refuse(argument, value, "must be finite", way_out)
     if number < minimum or (strict and number == minimum):

@@ -215,7 +215,11 @@ def _hooked(stream: Array, layer: str, residual: Residual, hooks: Hooks | None) 
 def check_hooks(hooks: Hooks | None, layers: Iterable[Layer], residual: Residual) -> None:
     """Refuse a hook on a layer or a subspace that does not exist."""
     names = ["embed"] + [layer.name for layer in layers]
-    for name, subspace in hooks or {}:
+    for (name, subspace), hook in (hooks or {}).items():
+        if not callable(hook):
+            raise checks.refuse(
+                f"hooks[{name!r}, {subspace!r}]", repr(hook)[:40], "must be a function of the subspace", "pass a callable"
+            )
         if name not in names:
             raise checks.refuse("hooks", repr(name), "must name a layer", f"use one of {', '.join(names)}")
         residual.where(subspace)

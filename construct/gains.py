@@ -56,6 +56,10 @@ def derived(spec: Spec, gains: Callable[[Spec], G], coldness: Callable[[Spec], f
     """The gains of a Spec. Raises Infeasible (a ValueError) with the reason and a margin, dtype or coldness that would do."""
     try:
         return gains(spec)
+    except OverflowError:
+        raise Infeasible(
+            "a gain of this Spec overflows every float; rescale labels, inputs and weights to moderate norms"
+        ) from None
     except Infeasible as error:
         raise Infeasible(f"{error}; {_way_out(spec, gains, coldness)}") from None
 
@@ -172,7 +176,7 @@ def _way_out(spec: Spec, gains: Callable[[Spec], Any], coldness: Callable[[Spec]
     def feasible(other: Spec) -> bool:
         try:
             gains(other)
-        except Infeasible:
+        except (Infeasible, OverflowError):
             return False
         return True
 

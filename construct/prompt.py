@@ -72,6 +72,10 @@ def check_prompt(spec: Spec, prompt: Prompt, name: str, input_radius: float) -> 
     Raises ValueError for a shape that is not the Spec's, more than m examples, a label beyond the radius R, an input
     beyond the input radius, or a sum slot that is not blank.
     """
+    if not isinstance(prompt, Prompt):
+        raise checks.refuse(
+            name, f"a {type(prompt).__name__}", "must be a Prompt", "a call takes a Prompt or a list of them, a trace one"
+        )
     n_inputs, d = prompt.query.shape
     if d != spec.d:
         raise checks.refuse(f"{name}.inputs", f"vectors of dimension {d}", f"must have d = {spec.d}", "match the Spec")

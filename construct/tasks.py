@@ -89,6 +89,9 @@ def check_family(tasks: Sequence[Task], n: int, feature_map: FeatureMap | None) 
     """
     if not tasks:
         raise checks.refuse("tasks", "an empty list", "must hold K >= 1 tasks", "pass at least one Task")
+    for i, task in enumerate(tasks):
+        if not isinstance(task, Task):
+            raise checks.refuse(f"tasks[{i}]", repr(task)[:40], "must be a Task", "wrap it: Task(slot=..., weight=...)")
     d = len(tasks[0].weight)
     r = d if feature_map is None else feature_map.features
     if feature_map is not None and feature_map.weight.shape[1] != d:

@@ -25,8 +25,14 @@ def _drawn(seed: int = 3, **options: object) -> tuple[Instance, Prompt, Transfor
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"dtype": "float64"}, {"dtype": "float64", "coldness": 12.0}, {"features": 5, "n": 4, "sum_slot": True}],
-    ids=["float32", "float64", "leaking", "lifting"],
+    [
+        {"K": 4, "d": 16, "m": 32},
+        {},
+        {"dtype": "float64"},
+        {"dtype": "float64", "coldness": 12.0},
+        {"features": 5, "n": 4, "sum_slot": True},
+    ],
+    ids=["default size", "float32", "float64", "leaking", "lifting"],
 )
 def test_a_right_transformer_is_certified(options: dict) -> None:
     instance, prompt, model = _drawn(**options)

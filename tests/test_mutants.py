@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -32,6 +33,9 @@ def test_faults_in_the_weights_are_rejected_at_their_layer() -> None:
     survivors = [(outcome.fault.layer, outcome.fault.name) for outcome in results if outcome.blamed is None]
     assert set(survivors) == {("fetch", name) for name in RELABELED}
     assert len(results) - len(survivors) >= 0.99 * len(results)
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    assert f"{len(results)} faults" in readme
+    assert f"verification rejects {len(results) - len(survivors)}" in readme
     misnamed = [outcome for outcome in results if outcome.blamed not in (None, outcome.fault.layer)]
     assert not misnamed
 

@@ -292,3 +292,38 @@ def test_both_sides_of_representability(dtype):
 def test_bad_hooks(model, name, match):
     with pytest.raises(ValueError, match=match):
         model(prompt(), hooks={name[:2] if match != "layer" else ("pears", "y"): lambda value: value})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "match"),
+    [
+        (lambda: Spec.of([3], m=1, n=2, margin=0.5, radius=1.0), r"tasks\[0\] = 3: must be a Task"),
+        (lambda: Spec(K=1, d=1, m=10**400, n=2, margin=0.5, radius=1.0, weight_norm=1.0), "m = a huge number: must be at most"),
+        (
+            lambda: Spec(K=1, d=1, m=1, n=2, margin=0.5, radius=10**400, weight_norm=1.0),
+            "radius = .*must be a real number that a float",
+        ),
+        (
+            lambda: derive(Spec(K=1, d=1, m=1, n=2, margin=0.5, radius=1e200, weight_norm=1.0)),
+            "residuals round by .*an eighth of margin",
+        ),
+        (
+            lambda: derive(Spec(K=1, d=1, m=1, n=2, margin=0.5, radius=1.0, weight_norm=1e39, input_radius=1e-45)),
+            "the weights reach .*beyond the format's range",
+        ),
+    ],
+    ids=["task", "huge m", "huge radius", "overflow", "weights"],
+)
+def test_numbers_that_no_float_holds(wrong, match):
+    with pytest.raises(ValueError, match=match):
+        wrong()
+
+
+def test_what_is_no_prompt_and_no_hook():
+    task = Task(slot=0, weight=np.eye(1))
+    model = build(Spec.of([task], m=1, n=2, margin=0.5, radius=1.0), [task])
+    prompt = Prompt(inputs=np.zeros((1, 1, 1)), labels=np.zeros((1, 1)), query=np.zeros((1, 1)))
+    with pytest.raises(ValueError, match="must name a layer"):
+        model(prompt, hooks={("commi", "z"): lambda z: z})
+    with pytest.raises(ValueError, match="must be a layer of this trace"):
+        model.trace(prompt).read("commi", "z")

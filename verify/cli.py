@@ -65,14 +65,27 @@ def write_json(report: dict[str, Any], path: str) -> None:
     if path == "-":
         sys.stdout.write(text)
     else:
-        Path(path).write_text(text)
+        try:
+            Path(path).write_text(text)
+        except OSError as error:
+            raise ValueError(f"--json {path}: {error.strerror}; pass a path in a folder that exists and can be written") from None
+
+
+def read_file(path: str) -> str:
+    """The text of a file. Raises ValueError that names the file when it cannot be read or is not UTF-8."""
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise ValueError(f"FILE {path}: {error.strerror}; pass a file that exists and can be read, or '-' for stdin") from None
+    except UnicodeDecodeError as error:
+        raise ValueError(f"FILE {path}: byte {error.start} is not UTF-8; save the file as UTF-8") from None
 
 
 def run(main: Callable[[], int], prog: str) -> NoReturn:
     """Run a command: a bad or impossible request and an unwritable file are one line and exit code 2, never a traceback."""
     try:
         code = main()
-    except (ValueError, OSError, MemoryError) as error:
+    except (ValueError, OSError, MemoryError, OverflowError) as error:
         sys.exit(_one_line(prog, error))
     except KeyboardInterrupt:
         sys.exit(_one_line(prog, "interrupted"))

@@ -70,7 +70,7 @@ def typed_subject(files: list[str], family: str | None) -> "Subject":
 
     if len(files) > MOST_PROMPTS:
         raise ValueError(f"--prompt: {len(files)} files; the page holds at most {MOST_PROMPTS}")
-    texts = [read(Path(file).read_text(encoding="utf-8"), family) for file in files]
+    texts = [read(cli.read_file(file), family) for file in files]
     # The family of the longest words holds the shorter ones too.
     widest = max((text.family for text in texts), key=lambda one: one.slots)
     if len({text.family.name for text in texts}) > 1:

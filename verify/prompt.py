@@ -3,7 +3,6 @@
 import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -187,7 +186,7 @@ def source(file: str | None, text: str | None) -> str:
         return text.replace("\\n", "\n").replace(" / ", "\n")
     if file == "-":
         return sys.stdin.read()
-    return Path(file).read_text(encoding="utf-8")
+    return cli.read_file(file)
 
 
 def main() -> int:

@@ -114,6 +114,8 @@ def _gains(spec: Spec) -> Gains:
     abstain = short((threshold + 2 * T + G * max(longest - 1, 0)) / (1 - ok_rounding(spec)))
     gate_error = gamma(4, spec.dtype) * (threshold + 4 * T)
     score_error = dict.fromkeys(LAYERS, 0.0) | {"recognize": third.error, "fetch": gate_error, "execute": gate_error}
+    # The ok of an abstained label is 0 up to its rounding, and Superpose scores 3T times it.
+    score_error["superpose"] = 3 * T * ok_rounding(spec)
     gains = Gains(
         T=T,
         tau=third.tau,
@@ -167,6 +169,9 @@ def _check_representable(spec: Spec, gains: Gains) -> None:
     for layer, score in largest_scores(spec, gains).items():
         if not math.isfinite(score) or score > largest(spec.dtype):
             raise Infeasible(f"dtype = {spec.dtype}: the scores of {layer} reach {score:.3g}, beyond the format's range")
+    entry = max(1.0, gains.beta) * max(spec.weight_norm, spec.bias_norm, spec.feature_norm, spec.feature_bias_norm)
+    if not entry <= largest(spec.dtype):
+        raise Infeasible(f"dtype = {spec.dtype}: the weights reach {entry:.3g}, beyond the format's range")
     if 2 * (spec.example_bits + spec.slot_bits + 6) > exact:
         raise Infeasible(f"dtype = {spec.dtype}: {spec.example_bits + spec.slot_bits} position bits exceed its exact sums")
 

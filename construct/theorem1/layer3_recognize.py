@@ -31,7 +31,7 @@ def layer(spec: Spec, gains: Gains, residual: Residual, tasks: list[Task], featu
 def explained_by(spec: Spec, gains: Recognizes, residual: Residual, task: Task) -> tuple[Term, ...]:
     """The score by which a token attends to itself if this task explains it, and to BOS if not."""
     # The token itself scores P2 L - beta |r|^2: above BOS by T if the task explains the pair, below it by T if not.
-    # A residual that points the other way lifts another token by at most beta (2R)^2, which 2 P2 outweighs.
+    # A residual that points the other way lifts another token by at most beta (2R + kappa)^2, which 2 P2 outweighs.
     L = spec.example_bits + spec.slot_bits
     miss = residual.apply(task.weight, "f") + np.outer(task.bias, residual["inp"]) - residual["y"]
     elsewhere = residual["one"] - example_input(residual) + other_slot(spec, residual, task.slot)

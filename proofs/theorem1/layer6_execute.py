@@ -1,7 +1,8 @@
 """Lemma 6 (Execute). After layer 6 a label committed to task i holds g_i(X_query) in y; its old label is gone.
 
 Hypotheses: as in Lemma 5; W_i phi(x) + b_i has norm at most R for the query's inputs too.
-Bound: ||W|| times the error of the fetched features, plus the misplaced weight times V = 2R + ||b||, the longest value, plus
+Bound: ||W|| times the error of the fetched features, plus the misplaced weight times V = 2R + ||b|| + ||W|| E_f + E_y, the
+longest value, plus
 the rounding of one dot product of r features, a bias and a label (in max norm: a row of W is no longer than ||W||).
 """
 

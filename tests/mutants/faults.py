@@ -11,6 +11,7 @@ import numpy as np
 from flax import nnx
 
 from construct import Task, Transformer, build
+from construct.residual import position_code
 from construct.theorem1.gains import derive
 from tests.mutants.suite import instance
 
@@ -177,8 +178,6 @@ def _shifted(model: Transformer) -> Iterator[Fault]:
     rows, e = model.layer("fetch").banks[0].rows("place"), model.residual.where("e")
 
     def previous(model: Transformer) -> None:
-        from construct.residual import position_code
-
         bits = model.spec.example_bits
         change = position_code(model.spec.m - 1, bits) / position_code(model.spec.m, bits)
         _put(model.layer("fetch").banks[0].W_K, (slice(None), rows, e), lambda block: block * change)

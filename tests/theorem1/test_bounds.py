@@ -32,7 +32,7 @@ SHAPES = {
 @pytest.mark.parametrize("shape", SHAPES)
 def test_bound_is_honest_and_within_100_of_the_worst_of_50(shape):
     # Seeds differ, so that tasks and margins do; the shapes compile once for all three temperatures.
-    for seed, T in enumerate((10.0, 18.0, 28.0)):
+    for seed, T in enumerate((8.0, 18.0, 28.0)):
         rng = np.random.default_rng(seed)
         instance = draw_instance(rng, **SHAPES[shape], dtype="float64", coldness=T)
         worst = max(errors(instance, [draw_prompt(rng, instance) for _ in range(50)]))

@@ -36,6 +36,7 @@ def same(case, before, after):
 @MANY
 @given(cases())
 @example(Case("apart", Shape(1, 1, 1, 2), 0, (1,) * 4))
+@example(Case("apart", Shape(5, 3, 7, 5, features=4), 3, (1, 3, 5, 7)))  # the tolerance is 0.9 of the margin
 @example(Case("signs", Shape(1, 1, 1, 2), 5, (1,) * 4, share=0.9, blank=True))
 @example(Case("signs", Shape(24, 24, 12, 4), 5, (1, 3, 7, 12), share=0.0, blank=True))
 @example(Case("signs", Shape(16, 12, 16, 6), 7, (1, 5, 16, 16), share=0.9))
@@ -179,7 +180,7 @@ def test_error_decays_as_exp_minus_coldness(cold):
     assert abs(slope + 1) <= 0.02
 
 
-@pytest.mark.parametrize("T", [10.0, 16.0, 22.0])
+@pytest.mark.parametrize("T", [8.0, 16.0, 22.0])
 def test_leak_bound_is_honest_and_tight(cold, T):
     instance, prompts = cold
     spec = replace(instance.spec, coldness=T)
