@@ -98,7 +98,9 @@ def _gains(spec: Spec) -> Gains:
         raise Infeasible(f"coldness = {T:g}: the count of explaining tasks leaks {count:.3g}, which must stay below 1/4")
 
     # Lemmas 5 and 6: the leak of the task code is paid by the gap between neighboring codes.
-    code = wrong + shrink + stray + rounding
+    # Misplaced weights of [0, tau] on the codes add up to no more than tau times the longest sum of codes; one is the own.
+    sums = longest_code_sum(spec.K) + 1
+    code = sums * wrong / spec.K + shrink + 3 * sums * third.far + rounding
     gap = code_gap(spec.K)
     if not 2 * code < gap:
         raise Infeasible(
