@@ -18,11 +18,13 @@ class Answer:
     vector (d,): the answer token's content, sum_i (m_i / M) g_i(query); 0 when there is no evidence.
     recognized (m',): the task that each example was committed to, or -1 where the construction abstained on it.
     counts (K,): m_i, the examples committed to each task, decoded from the labels' task codes.
+    evaluator: 'dense' or 'restricted', which of the two computed it; they agree to rounding.
     """
 
     vector: Float[np.ndarray, "d"]
     recognized: Int[np.ndarray, "m"]
     counts: Int[np.ndarray, "K"]
+    evaluator: str = "dense"
 
     @property
     def evidence(self) -> int:
@@ -40,6 +42,12 @@ class Answer:
         if not self.evidence:
             return "no evidence"
         return f"{self.evidence} of {len(self.recognized)} examples count"
+
+
+def answer_of(vector: Float[np.ndarray, "d"], recognized: Int[np.ndarray, "m"], K: int, evaluator: str) -> Answer:
+    """The answer, with the examples of each task counted."""
+    counts = np.bincount(recognized[recognized != ABSTAINED], minlength=K)
+    return Answer(vector=vector, recognized=recognized, counts=counts, evaluator=evaluator)
 
 
 @dataclass(frozen=True, eq=False)

@@ -85,27 +85,41 @@ def check_prompt(spec: Spec, prompt: Prompt, name: str, input_radius: float) -> 
         raise checks.refuse(
             f"{name}.inputs", f"{prompt.examples} examples", f"must have at most m = {spec.m}", "drop some or build with a larger m"
         )
-    inputs, query = prompt.inputs, prompt.query
+    check_examples(spec, prompt.inputs, prompt.labels, name, input_radius)
+    check_query(spec, prompt.query, name, input_radius)
+
+
+def check_examples(
+    spec: Spec, inputs: Float[np.ndarray, "m slots d"], labels: Float[np.ndarray, "m d"], name: str, input_radius: float
+) -> None:
+    """Refuse a label beyond the radius, an input beyond the input radius, or a sum slot that is not blank."""
+    _check_norms(f"{name}.labels", labels, spec.radius, "radius", "the labels' norms (Lemma 3)")
+    _check_inputs(spec, f"{name}.inputs", inputs, input_radius)
+
+
+def check_query(spec: Spec, query: Float[np.ndarray, "slots d"], name: str, input_radius: float) -> None:
+    """Refuse a query beyond the input radius, or whose sum slot is not blank."""
+    _check_inputs(spec, f"{name}.query", query, input_radius)
+
+
+def _check_inputs(spec: Spec, name: str, inputs: Float[np.ndarray, "*m slots d"], input_radius: float) -> None:
     if spec.sum_slot:
-        for what, slot in (("inputs", inputs[:, -1]), ("query", query[-1:])):
-            if slot.any():
-                raise checks.refuse(
-                    f"{name}.{what}",
-                    f"{np.abs(slot).max():g} in slot {spec.n - 2}",
-                    "the sum slot must be blank (0): Lift fills it",
-                    "pass zeros there",
-                )
-        inputs = np.concatenate([inputs[:, :-1], inputs.sum(1, keepdims=True)], 1)
-        query = np.concatenate([query[:-1], query.sum(0, keepdims=True)])
-    _check_norms(f"{name}.labels", prompt.labels, spec.radius, "radius", "the labels' norms (Lemma 3)")
-    for what, values in (("inputs", inputs), ("query", query)):
-        _check_norms(f"{name}.{what}", values, input_radius, "input_radius", "the inputs' norms (rounding, or as passed)")
+        blank = inputs[..., -1, :]
+        if blank.any():
+            raise checks.refuse(
+                name,
+                f"{np.abs(blank).max():g} in slot {spec.n - 2}",
+                "the sum slot must be blank (0): Lift fills it",
+                "pass zeros there",
+            )
+        inputs = np.concatenate([inputs[..., :-1, :], inputs.sum(-2, keepdims=True)], -2)
+    _check_norms(name, inputs, input_radius, "input_radius", "the inputs' norms (rounding, or as passed)")
 
 
 def _check_norms(name: str, values: np.ndarray, limit: float, parameter: str, meaning: str) -> None:
     norms = np.linalg.norm(values, axis=-1)
     # Norms are rounded themselves: a vector that is exactly on the sphere must pass.
-    if norms.size and norms.max() > limit * (1 + (values.shape[-1] + 2) * np.finfo(float).eps):
+    if norms.size and norms.max() > limit * (1 + (values.shape[-1] + 2) * np.finfo(values.dtype).eps):
         where = tuple(int(i) for i in np.unravel_index(norms.argmax(), norms.shape))
         raise checks.refuse(
             f"{name}{list(where)}",

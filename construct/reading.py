@@ -6,19 +6,22 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from construct import checks
-from construct.answer import Answer, Trace, token_names
+from construct.answer import Answer, Trace, answer_of, token_names
 from construct.forward import Record, apply_layer, check_hooks, own_gap, precision, run
 from construct.gains import Cold
-from construct.prompt import Batch, Prompt, check_prompt, embed, stack
+from construct.prompt import Batch, Prompt, check_prompt, check_query, embed, stack
 from construct.residual import Residual
+from construct.restricted.attention import Scores
+from construct.restricted.certificate import certificate
+from construct.restricted.streaming import restricted_answers, stream
 from construct.spec import Spec
 from construct.transformer import Hooks, Layer, Transformer
 
@@ -35,12 +38,35 @@ class Readings(NamedTuple):
     own_norm: Float[Array, "K m"] | None = None
 
 
+class Outputs(NamedTuple):
+    """Where a task's output W_i f + b_i can be read off: a layer's term, whose key side is it (`plus`: less that subspace)."""
+
+    layer: str
+    term: str
+    plus: str | None
+
+    def rows(self, model: Transformer) -> Float[np.ndarray, "K d D"]:
+        """The stored rows that read every task's output off an input token."""
+        (bank,) = model.layer(self.layer).banks
+        rows = np.array(bank.W_K[...])[:, bank.rows(self.term)]
+        return rows if self.plus is None else rows + model.residual[self.plus].astype(rows.dtype)
+
+
 class Parts(NamedTuple):
-    """What differs between theorems: observe(layer, before, after, slots, residual, m') gives readings by name after a layer;
-    decode(gains, spec, prompt, name, readings, enforce) checks the hypotheses on them and gives the answer."""
+    """What differs between theorems.
+
+    observe(layer, before, after, slots, residual, m') gives readings by name after a layer of the dense pass; survey(layer,
+    class, after, scores, slots) the same of the restricted one. decode(gains, spec, labels, name, readings, enforce, first)
+    checks the hypotheses on them and gives what each example was recognized as. slack(gains, spec): what an output's computed
+    norm may exceed the radius by. outputs: where the outputs are. always: also check what no gap or output norm tells.
+    """
 
     observe: Callable[..., dict[str, Array]]
-    decode: Callable[..., Answer]
+    survey: Callable[..., dict[str, Array]]
+    decode: Callable[..., np.ndarray]
+    slack: Callable[..., float]
+    outputs: Outputs
+    always: bool
 
 
 @dataclass(frozen=True)
@@ -51,13 +77,65 @@ class Reading:
     slots: tuple[int, ...]
     parts: Parts
 
-    def answers(self, model: Transformer, prompts: list[Prompt], names: list[str], hooks: Hooks | None) -> list[Answer]:
-        """Answer a batch of prompts, ragged or not, in one call. Raises ValueError on a hypothesis that does not hold."""
+    def answers(
+        self, model: Transformer, prompts: list[Prompt], names: list[str], hooks: Hooks | None, evaluator: str | None
+    ) -> list[Answer]:
+        """Answer prompts, ragged or not: the short ones as one dense batch, long ones one by one by the restricted evaluator.
+
+        Raises ValueError on a hypothesis that does not hold, and if the evaluator that is asked for cannot be had.
+        """
         spec = model.spec
         for prompt, name in zip(prompts, names, strict=True):
             check_prompt(spec, prompt, name, self.gains.input_radius)
         if hooks:
+            if evaluator == "restricted":
+                raise checks.refuse("evaluator", "'restricted'", "hooks need the dense evaluator", "leave out one of the two")
             return [self.trace(model, prompt, hooks, keep=False, enforce=False).answer for prompt in prompts]
+        restricted = [restricted_answers(model, prompt.tokens, evaluator) for prompt in prompts]
+        dense = [i for i, other in enumerate(restricted) if not other]
+        answers = dict(zip(dense, self._dense(model, [prompts[i] for i in dense], [names[i] for i in dense]), strict=True))
+        for i, (prompt, name) in enumerate(zip(prompts, names, strict=True)):
+            if restricted[i]:
+                answers[i] = stream(self, model, [(prompt.inputs, prompt.labels)], prompt.query, name=name)
+        return [answers[i] for i in range(len(prompts))]
+
+    def stream(
+        self, model: Transformer, blocks: Iterable[Any], query: Any, progress: Callable[[int], None] | None, screen: bool | None
+    ) -> Answer:
+        """Answer a prompt whose examples come in blocks, by the restricted evaluator. Raises ValueError as `answers` does."""
+        certificate(model).require()
+        query = checks.floats("query", query, ("n-1", "d"))
+        checks.shape("query", query, (model.spec.n - 1, model.spec.d), "(n-1, d)")
+        check_query(model.spec, query, "prompt", self.gains.input_radius)
+        return stream(self, model, blocks, query, name="prompt", progress=progress, screen=screen)
+
+    def settle(
+        self,
+        spec: Spec,
+        name: str,
+        labels: np.ndarray,
+        survey: dict[str, np.ndarray],
+        norms: np.ndarray,
+        first: int,
+        doubtful: bool,
+    ) -> Int[np.ndarray, "m"]:
+        """The tasks of a chunk of examples off the restricted evaluator's survey; norms (K, m' + 1, n - 1), the query's last.
+
+        Raises ValueError where a hypothesis fails; `doubtful`: the device could not rule that out.
+        """
+        own = np.take_along_axis(norms[:, :-1], np.array(self.slots)[:, None, None], axis=2)[..., 0]
+        code = survey["code"].T if "code" in survey else None
+        readings = Readings(np.zeros(spec.d), survey["gap"], norms, code, survey.get("ok"), own)
+        return self.parts.decode(self.gains, spec, labels, name, readings, enforce=doubtful or self.parts.always, first=first)
+
+    def _answer(self, spec: Spec, prompt: Prompt, name: str, readings: Readings, enforce: bool) -> Answer:
+        recognized = self.parts.decode(self.gains, spec, prompt.labels, name, readings, enforce=enforce, first=0)
+        return answer_of(readings.vector, recognized, spec.K, "dense")
+
+    def _dense(self, model: Transformer, prompts: list[Prompt], names: list[str]) -> list[Answer]:
+        spec = model.spec
+        if not prompts:
+            return []
         with precision(spec.dtype):
             readings = _batch(
                 model.layers,
@@ -69,7 +147,7 @@ class Reading:
             )
         readings = jax.tree.map(np.asarray, readings)
         return [
-            self.parts.decode(self.gains, spec, prompt, name, jax.tree.map(lambda part, i=i: part[i], readings), enforce=True)
+            self._answer(spec, prompt, name, jax.tree.map(lambda part, i=i: part[i], readings), enforce=True)
             for i, (prompt, name) in enumerate(zip(prompts, names, strict=True))
         ]
 
@@ -97,7 +175,7 @@ class Reading:
                 keep=keep,
             )
         readings, record = jax.tree.map(np.asarray, (readings, record))
-        answer = self.parts.decode(self.gains, spec, prompt, "prompt", readings, enforce=enforce)
+        answer = self._answer(spec, prompt, "prompt", readings, enforce)
         real = np.concatenate([[True], np.repeat(batch.real, spec.n), np.ones(spec.n, bool)])
         names = [layer.name for layer in model.layers]
         return Trace(
@@ -164,26 +242,26 @@ def _traced(
 _step = partial(jax.jit, static_argnames=("keep", "answer_only"))(apply_layer)
 
 
-def check_decided(spec: Spec, name: str, gap: np.ndarray, gains: Cold) -> None:
+def check_decided(spec: Spec, name: str, gap: np.ndarray, gains: Cold, first: int = 0) -> None:
     """Recognize decides every residual that is at most rho or at least delta: its gap is T or more either way (Lemma 3)."""
     undecided = np.abs(gap) < gains.T - 2 * gains.error("recognize")
     if undecided.any():
         task, example = (int(i) for i in np.argwhere(undecided)[0])
         residual = gains.residual_norm(float(gap[task, example]))
         raise checks.refuse(
-            f"{name} example {example}, task {task}",
+            f"{name} example {first + example}, task {task}",
             f"a residual of {residual:.6g}",
             f"must be at most tolerance = {spec.tolerance:.6g} or at least margin = {spec.margin:.6g}",
             "move the label, or build with a tolerance and margin that leave it outside",
         )
 
 
-def check_output_norms(spec: Spec, examples: int, name: str, norms: np.ndarray, slack: float) -> None:
+def check_output_norms(spec: Spec, examples: int, name: str, norms: np.ndarray, slack: float, first: int = 0) -> None:
     """Refuse a task whose output on any input, whatever its slot, is longer than the radius by more than `slack`."""
     norms = np.concatenate([norms[:, :examples], norms[:, -1:]], axis=1)
     if norms.max() > spec.radius + slack:
         task, example, slot = (int(i) for i in np.unravel_index(norms.argmax(), norms.shape))
-        where = "query" if example == examples else f"example {example}"
+        where = "query" if example == examples else f"example {first + example}"
         raise checks.refuse(
             f"{name} {where}, slot {slot}",
             f"task {task} has an output of norm {norms.max():.6g} there",
@@ -202,3 +280,14 @@ def own_recognition(layer: Layer, before: Array, slots: Array, residual: Residua
     output = miss + residual.read(before[1:], "y")
     norm = jnp.sqrt((output**2).sum(-1)).reshape(bank.count, examples + 1, -1)
     return {"gap": jnp.take_along_axis(gap[:, :examples], slots[:, None, None], axis=2)[..., 0], "output_norm": norm[..., :-1]}
+
+
+def gap_at_slots(scores: list[list[Scores]], slots: tuple[int, ...]) -> Float[Array, "K m"]:
+    """By task and example, how far its head scores the input in its slot above BOS: of the restricted evaluator's scores.
+
+    The first class of keys is the input itself, for every input, or all inputs of a label's example; BOS is the last.
+    """
+    keys, bos = scores[0][0], scores[0][-1]
+    gap = (keys - bos).reshape(len(keys), -1, jnp.broadcast_shapes(keys.shape, bos.shape)[3])
+    gap = jnp.broadcast_to(gap, (len(keys), max(gap.shape[1], max(slots) + 1), gap.shape[2]))
+    return jnp.take_along_axis(gap, jnp.array(slots)[:, None, None], axis=1)[:, 0]

@@ -7,7 +7,7 @@ as nnx parameters, so that optax, orbax, jax.jit and jax.vmap work on it as on a
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -121,8 +121,15 @@ class Layer(nnx.Module):
 class Reading(Protocol):
     """How a theorem asks its transformer: it validates prompts, runs the layers and decodes the residual stream."""
 
-    def answers(self, model: "Transformer", prompts: list[Prompt], names: list[str], hooks: Hooks | None) -> list[Answer]:
-        """Answer prompts, whose `names` are for error messages."""
+    def answers(
+        self, model: "Transformer", prompts: list[Prompt], names: list[str], hooks: Hooks | None, evaluator: str | None
+    ) -> list[Answer]:
+        """Answer prompts, whose `names` are for error messages; evaluator None picks one by size."""
+
+    def stream(
+        self, model: "Transformer", blocks: Iterable[Any], query: Any, progress: Callable[[int], None] | None, screen: bool | None
+    ) -> Answer:
+        """Answer a prompt whose examples come in blocks."""
 
     def trace(self, model: "Transformer", prompt: Prompt, hooks: Hooks | None, keep: bool, enforce: bool) -> Trace:
         """Answer one prompt and record every layer; `keep` the attention weights too, `enforce` the hypotheses."""
@@ -145,17 +152,38 @@ class Transformer(nnx.Module):
                 weights.check(spec.K, residual)
                 self.layers.append(Layer(weights))
 
-    def __call__(self, prompts: Prompt | Sequence[Prompt], *, hooks: Hooks | None = None) -> Answer | list[Answer]:
-        """Answer a prompt, or a list of prompts of any lengths in one batched pass.
+    def __call__(
+        self, prompts: Prompt | Sequence[Prompt], *, hooks: Hooks | None = None, evaluator: str | None = None
+    ) -> Answer | list[Answer]:
+        """Answer a prompt, or a list of prompts of any lengths, short ones in one batched pass.
 
+        evaluator: 'dense' scores all pairs of tokens; 'restricted' only those on the layers' declared supports, in time linear
+        in the tokens; None picks by size. `answer.evaluator` says which it was. They agree to rounding.
         hooks: {(layer name, subspace): function}, called with the subspace of the residual stream after that layer, (N, size);
         what it returns, unless None, replaces it. Tokens beyond the prompt's own (padding) come before the query's.
         Raises ValueError when a prompt is outside the theorem's hypotheses.
         """
         if isinstance(prompts, Sequence):
             names = [f"prompts[{i}]" for i in range(len(prompts))]
-            return self.reading.answers(self, list(prompts), names, hooks) if prompts else []
-        return self.reading.answers(self, [prompts], ["prompt"], hooks)[0]
+            return self.reading.answers(self, list(prompts), names, hooks, evaluator) if prompts else []
+        return self.reading.answers(self, [prompts], ["prompt"], hooks, evaluator)[0]
+
+    def stream(
+        self,
+        blocks: Iterable[tuple[Float[np.ndarray, "b slots d"], Float[np.ndarray, "b d"]]],
+        query: Float[np.ndarray, "slots d"],
+        *,
+        progress: Callable[[int], None] | None = None,
+        screen: bool | None = None,
+    ) -> Answer:
+        """Answer a prompt that need not fit into memory, by the restricted evaluator.
+
+        blocks: any iterable of (inputs (b, n-1, d), labels (b, d)), at most m examples in all; query (n-1, d).
+        progress: called with the number of examples done so far. screen: certify most wrong tasks off by a few coordinates of
+        their residuals; None does where there are many tasks. The recognized tasks are the same either way.
+        Raises ValueError when the prompt is outside the theorem's hypotheses, or the weights have no certificate.
+        """
+        return self.reading.stream(self, blocks, query, progress, screen)
 
     def trace(self, prompt: Prompt, *, hooks: Hooks | None = None, attention: bool = True, enforce: bool = True) -> Trace:
         """Answer one prompt and keep every layer's residual stream, score gaps and (on request) attention weights.

@@ -7,24 +7,25 @@ found from Recognize's own score gaps, on the way.
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from construct.answer import ABSTAINED, Answer
-from construct.prompt import Prompt
-from construct.reading import Parts, Readings, check_decided, check_output_norms, own_recognition
+from construct.answer import ABSTAINED
+from construct.reading import Outputs, Parts, Readings, check_decided, check_output_norms, gap_at_slots, own_recognition
 from construct.residual import Residual
+from construct.restricted.attention import Scores, Tokens
+from construct.restricted.program import INPUTS, LABEL
 from construct.spec import Spec
 from construct.theorem1.gains import Gains
 from construct.transformer import Layer
 
 
-def decode(gains: Gains, spec: Spec, prompt: Prompt, name: str, readings: Readings, enforce: bool) -> Answer:
-    """Theorem 1's answer: the tasks are read off the labels' codes after Commit."""
-    examples = prompt.examples
+def decode(
+    gains: Gains, spec: Spec, labels: Float[np.ndarray, "m d"], name: str, readings: Readings, enforce: bool, first: int
+) -> Int[np.ndarray, "m"]:
+    """The task of each example, off its label's code after Commit; the examples are the prompt's from `first` on."""
+    examples = len(labels)
     if enforce:
-        check_output_norms(spec, examples, name, readings.output_norm, gains.residual)
-        check_decided(spec, name, readings.gap[:, :examples], gains)
-    recognized = decode_codes(readings.code[:examples], readings.ok[:examples], spec.K)
-    counts = np.bincount(recognized[recognized != ABSTAINED], minlength=spec.K)
-    return Answer(vector=readings.vector, recognized=recognized, counts=counts)
+        check_output_norms(spec, examples, name, readings.output_norm, gains.residual, first)
+        check_decided(spec, name, readings.gap[:, :examples], gains, first)
+    return decode_codes(readings.code[:examples], readings.ok[:examples], spec.K)
 
 
 def decode_codes(code: Float[np.ndarray, "m 2"], ok: Float[np.ndarray, "m"], K: int) -> Int[np.ndarray, "m"]:
@@ -43,4 +44,13 @@ def observe(layer: Layer, before: Array, after: Array, slots: Array, residual: R
     return {}
 
 
-THEOREM1 = Parts(observe, decode)
+def survey(layer: str, tokens: str, after: Tokens, scores: list[list[Scores]], slots: tuple[int, ...]) -> dict[str, Array]:
+    """The same of the restricted evaluator, examples last."""
+    if (layer, tokens) == ("recognize", INPUTS):
+        return {"gap": gap_at_slots(scores, slots)}
+    if (layer, tokens) == ("commit", LABEL):
+        return {"code": after.stream["z"][:, 0], "ok": after.stream["ok"][0, 0]}
+    return {}
+
+
+THEOREM1 = Parts(observe, survey, decode, lambda gains, spec: gains.residual, Outputs("recognize", "residual", "y"), always=False)

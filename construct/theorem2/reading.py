@@ -1,13 +1,14 @@
 """What is read off Theorem 2's transformer, and how it is decoded: an example with two explanations is refused."""
 
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, Float, Int
 
 from construct import checks
-from construct.answer import ABSTAINED, Answer
-from construct.prompt import Prompt
-from construct.reading import Parts, Readings, check_decided, check_output_norms, own_recognition
+from construct.answer import ABSTAINED
+from construct.reading import Outputs, Parts, Readings, check_decided, check_output_norms, gap_at_slots, own_recognition
 from construct.residual import Residual
+from construct.restricted.attention import Scores, Tokens
+from construct.restricted.program import INPUTS
 from construct.spec import Spec
 from construct.theorem2.gains import Gains
 from construct.transformer import Layer
@@ -18,31 +19,34 @@ def observe(layer: Layer, before: Array, after: Array, slots: Array, residual: R
     return own_recognition(layer, before, slots, residual, examples) if layer.name == "recognize" else {}
 
 
-def decode(gains: Gains, spec: Spec, prompt: Prompt, name: str, readings: Readings, enforce: bool) -> Answer:
-    """Theorem 2's answer: a task explains an example iff its head scores the example's input above BOS."""
-    examples = prompt.examples
-    gap = readings.gap[:, :examples]
+def survey(layer: str, tokens: str, after: Tokens, scores: list[list[Scores]], slots: tuple[int, ...]) -> dict[str, Array]:
+    """The same of the restricted evaluator, examples last."""
+    return {"gap": gap_at_slots(scores, slots)} if (layer, tokens) == ("recognize", INPUTS) else {}
+
+
+def decode(
+    gains: Gains, spec: Spec, labels: Float[np.ndarray, "m d"], name: str, readings: Readings, enforce: bool, first: int
+) -> Int[np.ndarray, "m"]:
+    """The task of each example: it explains the example iff its head scores the example's input above BOS."""
+    gap = readings.gap[:, : len(labels)]
     if enforce:
-        check_output_norms(spec, examples, name, readings.output_norm, gains.residual)
-        check_decided(spec, name, gap, gains)
-        _check_unambiguous(name, gap > 0)
-    explaining = (gap > 0).sum(0)
-    recognized = np.where(explaining == 1, gap.argmax(0), ABSTAINED)
-    counts = np.bincount(recognized[recognized != ABSTAINED], minlength=spec.K)
-    return Answer(vector=readings.vector, recognized=recognized, counts=counts)
+        check_output_norms(spec, len(labels), name, readings.output_norm, gains.residual, first)
+        check_decided(spec, name, gap, gains, first)
+        _check_unambiguous(name, gap > 0, first)
+    return np.where((gap > 0).sum(0) == 1, gap.argmax(0), ABSTAINED)
 
 
-def _check_unambiguous(name: str, explains: np.ndarray) -> None:
+def _check_unambiguous(name: str, explains: np.ndarray, first: int) -> None:
     twice = np.flatnonzero(explains.sum(0) > 1)
     if twice.size:
         example = int(twice[0])
         tasks = ", ".join(str(int(i)) for i in np.flatnonzero(explains[:, example])[:8])
         raise checks.refuse(
-            f"{name} example {example}",
+            f"{name} example {first + example}",
             f"explained by tasks {tasks}",
             "must have at most one explanation (Theorem 2)",
             "drop it, or use Theorem 1, which abstains on it",
         )
 
 
-THEOREM2 = Parts(observe, decode)
+THEOREM2 = Parts(observe, survey, decode, lambda gains, spec: gains.residual, Outputs("recognize", "residual", "y"), always=True)

@@ -5,14 +5,16 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, Float, Int
 
 from construct import checks
-from construct.answer import ABSTAINED, Answer
+from construct.answer import ABSTAINED
 from construct.floats import gamma
-from construct.prompt import Prompt
-from construct.reading import Parts, Readings, check_decided, check_output_norms
+from construct.reading import Outputs, Parts, Readings, check_decided, check_output_norms, gap_at_slots
 from construct.residual import Residual
+from construct.restricted.attention import Scores, Tokens
+from construct.restricted.blocks import dense
+from construct.restricted.program import LABEL
 from construct.spec import Spec
 from construct.theorem3.gains import Gains
 from construct.transformer import Layer
@@ -43,27 +45,41 @@ def _product(subscripts: str, *arrays: Array) -> Array:
     return jnp.einsum(subscripts, *arrays, precision=jax.lax.Precision.HIGHEST)
 
 
-def decode(gains: Gains, spec: Spec, prompt: Prompt, name: str, readings: Readings, enforce: bool) -> Answer:
-    """Theorem 3's answer: the tasks are read off the labels' w after Recognize."""
-    examples = prompt.examples
+def survey(layer: str, tokens: str, after: Tokens, scores: list[list[Scores]], slots: tuple[int, ...]) -> dict[str, Array]:
+    """The same of the restricted evaluator, examples last."""
+    if (layer, tokens) != ("recognize", LABEL):
+        return {}
+    return {"gap": gap_at_slots(scores, slots), "code": dense(after.stream["w"])[:, 0], "ok": after.stream["ok"][0, 0]}
+
+
+def decode(
+    gains: Gains, spec: Spec, labels: Float[np.ndarray, "m d"], name: str, readings: Readings, enforce: bool, first: int
+) -> Int[np.ndarray, "m"]:
+    """The task of each example, off its label's w after Recognize."""
+    examples = len(labels)
     if enforce:
-        _check_norms(gains, spec, prompt, name, readings)
-        check_decided(spec, name, readings.gap[:, :examples], gains)
-    recognized = np.where(readings.ok[:examples] > 0.5, readings.code[:examples].argmax(1), ABSTAINED)
-    counts = np.bincount(recognized[recognized != ABSTAINED], minlength=spec.K)
-    return Answer(vector=readings.vector, recognized=recognized, counts=counts)
+        _check_norms(gains, spec, labels, name, readings, first)
+        check_decided(spec, name, readings.gap[:, :examples], gains, first)
+    return np.where(readings.ok[:examples] > 0.5, readings.code[:examples].argmax(1), ABSTAINED)
 
 
-def _check_norms(gains: Gains, spec: Spec, prompt: Prompt, name: str, readings: Readings) -> None:
-    """Lemma 1 reads a residual off an inner product: labels, and outputs in their task's slot, must have norm 1."""
-    # Norms are computed in the model's own format: d products and sums on numbers of at most ||W|| X + ||b||.
+def norm_slack(gains: Gains, spec: Spec) -> float:
+    """Norms are computed in the model's own format: d products and sums on numbers of at most ||W|| X + ||b||."""
     longest = spec.d**0.5 * spec.weight_norm * gains.input_radius + spec.bias_norm
-    slack = gamma(2 * spec.d + 8, spec.dtype) * longest
-    check_output_norms(spec, prompt.examples, name, readings.output_norm, slack)
-    _refuse_norms(gains.norm_tolerance, np.linalg.norm(prompt.labels, axis=-1), lambda j: (f"{name}.labels[{j}]", "a label"))
-    for i, norms in enumerate(readings.own_norm[:, : prompt.examples]):
+    return gamma(2 * spec.d + 8, spec.dtype) * longest
+
+
+def _check_norms(gains: Gains, spec: Spec, labels: np.ndarray, name: str, readings: Readings, first: int) -> None:
+    """Lemma 1 reads a residual off an inner product: labels, and outputs in their task's slot, must have norm 1."""
+    slack = norm_slack(gains, spec)
+    check_output_norms(spec, len(labels), name, readings.output_norm, slack, first)
+    norms = np.linalg.norm(labels.astype(float), axis=-1)
+    _refuse_norms(gains.norm_tolerance, norms, lambda j: (f"{name}.labels[{first + j}]", "a label"))
+    for i, norms in enumerate(readings.own_norm[:, : len(labels)]):
         # A square is off by twice the slack times the norm, which the tolerance keeps below 2.
-        _refuse_norms(gains.norm_tolerance + 4 * slack, norms, lambda j, i=i: (f"{name} example {j}, task {i}", "an output"))
+        _refuse_norms(
+            gains.norm_tolerance + 4 * slack, norms, lambda j, i=i: (f"{name} example {first + j}, task {i}", "an output")
+        )
 
 
 def _refuse_norms(tolerance: float, norms: np.ndarray, what: Callable[[int], tuple[str, str]]) -> None:
@@ -78,4 +94,4 @@ def _refuse_norms(tolerance: float, norms: np.ndarray, what: Callable[[int], tup
         )
 
 
-THEOREM3 = Parts(observe, decode)
+THEOREM3 = Parts(observe, survey, decode, norm_slack, Outputs("recognize", "agreement", None), always=True)

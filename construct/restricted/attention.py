@@ -1,0 +1,209 @@
+"""Attention on a declared support: scores, softmax and values at those keys alone, from the blocks of the stored weights.
+
+Tokens come in classes (BOS, the inputs of an example, its label, ...). A class of keys is either the query token itself
+(`own`) or all tokens of that class in the query token's group, or in the only one. Scores are (H, query slots, key slots,
+groups), with 1 where all agree. The softmax over several classes is taken class by class and put together: a key's weight
+is its share of its class, times the share of the class.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from construct.restricted.blocks import Block, Mixed, Stream, Values, apply, dense, product
+from construct.restricted.plan import BankPlan, LayerPlan, TermPlan
+
+Scores = Float[Array, "H q k g"]
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["stream"], meta_fields=["slots"])
+@dataclass(frozen=True)
+class Tokens:
+    """A class of tokens: `slots` of them in every group."""
+
+    stream: Stream
+    slots: int
+
+    def plus(self, more: Stream) -> "Tokens":
+        """These tokens with more added to their stream."""
+        stream = dict(self.stream)
+        for name, values in more.items():
+            stream[name] = dense(stream[name]) + dense(values) if name in stream else values
+        return replace(self, stream=stream)
+
+
+class Keys(NamedTuple):
+    """A class of key tokens; `own`: each query token sees only itself among them; `causal`: only itself and those before."""
+
+    tokens: Tokens
+    own: bool = False
+    causal: bool = False
+
+
+class Weights(NamedTuple):
+    """Softmax weights of a class of keys: `within` the class (None: a single key has all of it), times the class' `share`."""
+
+    within: Scores | None
+    share: Float[Array, "H q g"]
+
+
+def term_score(term: TermPlan, query: Tokens, keys: Keys) -> Scores | None:
+    """One term's score of a class of keys; None if a side of it reads nothing there."""
+    if keys.own and term.factor is not None:
+        k = apply(term.key, keys.tokens.stream)
+        return None if k is None else (term.factor[:, None, None] * (k * k).sum(1))[:, :, None]
+    q, k = apply(term.query, query.stream), apply(term.key, keys.tokens.stream)
+    if q is None or k is None:
+        return None
+    return (q * k).sum(1)[:, :, None] if keys.own else (q[:, :, :, None] * k[:, :, None]).sum(1)
+
+
+def score(terms: Sequence[TermPlan], count: int, query: Tokens, keys: Keys) -> Scores:
+    """The scores that `count` heads give one class of keys: the sum of the terms that read something on both sides."""
+    parts = [part for part in (term_score(term, query, keys) for term in terms) if part is not None]
+    total = sum(parts[1:], parts[0]) if parts else jnp.zeros((1, 1, 1, 1), next(iter(query.stream.values())).dtype)
+    slots = 1 if keys.own else keys.tokens.slots
+    total = jnp.broadcast_to(total, (count, total.shape[1], slots, total.shape[3]))
+    if keys.causal and slots > 1:
+        return jnp.where(jnp.tri(slots, dtype=bool)[:, :, None], total, -jnp.inf)
+    return total
+
+
+def softmax(scores: Sequence[Scores]) -> list[Weights]:
+    """The softmax weights over several classes of keys together."""
+    tops = [one.max(2) for one in scores]
+    parts = [None if one.shape[2] == 1 else jnp.exp(one - top[:, :, None]) for one, top in zip(scores, tops, strict=True)]
+    best = tops[0]
+    for top in tops[1:]:
+        best = jnp.maximum(best, top)
+    shares = [jnp.exp(top - best) for top in tops]
+    whole = [1 if part is None else part.sum(2) for part in parts]
+    total = sum(share * sums for share, sums in zip(shares, whole, strict=True))
+    return [Weights(part, share / total) for part, share in zip(parts, shares, strict=True)]
+
+
+def attend(
+    layer: LayerPlan, query: Tokens, keys: Sequence[Keys], screen: "Screen | None" = None
+) -> tuple[Stream, list[list[Scores]]]:
+    """What a layer's heads add to a class of query tokens, and their scores by bank and class of keys.
+
+    Where no key has a value the heads add exactly 0, and nothing is scored.
+    """
+    out: dict[str, Values] = {}
+    seen = []
+    for bank in layer.banks:
+        if not any(name in one.tokens.stream for name in bank.value for one in keys):
+            continue
+        # Computed once: without the barriers XLA repeats the sums of squares inside everything that reads a score.
+        scores = jax.lax.optimization_barrier(_scores(bank, query, keys, screen))
+        weights = jax.lax.optimization_barrier(softmax(scores))
+        for name, values in _move(bank, weights, keys).items():
+            out[name] = dense(out[name]) + dense(values) if name in out else values
+        seen.append(scores)
+    return out, seen
+
+
+class Screen(NamedTuple):
+    """How to score a term in full only where its sketch leaves a doubt: see `construct.restricted.screening`."""
+
+    slack: float
+    T: float
+
+
+def _scores(bank: BankPlan, query: Tokens, keys: Sequence[Keys], screen: Screen | None) -> list[Scores]:
+    from construct.restricted.screening import screened_score  # it builds on this module's scores
+
+    term = next((term for term in bank.terms if term.sketch is not None), None)
+    if screen is None or term is None or not keys[0].own or len(keys) < 2 or apply(term.key, query.stream) is None:
+        return [score(bank.terms, bank.count, query, one) for one in keys]
+    others = [score(bank.terms, bank.count, query, one) for one in keys[1:]]
+    rest = score([one for one in bank.terms if one is not term], bank.count, query, keys[0])
+    return [screened_score(term, rest, others, query.stream, screen), *others]
+
+
+def _move(bank: BankPlan, weights: Sequence[Weights], keys: Sequence[Keys]) -> Stream:
+    """sum_h W_O sum_k weight_hk (W_V h_k). Heads are summed before W_O where they all write alike."""
+    parts = [
+        (block, one.tokens.stream[name], weight, one.own)
+        for weight, one in zip(weights, keys, strict=True)
+        for name, block in bank.value.items()
+        if name in one.tokens.stream
+    ]
+    if not bank.alike:
+        moved = [_by_head(*part) for part in parts]
+        return write(bank, sum(moved[1:], moved[0]))
+    if len(parts) == 1 and (mixed := _mixture(*parts[0])) is not None:
+        return {name: Mixed(block(mixed.basis[:, :, None])[0, :, :, 0], mixed.weight) for name, block in bank.out.items()}
+    summed = [_summed(*part) for part in parts]
+    value = sum(summed[1:], summed[0])
+    return {name: block(value)[0] for name, block in bank.out.items()}
+
+
+def write(bank: BankPlan, moved: Float[Array, "H v q g"]) -> Stream:
+    """W_O, summed over the heads."""
+    if bank.alike:
+        return {name: block(moved.sum(0))[0] for name, block in bank.out.items()}
+    return {name: product("hov,hvqg->oqg", block.full(bank.width), moved) for name, block in bank.out.items()}
+
+
+def _mixture(block: Block, values: Values, weight: Weights, own: bool) -> Mixed | None:
+    """All heads read the same few keys by the same block: what arrives is a mixture of those, and is left as one."""
+    x = dense(values)
+    if not block.shared or own or x.shape[2] > 1 or weight.share.shape[2] == 1:
+        return None
+    keys = 1 if weight.within is None else weight.within.shape[2]
+    basis = block(jnp.broadcast_to(x, (x.shape[0], keys, 1)))[0, :, :, 0]
+    return Mixed(basis, _mix_keys(weight))
+
+
+def _mix_keys(weight: Weights) -> Float[Array, "k q g"]:
+    """sum_h of the weight of each key, all heads together."""
+    if weight.within is None:
+        return weight.share.sum(0)[None]
+    if weight.within.shape[3] == 1 and weight.within.shape[1] == 1:
+        heads = len(weight.share)
+        return product("hk,hqg->kqg", jnp.broadcast_to(weight.within[:, 0, :, 0], (heads, weight.within.shape[2])), weight.share)
+    return jnp.moveaxis((weight.within * weight.share[:, :, None]).sum(0), 1, 0)
+
+
+def _summed(block: Block, values: Values, weight: Weights, own: bool) -> Float[Array, "v q g"]:
+    """sum over heads and keys of weight (block x)."""
+    if block.shared:  # mix the keys first: one product for all heads
+        mixed = jax.lax.optimization_barrier(_mix_keys(weight))
+        x = dense(values)
+        if own:
+            return block(mixed[0] * x)[0]
+        return block((mixed[None] * x[:, :, None]).sum(1))[0]
+    if own and isinstance(values, Mixed):  # the block meets the few basis vectors, not every token
+        basis = block(values.basis[:, :, None])[..., 0]
+        moved = product("hvk,hqg->vkqg", basis, weight.share)
+        return (moved * values.weight).sum(1)
+    v = block(values)
+    if v.shape[2] == v.shape[3] == 1 and weight.within is None:
+        return product("hv,hqg->vqg", v[:, :, 0, 0], weight.share)
+    if not own and weight.within is not None and weight.within.shape[1] == 1 and v.shape[3] == weight.within.shape[3] == 1:
+        return product("hv,hqg->vqg", (weight.within[:, 0, None, :, 0] * v[..., 0]).sum(2), weight.share)
+    return _by_head(block, values, weight, own).sum(0)
+
+
+def _by_head(block: Block, values: Values, weight: Weights, own: bool) -> Float[Array, "H v q g"]:
+    v = block(values)
+    if own:
+        return weight.share[:, None] * v
+    if weight.within is None:
+        return weight.share[:, None] * v
+    return (weight.within[:, None] * weight.share[:, None, :, None] * v[:, :, None]).sum(3)
+
+
+def mlp(layer: LayerPlan, tokens: Tokens) -> Tokens:
+    """The residual ReLU MLP; a layer without one, or that reads nothing of these tokens, leaves them as they are."""
+    hidden = apply(layer.W_1, tokens.stream)
+    if hidden is None:
+        return tokens
+    hidden = jax.nn.relu(hidden[0])
+    return tokens.plus({name: block(hidden)[0] for name, block in layer.W_2.items()})

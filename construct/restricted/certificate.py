@@ -1,0 +1,12 @@
+"""stub"""
+
+
+class _C:
+    valid = True
+
+    def require(self):
+        pass
+
+
+def certificate(model):
+    return _C()

@@ -1,0 +1,123 @@
+"""Screening: a few sketched coordinates certify most heads off, and the full residual is computed only for the survivors.
+
+A head weighs a token by rest + factor ||r||^2 with factor < 0. A sketch S has orthonormal rows, so ||S r|| <= ||r||: where
+rest + factor (||S r|| - slack)^2, slack being what the two lengths round by, is already T behind the rival, the exact score
+is T behind too, its softmax weight is exactly 0, and the sketched score stands. Everywhere else the full residual decides.
+The survivors are served in passes, one head of a token at a time, grouped by head so that a pass is a batch of matrix
+products; where there are many survivors, all residuals are computed in full. Neither choice changes a result.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from construct.restricted.attention import Scores, Screen
+from construct.restricted.blocks import Block, Stream, Values, apply, dense, product
+from construct.restricted.plan import TermPlan
+
+# How a pass groups its tokens, and what part of them later passes take: matters of speed alone, chosen by benchmarks/scale.py.
+GROUP = 32
+LATER = 32
+MOST_PASSES = 8
+
+
+def sketch_size(K: int, d: int, margin: float, radius: float) -> int:
+    """The coordinates by which to screen K tasks: for a residual of two independent labels in random directions, less than
+    one wrong task in ten survives for the average example. 0 where that takes more than half of d, and screening no time off.
+
+    The sketched square of such a residual is 2 R^2/d times a chi-square of s degrees of freedom, and must reach margin^2: by
+    Chernoff it fails to with probability at most (a e^(1-a))^(s/2), a = margin^2 d/(2 R^2 s). Speed alone hangs on this.
+    """
+    reach = margin**2 * d / (2 * radius**2)
+    for s in range(max(1, math.ceil(reach)), d // 2 + 1):
+        a = reach / s
+        if a < 1 and K * math.exp(s / 2 * (math.log(a) + 1 - a)) <= 0.1:
+            return s
+    return 0
+
+
+def screened_score(term: TermPlan, rest: Scores, others: list[Scores], stream: Stream, screen: Screen) -> Scores:
+    """rest + factor ||r||^2 exactly for every head within T of its rival, and at most that much and T behind elsewhere."""
+    part = apply(term.sketch, stream)
+    rival = others[0].max(2)
+    for one in others[1:]:
+        rival = jnp.maximum(rival, one.max(2))
+    factor = term.factor[:, None, None]
+    length = jax.lax.optimization_barrier((part * part).sum(1))
+    bound = rest[:, :, 0] + factor * jnp.maximum(jnp.sqrt(length) - screen.slack, 0) ** 2
+    shape = jnp.broadcast_shapes(bound.shape, rival.shape)
+    bound, rest = jnp.broadcast_to(bound, shape), jnp.broadcast_to(rest[:, :, 0], shape)
+    # What is not certified off, NaN included, is in doubt.
+    doubt = ~(bound <= rival - screen.T)
+    tokens = shape[1] * shape[2]
+    later = max(1, tokens // LATER)
+    few = doubt.sum() <= tokens + MOST_PASSES * later
+
+    def whole() -> Array:
+        k = apply(term.key, stream)
+        return jnp.where(doubt, rest + factor * (k * k).sum(1), bound)
+
+    def survivors() -> Array:
+        rows = {name: _by_token(stream[name], shape[1:]) for name in term.key if name in stream}
+        flat = (part.reshape(shape[0], tokens) for part in (rest, bound, doubt))
+        return _serve(term, rows, *flat, later=later).reshape(shape)
+
+    return jax.lax.cond(few, survivors, whole)[:, :, None]
+
+
+def _by_token(values: Values, shape: tuple[int, ...]) -> Float[Array, "t size"]:
+    x = dense(values)
+    return jnp.broadcast_to(x, (len(x), *shape)).reshape(len(x), -1).T
+
+
+def _serve(term: TermPlan, stream: Stream, rest: Array, scores: Array, doubt: Bool[Array, "H t"], later: int) -> Array:
+    """The scores with every head in doubt scored in full."""
+    heads, tokens = doubt.shape
+    factor = jnp.broadcast_to(term.factor, (heads,))
+
+    def one_pass(state: tuple[Array, Array], capacity: int, group: int) -> tuple[Array, Array]:
+        doubt, scores = state
+        head, token = _groups(doubt, capacity, group)
+        there = jnp.minimum(token, tokens - 1)
+        r = sum(_rows(block, stream[name][there], head) for name, block in term.key.items() if name in stream)
+        exact = rest[head[:, None], there] + factor[head, None] * (r * r).sum(1)
+        at = jnp.where(token < tokens, head[:, None] * tokens + token, heads * tokens)
+        set_at = lambda array, value: array.reshape(-1).at[at].set(value, mode="drop").reshape(heads, tokens)  # noqa: E731
+        return set_at(doubt, False), set_at(scores, exact)
+
+    state = one_pass((doubt, scores), tokens, GROUP)
+    return jax.lax.while_loop(lambda state: state[0].any(), lambda state: one_pass(state, later, 1), state)[1]
+
+
+def _groups(doubt: Bool[Array, "H t"], capacity: int, group: int) -> tuple[Int[Array, "b"], Int[Array, "b group"]]:
+    """Up to `capacity` tokens with their first head in doubt, in blocks of one head each: the heads, and the tokens (t: none)."""
+    heads, tokens = doubt.shape
+    first = heads - jnp.where(doubt, heads - jnp.arange(heads)[:, None], 0).max(0)
+    packed = jnp.sort(first * tokens + jnp.arange(tokens))[:capacity]
+    head, token = packed // tokens, packed % tokens
+    token = jnp.where(head < heads, token, tokens)
+    if group == 1:
+        return jnp.minimum(head, heads - 1), token[:, None]
+    start = jnp.searchsorted(packed, jnp.arange(heads + 1) * tokens)
+    blocks = -(-jnp.diff(start) // group)
+    end = jnp.cumsum(blocks)
+    count = capacity // group + heads  # each head leaves at most one block unfilled
+    place = ((end - blocks) * group - start[:-1])[jnp.minimum(head, heads - 1)] + jnp.arange(len(packed))
+    place = jnp.where(head < heads, place, count * group)
+    table = jnp.full(count * group, tokens).at[place].set(token, mode="drop").reshape(count, group)
+    return jnp.minimum(jnp.searchsorted(end, jnp.arange(count), side="right"), heads - 1), table
+
+
+def _rows(block: Block, x: Float[Array, "b group size"], head: Int[Array, "b"]) -> Float[Array, "b rank group"]:
+    """A block times each token, for the one head that its group has."""
+    data = block.data if block.shared else block.data[head]
+    if block.run is not None:
+        row, column, rank = block.run
+        length = data.shape[1]
+        out = data[:, :, None] * jnp.swapaxes(x[..., column : column + length], 1, 2)
+        return jnp.pad(out, [(0, 0), (row, rank - row - length), (0, 0)])
+    if x.shape[2] == 1:
+        return data * x[:, None, :, 0]
+    return product("ru,bgu->brg", data[0], x) if block.shared else product("bru,bgu->brg", data, x)
