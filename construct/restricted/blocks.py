@@ -51,7 +51,10 @@ def dense(values: Values) -> Float[Array, "size slots groups"]:
 @partial(jax.tree_util.register_dataclass, data_fields=["data"], meta_fields=["run"])
 @dataclass(frozen=True)
 class Block:
-    """One block: `data` is (H, rank, size), or for a `run` = (row, column, rank) of the identity (H, length); H = 1 if heads agree."""
+    """One block: `data` is (H, rank, size), or for a `run` = (row, column, rank) of the identity (H, length).
+
+    H = 1 if all heads agree.
+    """
 
     data: Array | np.ndarray
     run: tuple[int, int, int] | None = None

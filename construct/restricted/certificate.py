@@ -1,12 +1,250 @@
-"""stub"""
+"""The certificate of the restricted evaluator: no token attends outside a layer's declared support, whatever the prompt.
+
+From the stored weights and the Spec alone, the bounds of `construct.restricted.bounds` are carried through the layers. At each
+layer every score outside the support is bounded from above and the best score inside it from below, for every kind of
+query token, kind of key token and head; the difference must be at least the coldness T. Where T also covers the rounding of
+scores (`hard`), such a key's softmax weight is exactly 0 in the dtype. The bounds use the theorem's hypotheses as the
+evaluator checks them on every prompt: labels and all tasks' outputs are within the radius, inputs within the input radius.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from construct import checks
+from construct.residual import position_code
+from construct.restricted.bounds import Bounds, Kinds, code_range, embedded, matrix_norm, mlp, pair_range
+from construct.restricted.plan import remembered, works
+from construct.restricted.program import ANSWER, BOS, INPUTS, LABEL, QUERY, needed
+from construct.transformer import Heads, Layer, Support, Transformer
 
 
-class _C:
-    valid = True
+@dataclass(frozen=True)
+class Certificate:
+    """gaps: by layer that attends, the least certified gap between the winner and a key outside the support (infinite: every
+    key is inside). flaw: what stands against the restricted evaluator, or None."""
 
-    def require(self):
-        pass
+    gaps: tuple[tuple[str, float], ...]
+    flaw: str | None
+
+    @property
+    def valid(self) -> bool:
+        """Whether every score outside the declared supports is at least T below the winner."""
+        return self.flaw is None
+
+    def require(self) -> None:
+        """Raise ValueError if the certificate is not valid."""
+        if self.flaw is not None:
+            raise checks.refuse(
+                "evaluator", "'restricted'", f"needs weights with a certificate, but {self.flaw}", "use evaluator='dense'"
+            )
 
 
-def certificate(model):
-    return _C()
+def certificate(model: Transformer) -> Certificate:
+    """The certificate of the weights that the model holds now, remembered while it holds the same arrays."""
+    return remembered(model, ("certificate",), lambda: _certificate(model))
+
+
+def _certificate(model: Transformer) -> Certificate:
+    spec, gains = model.spec, model.reading.gains
+    bounds = embedded(spec, model.residual, gains.input_radius)
+    wanted = needed(model.layers, lambda layer: any(works(bank) for bank in layer.banks))
+    gaps, flaws = [], []
+    for layer, after in zip(model.layers, wanted[1:], strict=True):
+        kinds = Kinds(spec.n)
+        places = {
+            BOS: [0],
+            QUERY: kinds.query[:-1],
+            ANSWER: kinds.query[-1:],
+            INPUTS: kinds.example[:-1],
+            LABEL: kinds.example[-1:],
+        }
+        queries = [kind for name in after for kind in places[name]]
+        bounds, gap = _advance(model, layer, bounds, sorted(queries))
+        if gap is not None:
+            gaps.append((layer.name, gap))
+            if not gap >= gains.T:
+                flaws.append(
+                    f"in {layer.name} a key outside the support may come within {gap:.4g} of the winner, less than T = {gains.T:g}"
+                )
+    if not gains.hard:
+        flaws.append(f"at coldness {gains.T:g} a loser's softmax weight is not exactly 0 in {spec.dtype}")
+    return Certificate(tuple(gaps), flaws[0] if flaws else None)
+
+
+def _advance(model: Transformer, layer: Layer, bounds: Bounds, queries: list[int]) -> tuple[Bounds, float | None]:
+    """The bounds after a layer for the kinds that matter, and its least certified gap (None: it does not attend)."""
+    kinds, T = Kinds(model.spec.n), model.reading.gains.T
+    center, radius = np.zeros_like(bounds.center), np.zeros_like(bounds.radius)
+    least = None
+    for bank in layer.banks:
+        if not works(bank):
+            continue
+        scores = Scores(model, layer, bank, bounds)
+        values = Values(bank, bounds)
+        for q in queries:
+            support, visible = inside(layer, kinds, q)
+            low, high = scores.of(q)
+            # The winner scores at least as much as any key of the support that is surely there.
+            winner = np.where(visible[:, None], low["own"], -np.inf).max(0)
+            example = kinds.mask(kinds.example)
+            there = {"own": ~example | (q in kinds.example), "other": example}
+            outside = [np.where((there[g] & ~support[g])[:, None], high[g], -np.inf).max(0) for g in there]
+            gap = float((winner - np.maximum(*outside)).min())
+            least = gap if least is None else min(least, gap)
+            own, other = ((there[g] & support[g])[:, None] & (high[g] > winner - T) for g in there)
+            moved = values.moved(own | other, other, low["own"], high["own"])
+            center[q] += moved[0]
+            radius[q] += moved[1]
+    bounds = bounds.plus(center, radius)
+    if layer.mlp is not None:
+        W_1, W_2 = (np.asarray(weight[...], np.float64) for weight in (layer.mlp.W_1, layer.mlp.W_2))
+        bounds = mlp(bounds, W_1, W_2)
+    return bounds, least
+
+
+def inside(layer: Layer, kinds: Kinds, q: int) -> tuple[dict[str, Bool[np.ndarray, "kinds"]], Bool[np.ndarray, "kinds"]]:
+    """The kinds of keys in the support of a query token, in its `own` group and in `other` examples; and those surely visible.
+
+    BOS and the query count as of everybody's own group, where each kind is one token.
+    """
+    example, query = kinds.mask(kinds.example), kinds.mask(kinds.query)
+    labels, none = kinds.mask(kinds.example[-1:]), np.zeros(kinds.count, bool)
+    group = example if q in kinds.example else query if q in kinds.query else none
+    own = {
+        Support.SELF: kinds.mask([q]),
+        Support.EXAMPLE: group,
+        Support.QUERY: query,
+        Support.EXAMPLE_AND_QUERY: group | query,
+        Support.LABELS: labels,
+        Support.INPUTS: example & ~labels,
+    }[layer.support] | kinds.mask([0])
+    other = own & example if layer.support in (Support.LABELS, Support.INPUTS) else none
+    visible = own if q in kinds.example else own & ~example
+    if layer.causal:
+        before = np.arange(kinds.count) <= q
+        visible = visible & (kinds.mask([0]) | before & (example if q in kinds.example else query))
+    return {"own": own, "other": other}, visible
+
+
+class Scores:
+    """Bounds on a bank's scores: <W_Q h_q, W_K h_k> for every kind of key and head."""
+
+    def __init__(self, model: Transformer, layer: Layer, bank: Heads, bounds: Bounds) -> None:
+        spec, residual, outputs = model.spec, bounds.residual, model.reading.parts.outputs
+        self.kinds, self.bounds, self.excluded = Kinds(spec.n), bounds, position_code(spec.m, spec.example_bits)
+        W_Q, W_K = (np.asarray(weight[...], np.float64) for weight in (bank.W_Q, bank.W_K))
+        self.product = np.zeros((self.kinds.count, self.kinds.count, bank.count))
+        if layer.name == outputs.layer:
+            rows = bank.rows(outputs.term)
+            self.product = self._outputs(model, W_Q[:, rows], W_K[:, rows])
+            W_Q, W_K = (np.delete(W, np.r_[rows], axis=1) for W in (W_Q, W_K))
+        self.Q, self.K = W_Q, W_K
+        self.q_center, self.k_center = (np.einsum("hrd,cd->chr", W, bounds.center) for W in (W_Q, W_K))
+        e = residual.where("e")
+        self.q_code, self.k_code = W_Q[:, :, e], W_K[:, :, e]
+        self.form = np.einsum("hrb,hrc->hbc", self.q_code, self.k_code)
+
+    def _outputs(self, model: Transformer, query: np.ndarray, key: np.ndarray) -> Float[np.ndarray, "kinds kinds H"]:
+        """|<q, k>| <= |q| |k| for the rows whose key side is a task's output, whose norm the theorem bounds (less y, perhaps)."""
+        spec, bounds, parts = model.spec, self.bounds, model.reading.parts
+        limit = spec.radius + parts.slack(model.reading.gains, spec)
+        rows = key if parts.outputs.plus is None else key + bounds.residual[parts.outputs.plus]
+        inputs = self.kinds.mask([*self.kinds.query[:-1], *self.kinds.example[:-1]])
+        output = np.where(inputs[:, None], np.minimum(limit, self._norm(rows)), self._norm(rows))
+        keys = np.minimum(self._norm(key), output + self._norm(key - rows))
+        # W_Q is a multiple of W_K up to its rounding, where that is so.
+        square = (key**2).sum((1, 2))
+        factor = np.where(square > 0, (query * key).sum((1, 2)) / np.where(square > 0, square, 1), 0)
+        queries = np.minimum(self._norm(query), np.abs(factor) * keys + self._norm(query - factor[:, None, None] * key))
+        return queries[:, None] * keys[None]
+
+    def _norm(self, rows: Float[np.ndarray, "H rank D"]) -> Float[np.ndarray, "kinds H"]:
+        """The largest norm of rows @ h by kind of token and head."""
+        center = np.linalg.norm(np.einsum("hrd,cd->chr", rows, self.bounds.center), axis=-1)
+        code = matrix_norm(rows[:, :, self.bounds.residual.where("e")]) * np.sqrt(len(self.excluded))
+        return center + self.bounds.uncertain(rows) + self.kinds.mask(self.kinds.example)[:, None] * code
+
+    def of(self, q: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """The least and largest score of each kind of key (kinds, H): in the query token's `own` group, or in `other` examples."""
+        example = self.kinds.mask(self.kinds.example)[:, None]
+        a = self.q_center[q]
+        base = np.einsum("hr,chr->ch", a, self.k_center)
+        off = self._apart(q) + self.product[q]
+        of_key = np.einsum("hr,hrb->hb", a, self.k_code)
+        of_query = np.einsum("chr,hrb->chb", self.k_center, self.q_code) if q in self.kinds.example else np.zeros((*base.shape, 1))
+        mine = code_range(of_query, self.excluded) if q in self.kinds.example else (0.0, 0.0)
+        theirs = code_range(of_key, self.excluded)
+        # One's own example has one's own index; the query and BOS have theirs in their center.
+        both = code_range(of_key + of_query, self.excluded) if q in self.kinds.example else theirs
+        same, differ = ((pair_range(self.form, same=flag)) if q in self.kinds.example else (0.0, 0.0) for flag in (True, False))
+        low, high = {}, {}
+        for bound, i, sign in ((low, 0, -1), (high, 1, 1)):
+            bound["own"] = base + sign * off + np.where(example, both[i] + same[i], mine[i])
+            bound["other"] = base + sign * off + np.where(example, mine[i] + theirs[i] + differ[i], mine[i])
+        return low, high
+
+    def _apart(self, q: int) -> Float[np.ndarray, "kinds H"]:
+        """How far the uncertain subspaces can move a score."""
+        residual, radius = self.bounds.residual, self.bounds.radius
+        example = self.kinds.mask(self.kinds.example)[:, None]
+        bits = np.sqrt(len(self.excluded))
+        total = np.zeros((self.kinds.count, self.Q.shape[0]))
+        for i, name in enumerate(residual.names):
+            query, key = self.Q[:, :, residual.where(name)], self.K[:, :, residual.where(name)]
+            if radius[q, i] and query.any():
+                total += radius[q, i] * np.linalg.norm(np.einsum("hru,chr->chu", query, self.k_center), axis=-1)
+                total += radius[q, i] * bits * example * matrix_norm(np.einsum("hru,hrb->hub", query, self.k_code))
+                for j, other in enumerate(residual.names):
+                    if radius[:, j].any() and (side := self.K[:, :, residual.where(other)]).any():
+                        total += radius[q, i] * radius[:, j, None] * matrix_norm(np.einsum("hru,hrv->huv", query, side))
+            if radius[:, i].any() and key.any():
+                length = np.linalg.norm(np.einsum("hru,hr->hu", key, self.q_center[q]), axis=-1)
+                length = length + (q in self.kinds.example) * bits * matrix_norm(np.einsum("hru,hrb->hub", key, self.q_code))
+                total += radius[:, i, None] * length
+        return total
+
+
+class Values:
+    """Bounds on what a bank of heads moves from each kind of key into each subspace."""
+
+    def __init__(self, bank: Heads, bounds: Bounds) -> None:
+        self.residual = bounds.residual
+        W_V, W_O = (np.asarray(weight[...], np.float64) for weight in (bank.W_V, bank.W_O))
+        value = np.einsum("hvd,cd->chv", W_V, bounds.center)
+        self.center = np.einsum("hdv,chv->chd", W_O, value)
+        self.radius = np.zeros((*value.shape[:2], len(self.residual.names)))
+        for i, name in enumerate(self.residual.names):
+            written = W_O[:, self.residual.where(name)]
+            if written.any():
+                self.radius[:, :, i] = bounds.uncertain(np.einsum("hov,hvd->hod", written, W_V))
+
+    def moved(
+        self, reach: Bool[np.ndarray, "kinds H"], many: Bool[np.ndarray, "kinds H"], low: np.ndarray, high: np.ndarray
+    ) -> tuple[Float[np.ndarray, "D"], Float[np.ndarray, "subspaces"]]:
+        """What the heads add together: a convex combination of what can be reached, by head.
+
+        many: kinds of which more than one token can be reached. A single token's weight is at most 1/(1 + the others' shares),
+        whose least and largest scores are low and high.
+        """
+        share = np.where(reach, 1 / (1 + self._others(reach, low, high)), 0)
+        share = np.where(many, 1, share)
+        inner, outer = (np.where(reach[..., None], self.center, fill) for fill in (np.inf, -np.inf))
+        middle = (inner.min(0) + outer.max(0)) / 2
+        center, radius = middle.sum(0), np.zeros(len(self.residual.names))
+        for i, name in enumerate(self.residual.names):
+            where = self.residual.where(name)
+            hull = np.where(reach, np.linalg.norm(self.center[..., where] - middle[:, where], axis=-1), 0).max(0)
+            ball = np.where(reach, self.radius[..., i], 0)
+            radius[i] = (hull + np.minimum(ball.max(0), (share * ball).sum(0))).sum()
+        return center, radius
+
+    @staticmethod
+    def _others(reach: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+        """By kind and head, the least of sum over the other reachable kinds of exp(their score - its score)."""
+        least = np.where(reach, low, -np.inf)
+        with np.errstate(over="ignore", invalid="ignore"):
+            shares = np.exp(np.minimum(least[None] - high[:, None], 0))
+        shares[np.arange(len(low)), np.arange(len(low))] = 0
+        return np.nan_to_num(shares).sum(1)

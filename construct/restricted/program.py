@@ -7,7 +7,7 @@ then runs up to the meeting and adds a `Part` to its softmax; `finish` puts the 
 """
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -51,12 +51,15 @@ def reads(support: Support, tokens: str) -> list[str]:
     }[support]
 
 
-def needed(layers: Iterable[LayerPlan]) -> list[set[str]]:
-    """The classes of tokens whose stream matters, before the first layer, after it, ..., after the last."""
+def needed(layers: Iterable[Any], attends: Callable[[Any], bool] = lambda layer: bool(layer.banks)) -> list[set[str]]:
+    """The classes of tokens whose stream matters, before the first layer, after it, ..., after the last.
+
+    attends: whether any head of a layer moves anything.
+    """
     wanted = [{ANSWER}]
     for layer in reversed(list(layers)):
         after = wanted[0]
-        keys = {key for tokens in after for key in reads(layer.support, tokens)} if layer.banks else set()
+        keys = {key for tokens in after for key in reads(layer.support, tokens)} if attends(layer) else set()
         wanted.insert(0, after | keys | {BOS})
     return wanted
 
@@ -71,7 +74,7 @@ def meeting(plan: Plan) -> int:
 
 
 def embed_group(
-    plan: Plan, x: Float[Array, "g n-1 d"], y: Float[Array, "g d"] | None, example: Int[Array, "g"]
+    plan: Plan, x: Float[Array, "g slots d"], y: Float[Array, "g d"] | None, example: Int[Array, "g"]
 ) -> tuple[Tokens, Tokens]:
     """The inputs and the last token of groups (examples, or the query if y is None) before the first layer."""
     residual, n, dtype = plan.residual, plan.n, x.dtype
@@ -112,7 +115,7 @@ def _advance(
     return done
 
 
-def prelude(plan: Plan, query: Float[Array, "n-1 d"], observe: Observe | None = None) -> list[Classes]:
+def prelude(plan: Plan, query: Float[Array, "slots d"], observe: Observe | None = None) -> list[Classes]:
     """BOS and the query before each layer up to the meeting."""
     one = jnp.ones((1, 1, 1), query.dtype)
     inputs, answer = embed_group(plan, query[None], None, jnp.array([plan.m]))

@@ -42,7 +42,7 @@ LONGEST_PIECE = 1 << 11
 DENSE_TOKENS = 512
 SCREENED_TASKS = 48
 
-Examples = tuple[Float[np.ndarray, "b n-1 d"], Float[np.ndarray, "b d"]]
+Examples = tuple[Float[np.ndarray, "b slots d"], Float[np.ndarray, "b d"]]
 
 
 class Limits(NamedTuple):
@@ -93,7 +93,7 @@ def _observer(reading: "Reading", plan: Plan, norms: dict[str, Array], limits: L
     return observe
 
 
-def _output_norms(plan: Plan, norms: dict[str, Array], inputs: Tokens, limit: float) -> Float[Array, "K n-1 g"]:
+def _output_norms(plan: Plan, norms: dict[str, Array], inputs: Tokens, limit: float) -> Float[Array, "K slots g"]:
     """||W_i f + b_i|| at all inputs, or a common upper bound of them where that is within the limit already."""
     there = [name for name in plan.outputs if name in inputs.stream]
     lengths = [norms[name].max() * jnp.sqrt((dense(inputs.stream[name]) ** 2).sum(0)).max() for name in there]
@@ -133,7 +133,7 @@ def _chunk(
     plan: Plan,
     norms: dict[str, Array],
     before: list[Classes],
-    x: Float[Array, "c n-1 d"],
+    x: Float[Array, "c slots d"],
     y: Float[Array, "c d"],
     first: Array,
     count: Array,
@@ -173,7 +173,7 @@ _finish = jax.jit(lambda plan, before, parts: program.finish(plan, before, progr
 class Run:
     """One prompt under way: its plan, the query before each layer, and what has been read of its examples so far."""
 
-    def __init__(self, reading: "Reading", model: Transformer, query: Float[np.ndarray, "n-1 d"], name: str, sketch: int) -> None:
+    def __init__(self, reading: "Reading", model: Transformer, query: Float[np.ndarray, "slots d"], name: str, sketch: int) -> None:
         self.reading, self.spec, self.name, self.query = reading, model.spec, name, query
         self.plan = plan_of(model, sketch)
         self.norms = remembered(model, ("norms",), lambda: block_norms(self.plan))
@@ -284,7 +284,7 @@ def stream(
     reading: "Reading",
     model: Transformer,
     blocks: Iterable[Examples],
-    query: Float[np.ndarray, "n-1 d"],
+    query: Float[np.ndarray, "slots d"],
     *,
     name: str,
     progress: Callable[[int], None] | None = None,
