@@ -62,9 +62,9 @@ def _kinds(K: int, m: int, ambiguity: bool) -> dict[str, dict[str, Any]]:
 
     kinds: dict[str, dict[str, Any]] = {}
     if K > 1:
-        first = np.full(K, 0.2 / (K - 1))
-        first[0] += 1 - first.sum()
-        kinds |= {"drawn from all tasks alike": {"shares": np.ones(K) / K}, "drawn mostly from task 0": {"shares": first}}
+        kinds["drawn from all tasks alike"] = {"shares": np.ones(K) / K}
+    if K > 2:
+        kinds["drawn from tasks 0 and 1"] = {"shares": (np.arange(K) < 2) / 2}
     kinds[f"only task {K - 1}"] = {"shares": np.eye(K)[-1]}
     if odd := min(2, m // 4):
         both = ambiguity and K > 1
@@ -119,7 +119,10 @@ def main() -> int:
     report = collect(subject, theorem)
     text = page(report)
     out = options.out or f"theorem{theorem.number}.html"
-    Path(out).write_text(text, encoding="utf-8")
+    try:
+        Path(out).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ValueError(f"--out {out}: {error.strerror}; pass a path in a folder that exists and can be written") from None
     if options.json != "-":
         seconds = time.perf_counter() - started
         print(f"wrote {out}: {len(text.encode()) / 2**20:.2f} MiB, {len(report['prompts'])} prompts ({seconds:.1f} s)")

@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 
 from construct import FeatureMap, Prompt, Spec, Task, Transformer
-from construct.answer import Trace
 from verify import cli
 from verify.explorer.layers import describe
 from verify.explorer.tasks import Scene, view_of
-from verify.oracle import Verdict, judge
+from verify.oracle import judge
 from verify.theorem import Theorem
 from verify.theorem1.check import THEOREM1, Lemma, answer_error, check_prompt
 from verify.theorem1.report import recovered_weights
@@ -65,9 +64,9 @@ def collect(subject: Subject, theorem: Theorem = THEOREM1) -> dict[str, Any]:
         model = theorem.build(spec, subject.tasks, subject.feature_map)
     except ValueError as error:
         raise ValueError(f"Theorem {theorem.number} cannot perform {subject.origin}: {error}") from error
-    runs = [_run(subject, model, i) for i in range(len(subject.prompts))]
+    scenes = [_scene(subject, model, i) for i in range(len(subject.prompts))]
     # A coordinate that is 0 at every token of every layer, such as a word that does not occur, is left out.
-    used = np.any([stream.any(0) for trace, _ in runs for stream in trace.streams.values()], axis=0)
+    used = np.any([stream.any(0) for scene in scenes for stream in scene.trace.streams.values()], axis=0)
     parts = zip(model.layers, theorem.layers, theorem.lemmas, strict=True)
     layers = [describe(i, layer, model.residual, *modules) for i, (layer, *modules) in enumerate(parts, 1)]
     view = view_of(model.residual)
@@ -86,7 +85,7 @@ def collect(subject: Subject, theorem: Theorem = THEOREM1) -> dict[str, Any]:
         "weight_unit": WEIGHT_UNIT,
         "least_drawn": LEAST_DRAWN,
     }
-    report["prompts"] = [_prompt(subject, theorem, model, i, *run, used, report["committed"]) for i, run in enumerate(runs)]
+    report["prompts"] = [_prompt(subject, theorem, model, scene, i, used, report["committed"]) for i, scene in enumerate(scenes)]
     report["holds"] = all(prompt["holds"] for prompt in report["prompts"])
     return report
 
@@ -119,46 +118,39 @@ def _figures(gains: Any) -> dict[str, float]:
     return found
 
 
-def _run(subject: Subject, model: Transformer, index: int) -> tuple[Trace, Verdict]:
+def _scene(subject: Subject, model: Transformer, index: int) -> Scene:
     """A prompt's trace, and what the definition says of it. Raises ValueError if it is outside the hypotheses."""
     spec, prompt = subject.spec, subject.prompts[index]
     try:
         verdict = judge(subject.tasks, prompt, spec.tolerance, spec.margin, subject.feature_map, spec.sum_slot)
-        return model.trace(prompt), verdict
+        trace = model.trace(prompt)
     except ValueError as error:
         raise ValueError(f"{subject.titles[index]}: {error}") from error
+    said = [_said(subject, int(task), explains) for task, explains in zip(trace.answer.recognized, verdict.explains.T, strict=True)]
+    return Scene(spec, subject.names, trace, verdict, said)
 
 
 def _columns(subject: Subject, model: Transformer) -> list[dict[str, str]]:
-    """By coordinate of the stream, its subspace and its own name."""
+    """By coordinate of the stream, its subspace and its own name: contents have a word a coordinate, a task vector a task."""
+    named = {"w": subject.names} | (dict.fromkeys(("x", "y", "q"), subject.words) if subject.words else {})
     columns = []
     for name in model.residual.names:
         size = model.residual.size(name)
-        if subject.words and size == len(subject.words):
-            labels = [f"{name}: {word}" for word in subject.words]
-        else:
-            labels = [name] if size == 1 else [f"{name}[{i}]" for i in range(size)]
+        numbered = [name] if size == 1 else [f"{name}[{i}]" for i in range(size)]
+        labels = [f"{name}: {label}" for label in named[name]] if name in named else numbered
         columns += [{"subspace": name, "label": label} for label in labels]
     return columns
 
 
 def _prompt(
-    subject: Subject,
-    theorem: Theorem,
-    model: Transformer,
-    index: int,
-    trace: Trace,
-    verdict: Verdict,
-    used: np.ndarray,
-    committed: int,
+    subject: Subject, theorem: Theorem, model: Transformer, scene: Scene, index: int, used: np.ndarray, committed: int
 ) -> dict[str, Any]:
-    spec, prompt, answer = subject.spec, subject.prompts[index], trace.answer
+    spec, prompt, trace, verdict = subject.spec, subject.prompts[index], scene.trace, scene.verdict
+    answer, view = trace.answer, view_of(model.residual)
     lemmas = check_prompt(model, subject.tasks, prompt, subject.feature_map, trace=trace, theorem=theorem)
     error, bound = answer_error(answer.vector, verdict.vector), theorem.proof.error_bound(spec, prompt.tokens)
     steps = [stream[:, used] for stream in trace.streams.values()]
     weights = recovered_weights(answer.vector, verdict.outputs)
-    said = [_said(subject, int(task), verdict.explains[:, j]) for j, task in enumerate(answer.recognized)]
-    scene, view = Scene(spec, subject.names, trace, verdict, said), view_of(model.residual)
     right = bool((answer.recognized == verdict.recognized).all())
     return {
         "title": subject.titles[index],
@@ -170,7 +162,7 @@ def _prompt(
             {
                 "recognized": None if task < 0 else int(task),
                 "explained_by": [int(i) for i in np.flatnonzero(verdict.explains[:, j])],
-                "said": said[j],
+                "said": scene.said[j],
             }
             for j, task in enumerate(answer.recognized)
         ],

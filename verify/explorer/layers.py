@@ -30,15 +30,16 @@ def _words(weights: ModuleType, lemma: ModuleType) -> dict[str, str]:
 
 
 def _machine(layer: Layer, residual: Residual) -> dict[str, Any]:
-    """heads: how many of its heads move anything. reads: the keys that they can reach besides BOS. heads_write, mlp_writes: the
-    subspaces that the weights write into. mlp: it has one. causal: a token sees itself and the tokens before it alone."""
+    """heads: those that move anything; the others' weights are 0. reads: the keys that they can reach besides BOS.
+    heads_write, mlp_writes: the subspaces that the weights write into. mlp: it has one. causal: a token sees itself and the
+    tokens before it alone."""
     outs = [np.asarray(bank.W_O[...]) for bank in layer.banks]
     values = [np.asarray(bank.W_V[...]) for bank in layer.banks]
-    moving = sum(int((out.any((1, 2)) & value.any((1, 2))).sum()) for out, value in zip(outs, values, strict=True))
+    moving = [out.any((1, 2)) & value.any((1, 2)) for out, value in zip(outs, values, strict=True)]
     by_heads = np.any([out.any((0, 2)) for out in outs], axis=0)
     by_mlp = np.zeros(residual.dim, bool) if layer.mlp is None else np.asarray(layer.mlp.W_2[...]).any(1)
     return {
-        "heads": moving,
+        "heads": np.flatnonzero(np.concatenate(moving)).tolist(),
         "reads": layer.support.value,
         "heads_write": _subspaces(by_heads, residual),
         "mlp": layer.mlp is not None,

@@ -76,7 +76,7 @@
     at("attention").hidden = state.step === 0;
     if (state.step === 0) return;
     const prompt = data.prompts[state.prompt], N = prompt.tokens.length;
-    const [where, units] = prompt.attention[state.step - 1][state.head], { causal } = data.layers[state.step - 1];
+    const [where, units] = prompt.attention[state.step - 1][state.head], { causal, heads } = data.layers[state.step - 1];
     const hidden = causal ? prompt.tokens.slice(1).map((_, i) => i) : [];
     model("attention", "attention-mask").data = { y: hidden, left: hidden.map((i) => i + 0.5), right: hidden.map(() => N - 0.5) };
     at("masked").hidden = !causal;
@@ -88,7 +88,11 @@
     });
     model("attention", "attention-cells").data = cells;
     const awake = new Set(cells.row.filter((_, i) => cells.x[i] !== 0)).size;
-    at("head-note").textContent = awake ? `${awake} token${awake > 1 ? "s read" : " reads"} others than BOS` : "every token reads BOS alone: the head does nothing here";
+    // Where several heads are at work there is one for each task.
+    const owner = heads.length > 1 ? `of ${data.tasks[state.head].name}: ` : "";
+    at("head-note").textContent = !heads.includes(state.head) ? "idle: its weights are 0, so it reads all tokens alike and moves nothing"
+      : awake ? `${owner}${awake} token${awake > 1 ? "s read" : " reads"} others than BOS`
+      : `${owner}every token reads BOS alone, the head does nothing on this prompt`;
     at("attention-view").setAttribute("aria-label", `Attention of head ${state.head}: ${at("head-note").textContent}`);
   };
 
@@ -118,8 +122,9 @@
   };
 
   const machine = (layer) => {
-    const heads = layer.heads
-      ? `${layer.heads} of ${data.parameters.K} heads at work: they read BOS and ${layer.reads}, and write ${list(layer.heads_write)}.`
+    const count = layer.heads.length, [read, write] = count > 1 ? ["they read", "write"] : ["it reads", "writes"];
+    const heads = count
+      ? `${count} of ${data.parameters.K} heads at work: ${read} BOS and ${layer.reads}, and ${write} ${list(layer.heads_write)}.`
       : "Here no head has anything to do.";
     return `${heads} ${layer.mlp ? `The MLP writes ${list(layer.mlp_writes)}.` : "No MLP."}`;
   };
@@ -195,7 +200,7 @@
   at("tasks-note").textContent = data.view.note;
   at("plot-tasks").setAttribute("aria-label", `${data.view.title}: ${data.view.note}`);
   data.prompts.forEach((prompt, i) => element("option", prompt.title, at("prompt"), { value: i }));
-  data.tasks.forEach((task, i) => element("option", `${i} (${task.name})`, at("head"), { value: i }));
+  data.tasks.forEach((_, i) => element("option", i, at("head"), { value: i }));
   ["prompt", ...data.layers.map((layer) => layer.name)].forEach((name, i) => {
     element("button", `${i} ${name}`, element("li", "", at("steps"))).addEventListener("click", () => go(i));
   });

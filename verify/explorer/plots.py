@@ -11,6 +11,7 @@ DARK = ("#56b4e9", "#22262b", "#e69f00")
 GRAY = "#888888"  # in sight on both backgrounds
 STEPS = 64
 ROW = 12  # pixels of a token's row
+NARROW = 30  # letters that fit below a plot on a telephone
 
 
 def palettes() -> dict[str, dict[str, list[str]]]:
@@ -47,6 +48,13 @@ def blank(name: str, **options: Any) -> Any:
     plot.xaxis.name, plot.yaxis.name = f"{name}-x", f"{name}-y"
     plot.grid.visible = False
     return plot
+
+
+def label(axis: Any, names: dict[int, str]) -> None:
+    """Name an axis's places; upright where the names side by side would not fit a narrow screen."""
+    axis.ticker = list(names)
+    axis.major_label_overrides = names
+    axis.major_label_orientation = "horizontal" if sum(map(len, names.values())) <= NARROW else "vertical"
 
 
 def hover(plot: Any, tooltips: Any, *renderers: Any) -> None:
@@ -119,9 +127,7 @@ def errors(report: dict[str, Any]) -> Any:
         min_border_right=24,
     )
     plot.y_range.name = "errors-range"  # whole decades, set by the script
-    plot.xaxis.ticker = [layer["number"] for layer in layers]
-    plot.xaxis.major_label_overrides = {layer["number"]: layer["name"] for layer in layers}
-    plot.xaxis.major_label_orientation = 0.6
+    label(plot.xaxis, {layer["number"]: layer["name"] for layer in layers})
     plot.axis.minor_tick_line_color = None
     marks = (
         ("bound", "dash", 20, GRAY, GRAY),

@@ -102,9 +102,7 @@ def _draw_vector(report: dict[str, Any]) -> Any:
         "tasks", height=SIDE - 60, sizing_mode="stretch_width", max_width=520, x_range=(-0.6, K - 0.4), y_range=(0, 1.04)
     )
     plot.yaxis.axis_label = "w at the answer token"
-    plot.xaxis.ticker = list(range(0, K, -(-K // MOST_TICKS)))
-    plot.xaxis.major_label_overrides = dict(enumerate(names))
-    plot.xaxis.major_label_orientation = 0.6
+    plots.label(plot.xaxis, dict(list(enumerate(names))[:: -(-K // MOST_TICKS)]))
     plot.axis.minor_tick_line_color = None
     held, due = (plots.source(f"tasks-{name}", "task", "value", "name") for name in ("held", "due"))
     bars = plot.vbar("task", top="value", width=0.7, source=held, fill_color=plots.LIGHT[0], line_color=None)
