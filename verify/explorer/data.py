@@ -150,7 +150,7 @@ def _prompt(
     lemmas = check_prompt(model, subject.tasks, prompt, subject.feature_map, trace=trace, theorem=theorem)
     error, bound = answer_error(answer.vector, verdict.vector), theorem.proof.error_bound(spec, prompt.tokens)
     steps = [stream[:, used] for stream in trace.streams.values()]
-    weights = recovered_weights(answer.vector, verdict.outputs)
+    weights = recovered_weights(answer, verdict.outputs)
     right = bool((answer.recognized == verdict.recognized).all())
     return {
         "title": subject.titles[index],
@@ -191,6 +191,7 @@ def _lemma(lemma: Lemma) -> dict[str, Any]:
         "subspace": lemma.subspace,
         "observed": cli.finite(lemma.observed),
         "bound": cli.finite(lemma.bound),
+        "within": bool(lemma.observed <= lemma.bound),
         "least_gap": cli.finite(lemma.least_gap),
         "required_gap": cli.finite(lemma.required_gap),
         "faults": list(lemma.faults),

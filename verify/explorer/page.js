@@ -138,7 +138,7 @@
     at("why").textContent = layer ? layer.why : "";
     at("machine").textContent = layer ? machine(layer) : "";
     at("lemma").textContent = lemma ? [
-      `Observed error ${number(lemma.observed)} ${lemma.observed <= lemma.bound ? "within" : "NOT WITHIN"} the bound ${number(lemma.bound)} (subspace ${lemma.subspace}).`,
+      `Observed error ${number(lemma.observed)} ${lemma.within ? "within" : "NOT WITHIN"} the bound ${number(lemma.bound)} (subspace ${lemma.subspace}).`,
       ...lemma.faults.map((fault) => `FAULT: ${fault}.`),
     ].join(" ") : "";
   };
