@@ -7,7 +7,7 @@ import pytest
 
 from verify.explorer.page import page
 
-MOST_BYTES = 4 * 2**20
+MOST_BYTES = 2 * 2**20
 
 
 def test_the_page_is_one_small_file_that_loads_nothing(path):

@@ -79,15 +79,19 @@ def collect(subject: Subject, theorem: Theorem = THEOREM1) -> dict[str, Any]:
         "tasks": [{"name": name} for name in subject.names],
         "columns": [column for column, is_used in zip(_columns(subject, model), used, strict=True) if is_used],
         "layers": layers,
-        # From this layer on it is decided which examples count.
-        "committed": next(layer["number"] for layer in layers if "ok" in layer["heads_write"] + layer["mlp_writes"]),
+        "committed": _committed(layers),
         "view": {"subspace": view.subspace, "title": view.title, "note": view.note},
         "weight_unit": WEIGHT_UNIT,
         "least_drawn": LEAST_DRAWN,
     }
-    report["prompts"] = [_prompt(subject, theorem, model, scene, i, used, report["committed"]) for i, scene in enumerate(scenes)]
+    report["prompts"] = [_prompt(subject, theorem, model, scene, i, used, layers) for i, scene in enumerate(scenes)]
     report["holds"] = all(prompt["holds"] for prompt in report["prompts"])
     return report
+
+
+def _committed(layers: list[dict[str, Any]]) -> int:
+    """The layer from which on it is decided which examples count: the first that writes ok."""
+    return next(layer["number"] for layer in layers if "ok" in layer["heads_write"] + layer["mlp_writes"])
 
 
 def _theorem(theorem: Theorem, spec: Spec) -> dict[str, Any]:
@@ -143,7 +147,7 @@ def _columns(subject: Subject, model: Transformer) -> list[dict[str, str]]:
 
 
 def _prompt(
-    subject: Subject, theorem: Theorem, model: Transformer, scene: Scene, index: int, used: np.ndarray, committed: int
+    subject: Subject, theorem: Theorem, model: Transformer, scene: Scene, index: int, used: np.ndarray, layers: list[dict[str, Any]]
 ) -> dict[str, Any]:
     spec, prompt, trace, verdict = subject.spec, subject.prompts[index], scene.trace, scene.verdict
     answer, view = trace.answer, view_of(model.residual)
@@ -156,8 +160,12 @@ def _prompt(
         "title": subject.titles[index],
         "tokens": list(subject.tokens[index] if subject.tokens else trace.tokens),
         "steps": [_changed(np.zeros_like(steps[0]), steps[0])] + [_changed(before, after) for before, after in pairwise(steps)],
-        "attention": [[_sparse(head) for head in heads] for heads in trace.attention.values()],
-        "frames": [view.frame(scene, layer, step >= committed) for step, layer in enumerate(trace.streams)],
+        # A head whose weights are 0 reads all tokens alike: N^2 numbers that say nothing.
+        "attention": [
+            [_sparse(head) if i in layer["heads"] else [[], []] for i, head in enumerate(heads)]
+            for layer, heads in zip(layers, trace.attention.values(), strict=True)
+        ],
+        "frames": [view.frame(scene, layer, step >= _committed(layers)) for step, layer in enumerate(trace.streams)],
         "examples": [
             {
                 "recognized": None if task < 0 else int(task),

@@ -90,7 +90,7 @@
     const awake = new Set(cells.row.filter((_, i) => cells.x[i] !== 0)).size;
     // Where several heads are at work there is one for each task.
     const owner = heads.length > 1 ? `of ${data.tasks[state.head].name}: ` : "";
-    at("head-note").textContent = !heads.includes(state.head) ? "idle: its weights are 0, so it reads all tokens alike and moves nothing"
+    at("head-note").textContent = !heads.includes(state.head) ? "idle: its weights are 0, it moves nothing"
       : awake ? `${owner}${awake} token${awake > 1 ? "s read" : " reads"} others than BOS`
       : `${owner}every token reads BOS alone, the head does nothing on this prompt`;
     at("attention-view").setAttribute("aria-label", `Attention of head ${state.head}: ${at("head-note").textContent}`);

@@ -11,6 +11,7 @@ DARK = ("#56b4e9", "#22262b", "#e69f00")
 GRAY = "#888888"  # in sight on both backgrounds
 STEPS = 64
 ROW = 12  # pixels of a token's row
+LETTER = 6  # pixels of a letter of their names
 NARROW = 30  # letters that fit below a plot on a telephone
 
 
@@ -81,9 +82,10 @@ def heat(name: str, columns: int, rows: int, tooltips: Any, palette: str, **opti
     return plot
 
 
-def _token_heat(report: dict[str, Any], name: str, columns: int, tooltips: Any, palette: str) -> Any:
+def _token_heat(report: dict[str, Any], name: str, columns: int, tooltips: Any, palette: str, below: int) -> Any:
+    """A heat map of all tokens; the names of its columns take so many pixels below it."""
     rows = max(len(prompt["tokens"]) for prompt in report["prompts"])
-    plot = heat(name, columns, rows, tooltips, palette, height=60 + ROW * rows, sizing_mode="stretch_width")
+    plot = heat(name, columns, rows, tooltips, palette, height=below + ROW * rows, sizing_mode="stretch_width")
     plot.xaxis.major_label_orientation = "vertical"
     return plot
 
@@ -94,7 +96,7 @@ def stream(report: dict[str, Any]) -> Any:
 
     columns = report["columns"]
     tooltips = [("token", "@row"), ("coordinate", "@column"), ("value", "@v")]
-    plot = _token_heat(report, "stream", len(columns), tooltips, "diverging")
+    plot = _token_heat(report, "stream", len(columns), tooltips, "diverging", below=60)
     for i in range(1, len(columns)):
         if columns[i]["subspace"] != columns[i - 1]["subspace"]:
             plot.add_layout(Span(location=i - 0.5, dimension="height", line_color=GRAY, line_width=1))
@@ -104,8 +106,9 @@ def stream(report: dict[str, Any]) -> Any:
 def attention(report: dict[str, Any]) -> Any:
     """One head's attention weights: a row a query token, a column a key; what a causal mask hides is gray."""
     N = max(len(prompt["tokens"]) for prompt in report["prompts"])
+    longest = max(len(token) for prompt in report["prompts"] for token in prompt["tokens"])
     tooltips = [("token", "@row"), ("reads", "@column"), ("weight", "@v{0.000000}")]
-    plot = _token_heat(report, "attention", N, tooltips, "sequential")
+    plot = _token_heat(report, "attention", N, tooltips, "sequential", below=40 + LETTER * longest)
     plot.xaxis.axis_label, plot.yaxis.axis_label = "key", "query"
     mask = source("attention-mask", "y", "left", "right")
     plot.hbar("y", left="left", right="right", height=1, source=mask, color=GRAY, fill_alpha=0.25, line_color=None)
