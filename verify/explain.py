@@ -1,14 +1,15 @@
-"""The command `python -m verify.explain`: write the explorer, one self-contained page that steps through the seven layers."""
+"""The command `python -m verify.explain`: write the explorer, one self-contained page that steps through a theorem's layers."""
 
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from verify import cli
 
 if TYPE_CHECKING:
     from verify.explorer.data import Subject
+    from verify.theorem import Theorem
 
 PROG = "python -m verify.explain"
 
@@ -19,6 +20,7 @@ def parser() -> cli.Parser:
         PROG, description="Write one HTML page that shows each layer of the transformer at work, without a network."
     )
     add = parser.add_argument
+    add("--theorem", type=int, choices=(1, 2, 3), default=1, help="whose transformer: Theorem 1, 2 or 3 (1)")
     add("--K", type=cli.whole(1), default=4, help="random tasks (4)")
     add("--d", type=cli.whole(1), default=16, help="dimension of their vectors (16)")
     add("--m", type=cli.whole(1), default=12, help="examples of a prompt (12)")
@@ -26,13 +28,13 @@ def parser() -> cli.Parser:
     add("--seed", type=cli.whole(0), default=0, help="seed of the random tasks and prompts (0)")
     add("--prompt", metavar="FILE", nargs="+", help="show typed prompts instead: up to 5 files of one family")
     add("--family", help="the family of the typed prompts (default: picked by how the lines are written)")
-    add("--out", default="theorem1.html", metavar="PATH", help="the page (theorem1.html)")
+    add("--out", metavar="PATH", help="the page (theorem1.html, or as the theorem's number is)")
     cli.add_json(parser)
     return parser
 
 
-def random_subject(K: int, d: int, m: int, n: int, seed: int) -> "Subject":
-    """Random tasks, and five mixtures of them in front of one query. Raises Impossible (a ValueError)."""
+def random_subject(K: int, d: int, m: int, n: int, seed: int, theorem: "Theorem") -> "Subject":
+    """Random tasks that the theorem can perform, and mixtures of them in front of one query. Raises Impossible (a ValueError)."""
     from dataclasses import replace
 
     import numpy as np
@@ -41,17 +43,8 @@ def random_subject(K: int, d: int, m: int, n: int, seed: int) -> "Subject":
     from verify.theorem1.draw import draw_instance, draw_prompt
 
     rng = np.random.default_rng(seed)
-    instance = draw_instance(rng, K=K, d=d, m=m, n=n)
-    even, first = np.ones(K) / K, np.full(K, 0.2 / max(K - 1, 1))
-    first[0] += 1 - first.sum()
-    odd = min(2, m // 4)
-    kinds = {
-        "all tasks, about evenly": {"shares": even},
-        "mostly task 0": {"shares": first},
-        f"only task {K - 1}": {"shares": np.eye(K)[-1]},
-        "with noise and ambiguous examples": {"noise": odd, "ambiguous": odd if K > 1 else 0},
-        "nothing but noise": {"noise": m},
-    }
+    instance = draw_instance(rng, K=K, d=d, m=m, n=n, sphere=theorem.sphere)
+    kinds = _kinds(K, m, theorem.ambiguity)
     prompts = [draw_prompt(rng, instance, **kind) for kind in kinds.values()]
     return Subject(
         spec=instance.spec,
@@ -61,6 +54,22 @@ def random_subject(K: int, d: int, m: int, n: int, seed: int) -> "Subject":
         titles=list(kinds),
         prompts=[replace(prompt, query=prompts[0].query) for prompt in prompts],
     )
+
+
+def _kinds(K: int, m: int, ambiguity: bool) -> dict[str, dict[str, Any]]:
+    """By title, the kinds of prompts: pure and mixed ones, as many as K tasks and m examples have."""
+    import numpy as np
+
+    kinds: dict[str, dict[str, Any]] = {}
+    if K > 1:
+        kinds["drawn from all tasks alike"] = {"shares": np.ones(K) / K}
+    if K > 2:
+        kinds["drawn from tasks 0 and 1"] = {"shares": (np.arange(K) < 2) / 2}
+    kinds[f"only task {K - 1}"] = {"shares": np.eye(K)[-1]}
+    if odd := min(2, m // 4):
+        both = ambiguity and K > 1
+        kinds["with noise and ambiguous examples" if both else "with noise"] = {"noise": odd, "ambiguous": odd if both else 0}
+    return kinds | {"nothing but noise": {"noise": m}}
 
 
 def typed_subject(files: list[str], family: str | None) -> "Subject":
@@ -89,30 +98,38 @@ def typed_subject(files: list[str], family: str | None) -> "Subject":
         prompts=[widest.prompt(text.examples, text.query) for text in texts],
         words=widest.vocabulary,
         tokens=[names(text) for text in texts],
+        origin=f"the family {widest.name}",
     )
 
 
 def main() -> int:
     """Write the page; 0 if the theorem holds on every prompt of it, 1 if not."""
     options = parser().parse_args()
-    from verify.explorer.data import collect
+    if options.family and not options.prompt:
+        raise ValueError("--family: names the family of typed prompts; pass them with --prompt")
+    from verify.explorer.data import THEOREMS, collect
     from verify.explorer.page import page
 
     started = time.perf_counter()
+    theorem = THEOREMS[options.theorem]
     if options.prompt:
         subject = typed_subject(options.prompt, options.family)
     else:
-        subject = random_subject(options.K, options.d, options.m, options.n, options.seed)
-    report = collect(subject)
+        subject = random_subject(options.K, options.d, options.m, options.n, options.seed, theorem)
+    report = collect(subject, theorem)
     text = page(report)
-    Path(options.out).write_text(text, encoding="utf-8")
+    out = options.out or f"theorem{theorem.number}.html"
+    try:
+        Path(out).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ValueError(f"--out {out}: {error.strerror}; pass a path in a folder that exists and can be written") from None
     if options.json != "-":
         seconds = time.perf_counter() - started
-        print(f"wrote {options.out}: {len(text.encode()) / 2**20:.2f} MiB, {len(report['prompts'])} prompts ({seconds:.1f} s)")
+        print(f"wrote {out}: {len(text.encode()) / 2**20:.2f} MiB, {len(report['prompts'])} prompts ({seconds:.1f} s)")
     if options.json is not None:
         cli.write_json(report, options.json)
     if not report["holds"]:
-        print(f"{PROG}: Theorem 1 does not hold on a prompt; the page names the lemma", file=sys.stderr)
+        print(f"{PROG}: Theorem {theorem.number} does not hold on a prompt; the page names what fails", file=sys.stderr)
     return cli.HOLDS if report["holds"] else cli.FAILS
 
 

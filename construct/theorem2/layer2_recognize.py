@@ -1,7 +1,11 @@
 """Layer 2, Recognize: an input that task i explains replaces its label by the task's output on the query. Realizes Lemma 2.
 
-    score, BOS  = as in Theorem 1's Recognize
+    r_i(h)      = W_i f + b_i inp - y
+    score(q, k) = P2 (<e_q, e_k> + <s_q, s_k>) - beta <r_i(q), r_i(k)>
+                                                            BOS: P2 L - T0 + (T0 + 2T) (one - inp + qry + [slot differs])_q
     value       = W_i h + b_i inp - y -> y,  inp -> ok
+
+The scores are those of Theorem 1's Recognize.
 
 Hypotheses: every residual is at most rho or at least delta, no residual of any token is longer than 2R, and no example is
 explained by two tasks (its ok would be 2, and would capture the whole answer).

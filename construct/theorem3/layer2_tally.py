@@ -1,6 +1,7 @@
 """Layer 2, Tally: the answer token averages w over the committed labels: the prevalence of each task. Realizes Lemma 2.
 
-    score, BOS  = as in Theorem 1's Superpose
+    score(k)    = 3T (ok_k - inp_k - 1)                     for k other than BOS, as in Theorem 1's Superpose
+    BOS         : -T + 3T (one - qry + inp)_q
     value       = w -> w
 
 What the answer token holds in w after this layer is the task vector. One head; the others are idle.

@@ -12,6 +12,8 @@
   const model = (plot, name) => documents[plot].get_model_by_name(name);
   const width = data.columns.length;
   const state = { prompt: 0, step: 0, head: 0 };
+  const list = (names) => names.join(", ") || "nothing";
+  const fixed = (value) => (Math.abs(value) < 5e-7 ? 0 : value).toFixed(6);
   const number = (value) => (value === null ? "–" : value === 0 ? "0" : Math.abs(value) < 1e-3 ? value.toExponential(2) : value.toFixed(4));
 
   // The stream after each step, from what each layer changed.
@@ -74,7 +76,10 @@
     at("attention").hidden = state.step === 0;
     if (state.step === 0) return;
     const prompt = data.prompts[state.prompt], N = prompt.tokens.length;
-    const [where, units] = prompt.attention[state.step - 1][state.head];
+    const [where, units] = prompt.attention[state.step - 1][state.head], { causal, heads } = data.layers[state.step - 1];
+    const hidden = causal ? prompt.tokens.slice(1).map((_, i) => i) : [];
+    model("attention", "attention-mask").data = { y: hidden, left: hidden.map((i) => i + 0.5), right: hidden.map(() => N - 0.5) };
+    at("masked").hidden = !causal;
     const cells = { x: [], y: [], v: [], row: [], column: [], edge: [] };
     where.forEach((flat, i) => {
       const row = Math.floor(flat / N), column = flat % N;
@@ -83,31 +88,30 @@
     });
     model("attention", "attention-cells").data = cells;
     const awake = new Set(cells.row.filter((_, i) => cells.x[i] !== 0)).size;
-    at("head-note").textContent = awake ? `${awake} tokens read others than BOS` : "every token reads BOS alone: the head does nothing here";
+    // Where several heads are at work there is one for each task.
+    const owner = heads.length > 1 ? `of ${data.tasks[state.head].name}: ` : "";
+    at("head-note").textContent = !heads.includes(state.head) ? "idle: its weights are 0, it moves nothing"
+      : awake ? `${owner}${awake} token${awake > 1 ? "s read" : " reads"} others than BOS`
+      : `${owner}every token reads BOS alone, the head does nothing on this prompt`;
     at("attention-view").setAttribute("aria-label", `Attention of head ${state.head}: ${at("head-note").textContent}`);
   };
 
-  const showCircle = () => {
-    const prompt = data.prompts[state.prompt], codes = prompt.codes[state.step];
-    const name = (one) => one.recognized !== null ? data.tasks[one.recognized].name
-      : one.explained_by.length ? `abstained: ${one.explained_by.length} tasks explain it` : "abstained: no task explains it";
-    model("circle", "circle-points").data = {
-      x: codes.map((code) => code[0]), y: codes.map((code) => code[1]),
-      name: prompt.examples.map((one, j) => `y${j}: ${name(one)}`), count: codes.map(() => 1),
-    };
-    const counted = codes.filter((_, j) => prompt.examples[j].recognized !== null);
-    const mean = counted.length && state.step >= 4 ? [0, 1].map((i) => counted.reduce((sum, code) => sum + code[i], 0) / counted.length) : null;
-    model("circle", "circle-mean").data = mean ? { x: [mean[0]], y: [mean[1]], name: ["mixture of the tasks"] } : { x: [], y: [], name: [] };
+  const showTasks = () => {
+    const prompt = data.prompts[state.prompt];
+    for (const [name, columns] of Object.entries(prompt.frames[state.step])) model("tasks", `tasks-${name}`).data = columns;
     at("recognized").replaceChildren();
-    if (state.step >= 4) prompt.examples.forEach((one) => element("li", name(one), at("recognized")));
+    if (state.step >= data.committed) prompt.examples.forEach((one) => element("li", one.said, at("recognized")));
   };
 
   const showErrors = () => {
     const lemmas = data.prompts[state.prompt].lemmas;
     const drawn = (field, only) => {
-      const kept = lemmas.map((lemma, i) => [i + 1, lemma[field]]).filter(([x, y]) => y > 0 && (!only || x === state.step));
+      const kept = lemmas.map((lemma, i) => [i + 1, lemma[field]]).filter(([x, y]) => y >= data.least_drawn && (!only || x === state.step));
       return { x: kept.map(([x]) => x), y: kept.map(([, y]) => y) };
     };
+    const decades = lemmas.flatMap((lemma) => [lemma.observed, lemma.bound]).filter((y) => y >= data.least_drawn).map(Math.log10);
+    const range = model("errors", "errors-range");
+    range.start = 10 ** Math.floor(Math.min(0, ...decades)); range.end = 10 ** Math.ceil(Math.max(-99, ...decades));
     model("errors", "errors-bound").data = drawn("bound");
     model("errors", "errors-observed").data = drawn("observed");
     model("errors", "errors-current").data = drawn("observed", true);
@@ -117,6 +121,14 @@
     ]), state.step - 1);
   };
 
+  const machine = (layer) => {
+    const count = layer.heads.length, [read, write] = count > 1 ? ["they read", "write"] : ["it reads", "writes"];
+    const heads = count
+      ? `${count} of ${data.parameters.K} heads at work: ${read} BOS and ${layer.reads}, and ${write} ${list(layer.heads_write)}.`
+      : "Here no head has anything to do.";
+    return `${heads} ${layer.mlp ? `The MLP writes ${list(layer.mlp_writes)}.` : "No MLP."}`;
+  };
+
   const showWords = () => {
     const layer = data.layers[state.step - 1], lemma = layer && data.prompts[state.prompt].lemmas[state.step - 1];
     at("heading").textContent = layer ? `${layer.number} ${layer.name[0].toUpperCase()}${layer.name.slice(1)}` : "0 The prompt";
@@ -124,18 +136,21 @@
     at("statement").textContent = layer ? layer.statement : "";
     at("formula").textContent = layer ? layer.formula : "";
     at("why").textContent = layer ? layer.why : "";
-    at("lemma").textContent = lemma
-      ? `Observed error ${number(lemma.observed)} ${lemma.holds ? "within" : "NOT WITHIN"} the bound ${number(lemma.bound)} (subspace ${lemma.subspace}).` : "";
+    at("machine").textContent = layer ? machine(layer) : "";
+    at("lemma").textContent = lemma ? [
+      `Observed error ${number(lemma.observed)} ${lemma.within ? "within" : "NOT WITHIN"} the bound ${number(lemma.bound)} (subspace ${lemma.subspace}).`,
+      ...lemma.faults.map((fault) => `FAULT: ${fault}.`),
+    ].join(" ") : "";
   };
 
   const showAnswer = () => {
     const prompt = data.prompts[state.prompt];
     rows("tasks", data.tasks.map((task, i) => [
-      task.name, String(prompt.counts[i]), prompt.prevalence[i].toFixed(6), prompt.weights === null ? "–" : prompt.weights[i].toFixed(6),
+      task.name, String(prompt.counts[i]), fixed(prompt.prevalence[i]), prompt.weights === null ? "–" : fixed(prompt.weights[i]),
     ]));
-    rows("answer", prompt.answer.map((one) => [one.coordinate, one.value.toFixed(6)]));
+    rows("answer", prompt.answer.map((one) => [one.coordinate, fixed(one.value)]));
     at("message").textContent = prompt.message;
-    at("verdict").textContent = `Error ${number(prompt.max_error)}, bound ${number(prompt.error_bound)}: Theorem 1 ${prompt.holds ? "holds" : "DOES NOT HOLD"} on this prompt.`;
+    at("verdict").textContent = `Error ${number(prompt.max_error)}, bound ${number(prompt.error_bound)}: Theorem ${data.theorem.number} ${prompt.holds ? "holds" : "DOES NOT HOLD"} on this prompt.${prompt.recognized_right ? "" : " It recognized other tasks than the definition does."}`;
   };
 
   const show = () => {
@@ -147,7 +162,7 @@
     at("next").disabled = state.step === data.layers.length;
     const names = new Map(prompt.tokens.map((token, i) => [i, token]));
     for (const [plot, axis] of [["stream", "y"], ["attention", "y"], ["attention", "x"]]) ticks(plot, axis, names);
-    showWords(); showStream(); showAttention(); showCircle(); showErrors(); showAnswer();
+    showWords(); showStream(); showAttention(); showTasks(); showErrors(); showAnswer();
     document.body.dataset.step = state.step;
   };
   const go = (step) => { state.step = Math.max(0, Math.min(data.layers.length, step)); show(); };
@@ -158,18 +173,34 @@
       for (const axis of ["x", "y"]) {
         const it = model(plot, `${plot}-${axis}`);
         it.major_label_text_color = ink; it.axis_label_text_color = ink;
-        if (plot === "errors") { it.axis_line_color = ink; it.major_tick_line_color = ink; it.minor_tick_line_color = null; }
+        if (it.axis_line_color !== null) { it.axis_line_color = ink; it.major_tick_line_color = ink; }
       }
+      const colors = model(plot, `${plot}-colors`), text = model(plot, `${plot}-text`);
+      if (colors) colors.palette = plots.palettes[scheme][colors.tags[0]];
+      if (text) text.glyph.text_color = plots.palettes[scheme].sequential[0];
     }
-    model("stream", "stream-colors").palette = plots.palettes[scheme].diverging;
-    model("attention", "attention-colors").palette = plots.palettes[scheme].sequential;
     show();
   };
 
-  const p = data.parameters;
-  at("summary").textContent = `Seven layers, K = ${p.K} heads in each, d = ${p.d}, m = ${p.m}, n = ${p.n}, width D = ${data.embedding_dim}, coldness T = ${data.coldness}, ${p.dtype}. Arrow keys step through the layers.`;
+  const p = data.parameters, { theorem } = data;
+  const aliases = Object.entries(data.aliases).map(([name, of]) => `${name} is ${of}`);
+  at("theorem").textContent = `Theorem ${theorem.number} (${theorem.source}). ${theorem.statement}`;
+  at("summary").textContent = [
+    `${data.layers.length} layers, ${data.layers.every((layer) => layer.causal) ? "causal mask" : "every token sees the whole prompt"}, K = ${p.K} heads in each, d = ${p.d}, m = ${p.m}, n = ${p.n}${p.features ? `, r = ${p.features} ReLU features` : ""}`,
+    `Width D = ${data.embedding_dim} <= ${theorem.width_bound.toFixed(2)} = ${theorem.width_formula}, coldness T = ${data.coldness}, ${p.dtype}`,
+    ...(aliases.length ? [`Phi is the identity: ${aliases.join(", ")}`] : []),
+    "Arrow keys step through the layers",
+  ].join(". ") + ".";
+  theorem.hypotheses.forEach((one) => element("li", one, at("hypotheses")));
+  const named = (figures) => Object.entries(figures).map(([name, value]) => `${name} = ${Number(value.toPrecision(5))}`).join(", ");
+  element("li", `Here ${named(theorem.figures)}.`, at("hypotheses"));
+  element("li", `Gains: ${named(theorem.gains)}.`, at("hypotheses"));
+  at("errors-note").textContent = `below ${data.least_drawn} is not drawn`;
+  at("tasks-title").textContent = data.view.title;
+  at("tasks-note").textContent = data.view.note;
+  at("plot-tasks").setAttribute("aria-label", `${data.view.title}: ${data.view.note}`);
   data.prompts.forEach((prompt, i) => element("option", prompt.title, at("prompt"), { value: i }));
-  data.tasks.forEach((task, i) => element("option", `${i} (${task.name})`, at("head"), { value: i }));
+  data.tasks.forEach((_, i) => element("option", i, at("head"), { value: i }));
   ["prompt", ...data.layers.map((layer) => layer.name)].forEach((name, i) => {
     element("button", `${i} ${name}`, element("li", "", at("steps"))).addEventListener("click", () => go(i));
   });
@@ -190,7 +221,6 @@
   });
   for (const [name, [first, last]] of places) columns.set(Math.round((first + last) / 2), name);
   ticks("stream", "x", columns);
-  model("circle", "circle-codes").data = { x: data.tasks.map((t) => t.code[0]), y: data.tasks.map((t) => t.code[1]), name: data.tasks.map((t) => t.name) };
   dark.addEventListener("change", paint);
   paint();
   document.body.dataset.ready = "true";

@@ -9,12 +9,13 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from construct import FeatureMap, Prompt, Spec, Task, Trace, Transformer, build
+from construct.theorem1 import SEVEN as LAYERS
 from construct.theorem1.gains import derive
 from construct.theorem1.stream import embedding_bound
 from proofs import theorem1 as proof
 from proofs.selection import Errors, Setting
 from verify.oracle import judge
-from verify.theorem import Theorem
+from verify.theorem import BOUNDED, DECIDED, Theorem
 from verify.theorem1 import (
     layer1_lift,
     layer2_pair,
@@ -55,6 +56,11 @@ THEOREM1 = Theorem(
     width=_width,
     width_bound=embedding_bound,
     width_formula=_width_formula,
+    layers=LAYERS,
+    source="Xiong et al., 2024; layers, lemmas and bounds are ours",
+    statement="A seven layer transformer with embedding dimension O(d + log(mn)) with K heads per attention layer can perform K "
+    "tasks on vectors of dimension d in superposition, with weighting based on m different in-context examples each of length n.",
+    hypotheses=(BOUNDED, DECIDED, "A sum slot is blank. Examples that no task or several explain are left out."),
 )
 
 

@@ -135,7 +135,9 @@ def _until_decided(instance: Instance, make: Callable[[], Example]) -> tuple[np.
         miss = np.linalg.norm(_outputs(instance.tasks, instance.feature_map, inputs, spec.sum_slot) - label, axis=-1)
         explaining = int((miss <= spec.tolerance).sum())
         decided = ((miss <= spec.tolerance * (1 - 1e-6)) | (miss >= spec.margin * (1 + 1e-6))).all()
-        if decided and min(explaining, 2) == wanted and np.linalg.norm(label) <= spec.radius:
+        # A label on the sphere may be longer than 1 by its norm's own rounding.
+        short = np.linalg.norm(label) <= spec.radius * (1 + (spec.d + 2) * np.finfo(float).eps)
+        if decided and min(explaining, 2) == wanted and short:
             return inputs, label
     raise Impossible(
         f"no example with a margin of {spec.margin:.3g} among {spec.K} tasks in dimension {spec.d} in {TRIES} tries; "

@@ -143,7 +143,7 @@ class Report:
         )
         for column in table.columns:
             column.justify = "right"
-        weights = recovered_weights(self.answer.vector, self.verdict.outputs)
+        weights = recovered_weights(self.answer, self.verdict.outputs)
         shown = np.argsort(-self.verdict.prevalence, kind="stable")[:12]
         for i in sorted(shown):
             weight = "-" if weights is None else f"{weights[i]:.6f}"
@@ -157,15 +157,14 @@ class Report:
         return table
 
 
-def recovered_weights(answer: Float[np.ndarray, "d"], outputs: Float[np.ndarray, "K d"]) -> Float[np.ndarray, "K"] | None:
-    """The weights w, summing to 1, with sum_i w_i g_i(query) = answer; None where the outputs do not determine them.
-
-    A zero answer (no evidence) has zero weights.
-    """
-    if not answer.any():
+def recovered_weights(answer: Answer, outputs: Float[np.ndarray, "K d"]) -> Float[np.ndarray, "K"] | None:
+    """The weights w with sum_i w_i g_i(query) = the answer that sum to 1, or to 0 without evidence; None where the outputs do not
+    determine them. An answer of 0 without evidence has zero weights."""
+    if not answer.evidence and not answer.vector.any():
         return np.zeros(len(outputs))
     system = np.vstack([outputs.T, np.ones(len(outputs))])
-    weights, _, rank, _ = np.linalg.lstsq(system, np.append(answer.astype(np.float64), 1.0), rcond=None)
+    total = 1.0 if answer.evidence else 0.0
+    weights, _, rank, _ = np.linalg.lstsq(system, np.append(answer.vector.astype(np.float64), total), rcond=None)
     return weights if rank == len(outputs) else None
 
 

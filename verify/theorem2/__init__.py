@@ -3,11 +3,11 @@
 import math
 
 from construct import Spec
-from construct.theorem2 import build
+from construct.theorem2 import THREE, build
 from construct.theorem2.gains import derive
 from construct.theorem2.stream import embedding_bound
 from proofs import theorem2 as proof
-from verify.theorem import Theorem
+from verify.theorem import BOUNDED, DECIDED, Theorem
 from verify.theorem2 import layer1_pair, layer2_recognize, layer3_superpose
 
 
@@ -30,4 +30,10 @@ THEOREM2 = Theorem(
     width_bound=embedding_bound,
     width_formula=lambda spec: "3d + 2r + log2(mn) + 8",
     blocks=_blocks,
+    layers=THREE,
+    source="ours",
+    statement="If no example is explained by two tasks, three layers with K heads in each, and no MLP where phi is the identity, "
+    "leave sum_i (m_i/M) g_i(X) in the answer token, X the query.",
+    hypotheses=(BOUNDED, DECIDED, "No example is explained by two tasks. Examples that no task explains are left out."),
+    ambiguity=False,
 )

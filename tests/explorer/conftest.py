@@ -1,0 +1,41 @@
+"""What the command shows of each theorem unless told otherwise: the subject, its report, its page."""
+
+import pytest
+
+from verify import explain
+from verify.explorer import data as explorer
+from verify.explorer.page import page
+
+
+@pytest.fixture(scope="session", params=tuple(explorer.THEOREMS), ids="theorem{}".format)
+def theorem(request):
+    return explorer.THEOREMS[request.param]
+
+
+@pytest.fixture(scope="session")
+def subject(theorem):
+    """What the command shows unless told otherwise."""
+    options = vars(explain.parser().parse_args([]))
+    return explain.random_subject(**{name: options[name] for name in ("K", "d", "m", "n", "seed")}, theorem=theorem)
+
+
+@pytest.fixture(scope="session")
+def report(subject, theorem):
+    return explorer.collect(subject, theorem)
+
+
+@pytest.fixture(scope="session")
+def model(subject, theorem):
+    return theorem.build(subject.spec, subject.tasks, subject.feature_map)
+
+
+@pytest.fixture(scope="session")
+def traces(subject, model):
+    return [model.trace(prompt) for prompt in subject.prompts]
+
+
+@pytest.fixture(scope="session")
+def path(report, theorem, tmp_path_factory):
+    path = tmp_path_factory.mktemp("page") / f"theorem{theorem.number}.html"
+    path.write_text(page(report), encoding="utf-8")
+    return path
