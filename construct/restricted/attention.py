@@ -18,7 +18,7 @@ from jaxtyping import Array, Float
 from construct.restricted.blocks import Block, Mixed, Stream, Values, apply, dense, product
 from construct.restricted.plan import BankPlan, LayerPlan, TermPlan
 
-Scores = Float[Array, "H q k g"]
+Scores = Float[Array, "#H #q #k #g"]
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["stream"], meta_fields=["slots"])
@@ -49,7 +49,7 @@ class Weights(NamedTuple):
     """Softmax weights of a class of keys: `within` the class (None: a single key has all of it), times the class' `share`."""
 
     within: Scores | None
-    share: Float[Array, "H q g"]
+    share: Float[Array, "H #q #g"]
 
 
 def term_score(term: TermPlan, query: Tokens, keys: Keys) -> Scores | None:
@@ -144,7 +144,7 @@ def _move(bank: BankPlan, weights: Sequence[Weights], keys: Sequence[Keys]) -> S
     return {name: block(value)[0] for name, block in bank.out.items()}
 
 
-def write(bank: BankPlan, moved: Float[Array, "H v q g"]) -> Stream:
+def write(bank: BankPlan, moved: Float[Array, "#H v #q #g"]) -> Stream:
     """W_O, summed over the heads."""
     if bank.alike:
         return {name: block(moved.sum(0))[0] for name, block in bank.out.items()}
@@ -161,7 +161,7 @@ def _mixture(block: Block, values: Values, weight: Weights, own: bool) -> Mixed 
     return Mixed(basis, _mix_keys(weight))
 
 
-def _mix_keys(weight: Weights) -> Float[Array, "k q g"]:
+def _mix_keys(weight: Weights) -> Float[Array, "k #q #g"]:
     """sum_h of the weight of each key, all heads together."""
     if weight.within is None:
         return weight.share.sum(0)[None]
@@ -171,7 +171,7 @@ def _mix_keys(weight: Weights) -> Float[Array, "k q g"]:
     return jnp.moveaxis((weight.within * weight.share[:, :, None]).sum(0), 1, 0)
 
 
-def _summed(block: Block, values: Values, weight: Weights, own: bool) -> Float[Array, "v q g"]:
+def _summed(block: Block, values: Values, weight: Weights, own: bool) -> Float[Array, "v #q #g"]:
     """sum over heads and keys of weight (block x)."""
     if block.shared:  # mix the keys first: one product for all heads
         mixed = jax.lax.optimization_barrier(_mix_keys(weight))
@@ -191,7 +191,7 @@ def _summed(block: Block, values: Values, weight: Weights, own: bool) -> Float[A
     return _by_head(block, values, weight, own).sum(0)
 
 
-def _by_head(block: Block, values: Values, weight: Weights, own: bool) -> Float[Array, "H v q g"]:
+def _by_head(block: Block, values: Values, weight: Weights, own: bool) -> Float[Array, "#H v #q #g"]:
     v = block(values)
     if own:
         return weight.share[:, None] * v

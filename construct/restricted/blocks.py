@@ -12,6 +12,7 @@ there, so the blocks that read it are skipped.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -26,15 +27,19 @@ def product(subscripts: str, *arrays: Array) -> Array:
     return jnp.einsum(subscripts, *arrays, precision=jax.lax.Precision.HIGHEST)
 
 
+# A leaf of a pytree class: an array, or whatever JAX's tree functions put in its place for a while.
+Leaf = Any
+
+
 @partial(jax.tree_util.register_dataclass, data_fields=["basis", "weight"], meta_fields=[])
 @dataclass(frozen=True)
 class Mixed:
     """A subspace that is a mixture of few vectors: sum_k weight[k] basis[:, k], as attention to the same keys leaves it."""
 
-    basis: Float[Array, "size k"]
-    weight: Float[Array, "k slots groups"]
+    basis: Leaf  # (size, k)
+    weight: Leaf  # (k, slots, groups)
 
-    def dense(self) -> Float[Array, "size slots groups"]:
+    def dense(self) -> Float[Array, "size #slots #groups"]:
         """The mixture, summed."""
         return product("uk,ksg->usg", self.basis, self.weight)
 
@@ -43,7 +48,7 @@ Values = Array | Mixed
 Stream = Mapping[str, Values]
 
 
-def dense(values: Values) -> Float[Array, "size slots groups"]:
+def dense(values: Values) -> Float[Array, "size #slots #groups"]:
     """A subspace's values, mixtures summed."""
     return values.dense() if isinstance(values, Mixed) else values
 
@@ -56,7 +61,7 @@ class Block:
     H = 1 if all heads agree.
     """
 
-    data: Array | np.ndarray
+    data: Leaf
     run: tuple[int, int, int] | None = None
 
     @property
@@ -64,7 +69,7 @@ class Block:
         """Whether all heads have the same block."""
         return self.data.shape[0] == 1
 
-    def __call__(self, values: Values) -> Float[Array, "H rank slots groups"]:
+    def __call__(self, values: Values) -> Float[Array, "#H rank #slots #groups"]:
         """The block times a subspace, for every head."""
         x = dense(values)
         if self.run is not None:
@@ -123,7 +128,7 @@ def classify(block: Float[np.ndarray, "H rank size"], by_head: bool = False) -> 
     return Block(block)
 
 
-def apply(blocks: Blocks, stream: Stream) -> Float[Array, "H rank slots groups"] | None:
+def apply(blocks: Blocks, stream: Stream) -> Float[Array, "#H rank #slots #groups"] | None:
     """The sum of the blocks that read something of this stream; None if none does."""
     parts = [block(stream[name]) for name, block in blocks.items() if name in stream]
     return sum(parts[1:], parts[0]) if parts else None

@@ -12,11 +12,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from construct.floats import unit_roundoff
 from construct.residual import Residual
-from construct.restricted.blocks import Blocks, cut, cut_rows
+from construct.restricted.blocks import Blocks, Leaf, cut, cut_rows
 from construct.transformer import Heads, Layer, Support, Transformer
 
 # W_Q and W_K are rounded once each, and so is their ratio on either side: that many roundings apart, two rows are one factor.
@@ -35,7 +35,7 @@ class TermPlan:
     name: str
     query: Blocks
     key: Blocks
-    factor: Float[Array, "H"] | None
+    factor: Leaf
     sketch: Blocks | None = None
 
 
@@ -163,7 +163,7 @@ def _term(name: str, query: np.ndarray, key: np.ndarray, residual: Residual, ske
     return TermPlan(name, cut(query, residual), cut(key, residual), factor, sketched)
 
 
-def shared_factor(query: Float[np.ndarray, "H rank D"], key: Float[np.ndarray, "H rank D"]) -> Float[np.ndarray, "H"] | None:
+def shared_factor(query: Float[np.ndarray, "H rank D"], key: Float[np.ndarray, "H rank D"]) -> Float[np.ndarray, "factors"] | None:
     """The numbers c_h with query[h] = c_h key[h] up to the rounding of their dtype; None if there are none."""
     wide = np.float64
     square = np.einsum("had,had->h", key, key, dtype=wide)

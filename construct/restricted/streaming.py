@@ -93,7 +93,7 @@ def _observer(reading: "Reading", plan: Plan, norms: dict[str, Array], limits: L
     return observe
 
 
-def _output_norms(plan: Plan, norms: dict[str, Array], inputs: Tokens, limit: float) -> Float[Array, "K slots g"]:
+def _output_norms(plan: Plan, norms: dict[str, Array], inputs: Tokens, limit: float) -> Float[Array, "K slots #g"]:
     """||W_i f + b_i|| at all inputs, or a common upper bound of them where that is within the limit already."""
     there = [name for name in plan.outputs if name in inputs.stream]
     lengths = [norms[name].max() * jnp.sqrt((dense(inputs.stream[name]) ** 2).sum(0)).max() for name in there]
