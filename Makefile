@@ -29,8 +29,8 @@ figures: .venv/ready ## draw the paper's Figures 2, 3 and 5 on the constructed t
 	$(RUN) -m verify.figure3
 	$(RUN) -m verify.figure5
 
-explain: .venv/ready ## write the explorer page, theorem1.html
-	$(RUN) -m verify.explain --K 4 --d 16 --out theorem1.html
+explain: .venv/ready ## write the explorer pages, theorem1.html to theorem3.html
+	for number in 1 2 3; do $(RUN) -m verify.explain --theorem $$number --K 4 --d 16 || exit 1; done
 
 # The browser that the explorer's tests drive; Debian's packages, installed when absent and possible.
 chromium:
@@ -46,7 +46,7 @@ chromium:
 	touch $@
 
 clean: ## remove what the other targets made
-	rm -rf .venv .pytest_cache .hypothesis theorem1.html figure*.png figure*.svg
+	rm -rf .venv .pytest_cache .hypothesis theorem?.html figure*.png figure*.svg
 
 help: ## list the targets
 	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
