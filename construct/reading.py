@@ -282,12 +282,13 @@ def own_recognition(layer: Layer, before: Array, slots: Array, residual: Residua
     return {"gap": jnp.take_along_axis(gap[:, :examples], slots[:, None, None], axis=2)[..., 0], "output_norm": norm[..., :-1]}
 
 
-def gap_at_slots(scores: list[list[Scores]], slots: tuple[int, ...]) -> Float[Array, "K m"]:
+def gap_at_slots(scores: list[list[Scores]], slots: Int[Array, "K"]) -> Float[Array, "K m"]:
     """By task and example, how far its head scores the input in its slot above BOS: of the restricted evaluator's scores.
 
     The first class of keys is the input itself, for every input, or all inputs of a label's example; BOS is the last.
     """
     keys, bos = scores[0][0], scores[0][-1]
-    gap = (keys - bos).reshape(len(keys), -1, jnp.broadcast_shapes(keys.shape, bos.shape)[3])
-    gap = jnp.broadcast_to(gap, (len(keys), max(gap.shape[1], max(slots) + 1), gap.shape[2]))
-    return jnp.take_along_axis(gap, jnp.array(slots)[:, None, None], axis=1)[:, 0]
+    shape = jnp.broadcast_shapes(keys.shape, bos.shape)
+    # The slots are those of the query token (own) or of the key; the other axis is 1. If all slots agree, both are.
+    gap = jnp.broadcast_to(keys - bos, shape).reshape(shape[0], shape[1] * shape[2], shape[3])
+    return jnp.take_along_axis(gap, jnp.minimum(slots, gap.shape[1] - 1)[:, None, None], axis=1)[:, 0]

@@ -111,8 +111,8 @@ def attend(
 class Screen(NamedTuple):
     """How to score a term in full only where its sketch leaves a doubt: see `construct.restricted.screening`."""
 
-    slack: float
-    T: float
+    slack: Array
+    T: Array
 
 
 def _scores(bank: BankPlan, query: Tokens, keys: Sequence[Keys], screen: Screen | None) -> list[Scores]:

@@ -21,7 +21,7 @@ from construct.forward import precision
 from construct.prompt import check_examples
 from construct.restricted import program
 from construct.restricted.attention import Scores, Screen, Tokens
-from construct.restricted.blocks import apply, dense
+from construct.restricted.blocks import Leaf, apply, dense
 from construct.restricted.certificate import certificate
 from construct.restricted.plan import LayerPlan, Plan, plan_of, remembered
 from construct.restricted.program import Classes
@@ -30,13 +30,14 @@ from construct.spec import Spec
 from construct.transformer import Transformer
 
 if TYPE_CHECKING:
-    from construct.reading import Reading
+    from construct.reading import Parts, Reading
 
 # Examples are sent to the device by the chunk, and run there by the piece, whose Recognize residuals stay in a cache of this
 # many bytes: matters of speed alone, chosen by benchmarks/scale.py.
 CHUNK = 1 << 15
 PIECE_BYTES = 1 << 22
 LONGEST_PIECE = 1 << 11
+SHORTEST = 1 << 6  # a shorter chunk is padded, so that few lengths compile
 
 # Up to so many tokens the dense pass answers, and batches; from so many tasks on, screening pays. Results depend on neither.
 DENSE_TOKENS = 512
@@ -46,15 +47,23 @@ Examples = tuple[Float[np.ndarray, "b slots d"], Float[np.ndarray, "b d"]]
 
 
 class Limits(NamedTuple):
-    """What a chunk is held against: bounds on norms, and the least gap of a decided head. Static under jit."""
+    """What a chunk is held against: bounds on norms, the least gap of a decided head, the coldness and a sketch's slack."""
 
-    slots: tuple[int, ...]
-    input_radius: float
-    radius: float
-    output: float
-    decided: float
-    screen: Screen | None
+    slots: Leaf  # (K,)
+    input_radius: Leaf
+    radius: Leaf
+    output: Leaf
+    decided: Leaf
+    T: Leaf
+    slack: Leaf
+
+
+class Static(NamedTuple):
+    """What a compiled chunk depends on besides shapes: what the theorem reads, the examples in a piece, whether to screen."""
+
+    parts: "Parts"
     piece: int
+    screened: bool
 
 
 class Found(NamedTuple):
@@ -66,34 +75,37 @@ class Found(NamedTuple):
     undecided: Array
 
 
-def limits(reading: "Reading", spec: Spec, sketch: int) -> Limits:
-    """The limits of a theorem's Spec, with a screen if there is a sketch."""
-    gains = reading.gains
-    screen = Screen(reading.parts.slack(gains, spec), gains.T) if sketch else None
-    rows = sketch or spec.d
-    fits = PIECE_BYTES // ((spec.n - 1) * spec.K * rows * np.dtype(spec.dtype).itemsize)
+def limits(reading: "Reading", spec: Spec) -> Limits:
+    """The limits of a theorem's Spec."""
+    gains, slack = reading.gains, reading.parts.slack(reading.gains, spec)
     return Limits(
-        slots=reading.slots,
+        slots=np.array(reading.slots),
         input_radius=gains.input_radius,
         radius=spec.radius,
-        output=spec.radius + reading.parts.slack(gains, spec),
+        output=spec.radius + slack,
         decided=gains.T - 2 * gains.error(reading.parts.outputs.layer),
-        screen=screen,
-        piece=min(LONGEST_PIECE, 1 << max(4, fits.bit_length() - 1)),
+        T=gains.T,
+        slack=slack,
     )
 
 
-def _observer(reading: "Reading", plan: Plan, norms: dict[str, Array], limits: Limits, found: dict[str, Array]) -> program.Observe:
+def static(reading: "Reading", spec: Spec, sketch: int) -> Static:
+    """The size of a piece, by what Recognize holds of an example: d numbers of each task and slot, or a sketch of them."""
+    example = (spec.n - 1) * spec.K * (sketch or spec.d) * np.dtype(spec.dtype).itemsize
+    return Static(reading.parts, min(LONGEST_PIECE, 1 << max(4, (PIECE_BYTES // example).bit_length() - 1)), sketch > 0)
+
+
+def _observer(parts: "Parts", plan: Plan, norms: dict[str, Array], limits: Limits, found: dict[str, Array]) -> program.Observe:
     def observe(layer: LayerPlan, name: str, before: Classes, after: Tokens, scores: list[list[Scores]]) -> None:
-        found.update(reading.parts.survey(layer.name, name, after, scores, limits.slots))
-        if layer.name == reading.parts.outputs.layer and "output_norm" not in found:
+        found.update(parts.survey(layer.name, name, after, scores, limits.slots))
+        if layer.name == parts.outputs.layer and "output_norm" not in found:
             inputs = before[program.INPUTS if program.INPUTS in before else program.QUERY]
             found["output_norm"] = _output_norms(plan, norms, inputs, limits.output)
 
     return observe
 
 
-def _output_norms(plan: Plan, norms: dict[str, Array], inputs: Tokens, limit: float) -> Float[Array, "K slots #g"]:
+def _output_norms(plan: Plan, norms: dict[str, Array], inputs: Tokens, limit: Array) -> Float[Array, "K slots #g"]:
     """||W_i f + b_i|| at all inputs, or a common upper bound of them where that is within the limit already."""
     there = [name for name in plan.outputs if name in inputs.stream]
     lengths = [norms[name].max() * jnp.sqrt((dense(inputs.stream[name]) ** 2).sum(0)).max() for name in there]
@@ -121,36 +133,37 @@ def block_norms(plan: Plan) -> dict[str, np.ndarray]:
     return found
 
 
-@partial(jax.jit, static_argnames=("reading", "limits"))
-def _start(plan: Plan, norms: dict[str, Array], query: Array, *, reading: "Reading", limits: Limits) -> tuple[list[Classes], Array]:
+@partial(jax.jit, static_argnames="static")
+def _start(plan: Plan, norms: dict[str, Array], limits: Limits, query: Array, *, static: Static) -> tuple[list[Classes], Array]:
     found: dict[str, Array] = {}
-    before = program.prelude(plan, query, _observer(reading, plan, norms, limits, found))
+    before = program.prelude(plan, query, _observer(static.parts, plan, norms, limits, found))
     return before, found["output_norm"]
 
 
-@partial(jax.jit, static_argnames=("reading", "limits"))
+@partial(jax.jit, static_argnames="static")
 def _chunk(
     plan: Plan,
     norms: dict[str, Array],
+    limits: Limits,
     before: list[Classes],
     x: Float[Array, "c slots d"],
     y: Float[Array, "c d"],
     first: Array,
     count: Array,
     *,
-    reading: "Reading",
-    limits: Limits,
+    static: Static,
 ) -> tuple[program.Parts, Found]:
     """A chunk's share of the answer, and what was found in its first `count` examples; the rest is padding."""
-    piece = min(limits.piece, len(x))
+    piece = min(static.piece, len(x))
+    screen = Screen(limits.slack, limits.T) if static.screened else None
     pieces = len(x) // piece
 
     def run(part: tuple[Array, Array, Array]) -> tuple[program.Parts, Found]:
         x, y, start = part
         real = start + jnp.arange(piece) < count
         found: dict[str, Array] = {}
-        observe = _observer(reading, plan, norms, limits, found)
-        parts = program.examples(plan, before, x, y, first + start, real, limits.screen, observe)
+        observe = _observer(static.parts, plan, norms, limits, found)
+        parts = program.examples(plan, before, x, y, first + start, real, screen, observe)
         # Norms are rounded here too: what is within that rounding of its limit is looked at again on the host, in float64.
         slack = 1 - 4 * gamma(x.shape[-1] + 4, x.dtype.name)
         short = ((x**2).sum(-1).max() <= slack * limits.input_radius**2) & ((y**2).sum(-1).max() <= slack * limits.radius**2)
@@ -177,9 +190,11 @@ class Run:
         self.reading, self.spec, self.name, self.query = reading, model.spec, name, query
         self.plan = plan_of(model, sketch)
         self.norms = remembered(model, ("norms",), lambda: block_norms(self.plan))
-        self.limits = limits(reading, model.spec, sketch)
-        self.static = {"reading": reading, "limits": self.limits}
-        self.before, self.query_norms = _start(self.plan, self.norms, query.astype(self.spec.dtype), **self.static)
+        self.limits = limits(reading, model.spec)
+        self.static = static(reading, model.spec, sketch)
+        self.before, self.query_norms = _start(
+            self.plan, self.norms, self.limits, query.astype(self.spec.dtype), static=self.static
+        )
         self.first = 0
         self.parts: list[program.Parts] = []
         self.recognized: list[np.ndarray] = []
@@ -195,11 +210,11 @@ class Run:
                 f"must be at most m = {self.spec.m}",
                 "drop some or build with a larger m",
             )
-        size = min(size, 1 << (count - 1).bit_length())
+        size = min(size, max(SHORTEST, 1 << (count - 1).bit_length()))
         padded = (part.astype(self.spec.dtype, copy=False) for part in (x, y))
         if count < size:
             padded = (np.pad(part, [(0, size - count)] + [(0, 0)] * (part.ndim - 1)) for part in padded)
-        parts, found = _chunk(self.plan, self.norms, self.before, *padded, self.first, count, **self.static)
+        parts, found = _chunk(self.plan, self.norms, self.limits, self.before, *padded, self.first, count, static=self.static)
         self.parts.append(parts)
         self._pending.append((self.first, x, y, found))
         self.first += count

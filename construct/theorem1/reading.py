@@ -44,7 +44,7 @@ def observe(layer: Layer, before: Array, after: Array, slots: Array, residual: R
     return {}
 
 
-def survey(layer: str, tokens: str, after: Tokens, scores: list[list[Scores]], slots: tuple[int, ...]) -> dict[str, Array]:
+def survey(layer: str, tokens: str, after: Tokens, scores: list[list[Scores]], slots: Array) -> dict[str, Array]:
     """The same of the restricted evaluator, examples last."""
     if (layer, tokens) == ("recognize", INPUTS):
         return {"gap": gap_at_slots(scores, slots)}

@@ -19,7 +19,7 @@ def observe(layer: Layer, before: Array, after: Array, slots: Array, residual: R
     return own_recognition(layer, before, slots, residual, examples) if layer.name == "recognize" else {}
 
 
-def survey(layer: str, tokens: str, after: Tokens, scores: list[list[Scores]], slots: tuple[int, ...]) -> dict[str, Array]:
+def survey(layer: str, tokens: str, after: Tokens, scores: list[list[Scores]], slots: Array) -> dict[str, Array]:
     """The same of the restricted evaluator, examples last."""
     return {"gap": gap_at_slots(scores, slots)} if (layer, tokens) == ("recognize", INPUTS) else {}
 

@@ -45,7 +45,7 @@ def _product(subscripts: str, *arrays: Array) -> Array:
     return jnp.einsum(subscripts, *arrays, precision=jax.lax.Precision.HIGHEST)
 
 
-def survey(layer: str, tokens: str, after: Tokens, scores: list[list[Scores]], slots: tuple[int, ...]) -> dict[str, Array]:
+def survey(layer: str, tokens: str, after: Tokens, scores: list[list[Scores]], slots: Array) -> dict[str, Array]:
     """The same of the restricted evaluator, examples last."""
     if (layer, tokens) != ("recognize", LABEL):
         return {}
