@@ -9,7 +9,17 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from construct.floats import gamma, hard_gap, short
-from construct.gains import Infeasible, Recognition, bounded_inputs, check_rounding, derived, least_coldness, recognition
+from construct.gains import (
+    Infeasible,
+    Recognition,
+    bounded_inputs,
+    check_representable,
+    check_rounding,
+    derived,
+    largest_residual_score,
+    least_coldness,
+    recognition,
+)
 from construct.spec import Spec
 
 
@@ -80,8 +90,7 @@ def _gains(spec: Spec) -> Gains:
         )
     # ok is exactly 0 or 1 if the softmax is hard, and then so is each score a whole multiple of C.
     superpose = 0.0 if hard else gamma(4, spec.dtype) * (2 * C + T)
-    check_rounding(spec, T, "superpose", superpose)
-    return Gains(
+    gains = Gains(
         T=T,
         hard=hard,
         score_error=(("pair", 0.0), ("recognize", second.error), ("superpose", superpose)),
@@ -94,6 +103,18 @@ def _gains(spec: Spec) -> Gains:
         omega=omega,
         C=C,
     )
+    check_representable(spec, gains, largest_scores(spec, gains), gains.beta)
+    return gains
+
+
+def largest_scores(spec: Spec, gains: Gains) -> dict[str, float]:
+    """The largest magnitude of a score, and of a partial sum on the way to it, that each layer can produce."""
+    T, below = gains.T, gains.T + gains.C * gains.omega
+    return {
+        "pair": 2 * T * (spec.example_bits + spec.slot_bits + 3),  # BOS for the answer token, where one - inp + qry = 2
+        "recognize": largest_residual_score(spec, gains),
+        "superpose": max(gains.C * (1 + gains.omega) + below, 4 * (T + below)),  # BOS for an example's input, where one + inp = 2
+    }
 
 
 def label_leak(spec: Spec, tau: float, far: float) -> float:
