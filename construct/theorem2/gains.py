@@ -79,7 +79,8 @@ def _gains(spec: Spec) -> Gains:
     second = _recognition(spec, T)
     check_rounding(spec, T, "recognize", second.error)
     hard = T - 2 * second.error >= hard_gap(spec.dtype)
-    tau = math.exp(-(T - 2 * second.error)) * (1 + gamma(8, spec.dtype))
+    # An upper bound also where e^-T is below every float.
+    tau = math.nextafter(math.exp(-(T - 2 * second.error)) * (1 + gamma(8, spec.dtype)), math.inf)
     omega = flag_leak(spec, tau, spec.tokens * tau**2) + flag_rounding(spec, hard)
     # Winners score C (ok - 1) >= -C omega and BOS -(T + C omega): T behind. Losers have ok <= omega: C (1 - 2 omega) >= 3T behind.
     C = short(3 * T / (1 - 2 * omega)) if omega < 1 / 2 else math.inf
@@ -88,8 +89,9 @@ def _gains(spec: Spec) -> Gains:
             f"coldness = {T:g} with K = {spec.K}: ok leaks {omega:.3g}, so that the scores of committed tokens differ by up to "
             f"{2 * C * omega:.3g}, which must stay below T/2 = {T / 2:.3g}"
         )
-    # ok is exactly 0 or 1 if the softmax is hard, and then so is each score a whole multiple of C.
-    superpose = 0.0 if hard else gamma(4, spec.dtype) * (2 * C + T)
+    # ok is exactly 0 or 1 if the softmax is hard, and then so is each score a whole multiple of C; what C omega adds to T at
+    # BOS may be lost when that sum is stored.
+    superpose = C * omega if hard else gamma(4, spec.dtype) * (2 * C + T)
     gains = Gains(
         T=T,
         hard=hard,

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 
 from construct import FeatureMap, Prompt, Spec, Task, Trace, Transformer, build
 from construct.theorem1 import SEVEN as LAYERS
-from construct.theorem1.gains import derive
+from construct.theorem1.gains import derive, largest_scores
 from construct.theorem1.stream import embedding_bound
 from proofs import theorem1 as proof
 from proofs.selection import Errors, Setting
@@ -53,6 +53,7 @@ THEOREM1 = Theorem(
     checks=SEVEN,
     lemmas=proof.SEVEN,
     proof=proof,
+    largest_scores=largest_scores,
     width=_width,
     width_bound=embedding_bound,
     width_formula=_width_formula,
