@@ -28,7 +28,7 @@ class Theorem:
 
     layers: by layer, the module that makes its weights. source, statement, hypotheses: whose it is, what it says and what it
     assumes of a prompt, in words. ambiguity: it abstains on an example that several tasks explain (else it refuses the prompt).
-    sphere: its tasks preserve the norm, and inputs and labels have norm 1.
+    sphere: its tasks preserve the norm, and inputs and labels have norm 1. causal: a token sees no token after it.
     """
 
     number: int
@@ -49,3 +49,4 @@ class Theorem:
     hypotheses: tuple[str, ...]
     ambiguity: bool = True
     sphere: bool = False
+    causal: bool = False

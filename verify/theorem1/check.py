@@ -105,13 +105,15 @@ def worst(lemmas: Sequence[Lemma]) -> Lemma:
 
 
 def check_structure(model: Transformer, spec: Spec, theorem: Theorem = THEOREM1) -> list[str]:
-    """What is wrong with the transformer's shape; empty when it has the theorem's layers of K heads and the stated width."""
+    """What is wrong with the transformer's shape; empty when it has the theorem's layers of K heads, mask, and width."""
     wrong = []
     if len(model.layers) != len(theorem.checks):
         wrong.append(f"{len(model.layers)} layers, not {len(theorem.checks)}")
     for layer in model.layers:
         if layer.heads != spec.K:
             wrong.append(f"{layer.heads} heads in {layer.name}, not K = {spec.K}")
+        if layer.causal != theorem.causal:
+            wrong.append(f"{layer.name} {'sees no token after its own' if layer.causal else 'sees tokens after its own'}")
     width = theorem.width(spec)
     for layer in model.layers:
         for bank in layer.banks:

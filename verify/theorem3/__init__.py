@@ -38,4 +38,5 @@ THEOREM3 = Theorem(
         "phi is the identity. Examples that no task or several explain are left out.",
     ),
     sphere=True,
+    causal=True,
 )

@@ -1,0 +1,99 @@
+"""Theorem 3 at the edge of every hypothesis: a vocabulary whose outputs are as short and as long as the norm tolerance allows.
+
+Inputs are one-hot; W_i e_v + b_i is any vector of about norm 1. Symbol 0: all tasks agree. Symbols 1 and 2: outputs, and their
+labels, have the least norm, where an explained example is hardest to tell; symbols 3 and 4: the greatest, where noise is.
+Tasks 0, 1, 2 read slot 1, tasks 3 and 4 slot 0, task 5 slot 2. Nobody reads slot 3, one bit away from slots 1 and 2: its
+input need not keep the norm, and is the one whose output is most like the label.
+"""
+
+from functools import cache
+
+import numpy as np
+
+from construct import Prompt, Spec, Task
+from construct.theorem3.gains import norm_tolerance
+from tests.mutants.draws import EDGE, Example, M, prompt_of, unit
+from verify.theorem1.draw import Instance
+
+SLOTS = (1, 1, 1, 0, 0, 2)
+SYMBOLS, N = 5, 5
+MARGIN = 0.25
+LOW, HIGH = (1, 2), (3, 4)
+
+
+@cache
+def instance(dtype: str = "float32", coldness: float | None = None) -> Instance:
+    """The instance: six tasks on five symbols."""
+    rng = np.random.default_rng(7)
+    spec = _spec([Task(slot=0, weight=np.eye(SYMBOLS))], 1.0, dtype, coldness)
+    off = (1 - EDGE) * norm_tolerance(spec)
+    lengths = np.sqrt([1.0, 1 - off, 1 - off, 1 + off, 1 + off])
+    shared = unit(rng, SYMBOLS)
+    tasks = []
+    for slot in SLOTS:
+        outputs = np.stack([shared] + [unit(rng, SYMBOLS) for _ in range(SYMBOLS - 1)]) * lengths[:, None]
+        bias = unit(rng, SYMBOLS) / 2
+        tasks.append(Task(slot=slot, weight=(outputs - bias).T, bias=bias))
+    radius = max(task.weight_norm + task.bias_norm for task in tasks)
+    return Instance(_spec(tasks, radius, dtype, coldness), tasks, None, np.eye(SYMBOLS)[0])
+
+
+def _spec(tasks: list[Task], radius: float, dtype: str, coldness: float | None) -> Spec:
+    return Spec.of(tasks, m=M, n=N, margin=MARGIN, radius=radius, input_radius=1.0, dtype=dtype, coldness=coldness)
+
+
+@cache
+def prompts(dtype: str = "float32", coldness: float | None = None) -> tuple[Prompt, ...]:
+    """Prompts of m examples each: residuals and norms at their edges, agreement, no evidence, pure, and a query of agreement."""
+    one = instance(dtype, coldness)
+    rng = np.random.default_rng(11)
+    K = one.spec.K
+    rho, delta = one.spec.tolerance * (1 - EDGE), one.spec.margin * (1 + EDGE)
+    explained, more = ([_labeled(rng, one, i, rho, LOW) for i in range(K)] for _ in range(2))
+    missed = [_labeled(rng, one, i, delta, HIGH) for i in range(K)]
+    pure = [_labeled(rng, one, 1, rho, LOW) for _ in range(4)]
+    agreeing = [_agreeing(one, slots) for slots in ((1,), (0, 1, 2), (0,))]
+    words, agree = _words(rng, one), np.tile(one.shared, (N - 1, 1))
+    return (
+        prompt_of(explained + missed[:2] + agreeing, words),
+        prompt_of(missed[2:] + more[:4] + agreeing, unit(rng, (N - 1) * SYMBOLS).reshape(N - 1, SYMBOLS)),
+        prompt_of(missed + agreeing, words),
+        prompt_of(pure + missed + agreeing[:1], words),
+        prompt_of(more + missed[:4], agree),
+    )
+
+
+def _words(rng: np.random.Generator, one: Instance, symbols: tuple[int, ...] = LOW + HIGH) -> np.ndarray:
+    return np.eye(SYMBOLS)[rng.choice(symbols, size=N - 1)]
+
+
+def _outputs(one: Instance, inputs: np.ndarray) -> np.ndarray:
+    return np.stack([task.weight @ inputs[task.slot] + task.bias for task in one.tasks])
+
+
+def _labeled(rng: np.random.Generator, one: Instance, task: int, distance: float, symbols: tuple[int, ...]) -> Example:
+    """An example whose label has the norm of one task's output, is this far from it, and at least the margin from all others'."""
+    while True:
+        inputs = _words(rng, one, symbols)
+        outputs = _outputs(one, inputs)
+        output = outputs[task]
+        norm = np.linalg.norm(output)
+        aside = unit(rng, SYMBOLS)
+        aside -= aside @ output / norm**2 * output
+        angle = 2 * np.arcsin(distance / (2 * norm))
+        label = np.cos(angle) * output + np.sin(angle) * norm * aside / np.linalg.norm(aside)
+        others = np.delete(np.linalg.norm(outputs - label, axis=1), task)
+        if others.min() >= one.spec.margin * (1 + EDGE):
+            alike = one.tasks[task].weight.T @ label
+            inputs[-1] = alike / np.linalg.norm(alike)  # the input of norm 1 with the greatest <y, W x>
+            return inputs, label
+
+
+def _agreeing(one: Instance, slots: tuple[int, ...]) -> Example:
+    """Symbol 0 in these slots with the shared label: their tasks agree, all others are far off."""
+    inputs = np.eye(SYMBOLS)[[3, 4, 3, 4]]
+    inputs[list(slots)] = one.shared
+    label = _outputs(one, np.tile(one.shared, (N - 1, 1)))[0]
+    miss = np.linalg.norm(_outputs(one, inputs) - label, axis=1)
+    assert all(d < 1e-9 or d >= one.spec.margin for d in miss), "draw another instance"
+    return inputs, label
