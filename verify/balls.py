@@ -85,7 +85,8 @@ class Enclosed:
     """One layer in balls: the stream after it, a lower bound on the least gap and by token an upper bound on the near losers.
 
     wide: whether every gap is certainly T - 2 error, which no float may be near enough to tell.
-    best: by head and token the best score of a key other than BOS, NaN unless it is certainly one float.
+    best: by head and token a float that the best score of a key other than BOS does not exceed, NaN where such a bound says
+    less than the score does: unless it is exact, certainly within the winners' spread of 0, or certainly at most -T.
     ties: whether every head's winners certainly tie within the layer's spread and score error.
     """
 
@@ -158,7 +159,7 @@ def _gaps(scores: "arb_mat", selection: Selection, causal: bool) -> _Gaps:
     tokens = range(scores.nrows())
     rows = [[scores[q, k] for k in range(q + 1 if causal else scores.ncols())] for q in tokens]
     gaps, wide, near, tied = zip(*(_lead(row, selection) for row in rows), strict=True)
-    return _Gaps(min(gaps), all(wide), np.array(near), np.array([_best(row[1:]) for row in rows]), all(tied))
+    return _Gaps(min(gaps), all(wide), np.array(near), np.array([_best(row[1:], selection) for row in rows]), all(tied))
 
 
 def _lead(row: list["arb"], selection: Selection) -> tuple[float, bool, int, bool]:
@@ -179,13 +180,11 @@ def _lead(row: list["arb"], selection: Selection) -> tuple[float, bool, int, boo
     )
 
 
-def _best(row: list["arb"]) -> float:
-    """The best score of a row if it is certainly one float, else NaN; -infinity of an empty row."""
-    if not row:
-        return -np.inf
-    best = _largest(row)
-    certain = best.is_exact() and best == float(best) and all(score <= best for score in row)
-    return float(best) if certain else np.nan
+def _best(row: list["arb"], selection: Selection) -> float:
+    """A bound on the best score of a row where it is decided, else NaN; -infinity of an empty row."""
+    most, least = (max(map(bound, row), default=-np.inf) for bound in (_up, _down))
+    winner = selection.spread + selection.error if selection.spread else 0.0
+    return most if most == least or -winner <= least <= most <= winner or most <= -selection.T else np.nan
 
 
 def _largest(row: list["arb"]) -> "arb":

@@ -113,7 +113,7 @@ def largest_scores(spec: Spec, gains: Gains) -> dict[str, float]:
     """The largest magnitude of a score, and of a partial sum on the way to it, that each layer can produce."""
     T, below = gains.T, gains.T + gains.C * gains.omega
     return {
-        "pair": 2 * T * (spec.example_bits + spec.slot_bits + 3),  # BOS for the answer token, where one - inp + qry = 2
+        "pair": T * (spec.example_bits + spec.slot_bits + 7),  # BOS for the answer token, where one - inp + qry = 2
         "recognize": largest_residual_score(spec, gains),
         "superpose": max(gains.C * (1 + gains.omega) + below, 4 * (T + below)),  # BOS for an example's input, where one + inp = 2
     }

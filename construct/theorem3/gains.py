@@ -116,7 +116,7 @@ def _gains(spec: Spec) -> Gains:
         beta=beta,
         T0=T0,
         P2=P2,
-        recognize_raise=short(T0 + 2 * T),
+        recognize_raise=short(max(T0 + 2 * T - 2 * beta, 0.0)),
         place=short(T + steepest),
         series=gates,
     )
@@ -130,7 +130,7 @@ def largest_scores(spec: Spec, gains: Gains) -> dict[str, float]:
     gates = zip(("balance", "open", "correct"), gains.series.slopes, strict=True)
     return {
         "recognize": gains.P2 * L + 2 * gains.beta * spec.radius**2 + gains.T0 + gains.recognize_raise,
-        "tally": 6 * T,  # a key that is an input: ok - inp - one = -2
+        "tally": 5 * T,  # BOS for an example's input, where one + inp = 2
     } | {name: 2 * gains.place * L + 4 * T + 3 * slope for name, slope in gates}  # BOS for an example's input: 4T + 2 slope
 
 

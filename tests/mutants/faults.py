@@ -214,9 +214,9 @@ def _gates(model: Transformer) -> Iterator[Fault]:
     yield _rows(model, "recognize", "W_O", (slice(None), w), "w shifted by one task", _roll)
     yield _rows(model, "tally", "W_O", (slice(None), w), "w shifted by one task", lambda block: np.roll(block, 1, axis=1))
     for layer in ("balance", "open", "correct"):
-        rows = model.layer(layer).banks[0].rows("weight")
         yield _query_index(model, layer, "place")
         if layer != "balance":
+            rows = model.layer(layer).banks[0].rows("weight")
             yield _rows(model, layer, "W_Q", (slice(None), rows, w), "w shifted by one task", _roll)
             yield _rows(model, layer, "W_Q", (slice(None), rows), "the slope 1% off", lambda block: 1.01 * block)
         yield _rows(model, layer, "W_O", (slice(None),), "the coefficient 1% off", lambda block: 1.01 * block)

@@ -177,7 +177,10 @@ def hold(
     gap, by token the most near losers of any head, and by head and token the best score of a key other than BOS."""
     spec, gains, check = setting.spec, setting.gains, theorem.checks[index]
     layer = gains.score_error[index][0]
-    faults = _selection_faults(check, theorem.lemmas[index].near(spec), gains.T, ideal, near, best)
+    apart = gains.spread(layer)
+    # Winners that tie exactly do so in floats too.
+    winner = apart + gains.error(layer) if apart else 0.0
+    faults = _selection_faults(check, theorem.lemmas[index].near(spec), gains.T, winner, ideal, near, best)
     results = [
         Lemma(index + 1, layer, name, distance, bound_of(bounds, name, spec), least_gap, gains.T - 2 * gains.error(layer), faults)
         for name, distance in distances.items()
@@ -186,10 +189,16 @@ def hold(
 
 
 def _selection_faults(
-    check: ModuleType, allowed: int, T: float, ideal: Stream, near: Int[np.ndarray, "N"], best: Float[np.ndarray, "K N"]
+    check: ModuleType,
+    allowed: int,
+    T: float,
+    winner: float,
+    ideal: Stream,
+    near: Int[np.ndarray, "N"],
+    best: Float[np.ndarray, "K N"],
 ) -> tuple[str, ...]:
     """Hypotheses of Lemma 0 beyond the least gap: few losers are near, none at tokens outside the layer's business, and a
-    winner of a folded layer scores exactly 0."""
+    winner of a folded layer scores at most `winner` from 0."""
     faults = []
     concerned = check.concerned(ideal)
     if near[concerned].max(initial=0) > allowed:
@@ -197,7 +206,7 @@ def _selection_faults(
     if near[~concerned].any():
         faults.append(f"{near[~concerned].max()} losers are less than 2T behind at a token that should read BOS alone")
     # BOS as a query token has position code 0, and no claim is made of its scores.
-    off = best[:, 1:][(best[:, 1:] != 0) & ~(best[:, 1:] <= -T)]
+    off = best[:, 1:][~(np.abs(best[:, 1:]) <= winner) & ~(best[:, 1:] <= -T)]
     if check.FOLDED and off.size:
         faults.append(f"a winner scores {off[np.abs(off).argmax()]:.6g}, not 0")
     return tuple(faults)
