@@ -14,11 +14,12 @@ from verify.theorem3 import THEOREM3
 
 @dataclass(frozen=True)
 class Suite:
-    """A theorem's suite. slot_layers, task_layers: the layers that know a task's slot, and its matrix."""
+    """A theorem's suite: `make` and `prompts` take a dtype and a coldness, if not the default ones. slot_layers, task_layers: the
+    layers that know a task's slot, and its matrix."""
 
     theorem: Theorem
-    make: Callable[[], Instance]
-    prompts: Callable[[], Sequence[Prompt]]
+    make: Callable[..., Instance]
+    prompts: Callable[..., Sequence[Prompt]]
     slot_layers: tuple[str, ...]
     task_layers: tuple[str, ...]
 
