@@ -4,11 +4,11 @@ A theorem's own `gains` module derives the rest. Ours.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from construct.floats import gamma, hard_gap, short
+from construct.floats import SHORT_BITS, gamma, hard_gap, largest, short, unit_roundoff
 from construct.spec import Spec
 
 # How the band between tolerance and margin is split when the caller bounds no input: an eighth of it is left to the
@@ -50,6 +50,7 @@ class Recognizes(Protocol):
     T0: float
     P2: float
     recognize_raise: float
+    residual: float
 
 
 def derived(spec: Spec, gains: Callable[[Spec], G], coldness: Callable[[Spec], float]) -> G:
@@ -126,6 +127,34 @@ def check_rounding(spec: Spec, T: float, layer: str, error: float) -> None:
             f"dtype = {spec.dtype} with margin = {spec.margin:g} and radius = {spec.radius:g}: the scores of {layer} round by "
             f"up to {error:.3g}, which must stay below T/4 = {T / 4:.3g}"
         )
+
+
+def largest_residual_score(spec: Spec, gains: Recognizes) -> float:
+    """The largest score of a Recognize head that weighs a residual, and of a partial sum on the way to it."""
+    opposite = gains.beta * (2 * spec.radius + gains.residual) ** 2
+    position = gains.P2 * (spec.example_bits + spec.slot_bits)
+    return position + opposite + gains.T0 + gains.recognize_raise * (spec.slot_bits + 2)
+
+
+def check_representable(spec: Spec, gains: Cold, scores: Mapping[str, float], factor: float) -> None:
+    """Refuse a Spec whose scores its dtype cannot hold: an error of T/4 would eat a gap's half, an inexact sum a tie.
+
+    scores: by layer, the largest magnitude of a score, and of a partial sum on the way to it. factor: the largest gain that
+    multiplies a task's matrix or bias in a stored weight. The positional and flag parts of scores are whole multiples of
+    T/2^SHORT_BITS (of T/2^(SHORT_BITS + 1) where a slot's bits are halved), hence exact while their largest multiple fits the
+    significand; the rest rounds by the layer's score error.
+    """
+    for layer, error in gains.score_error:
+        check_rounding(spec, gains.T, layer, error)
+    exact = 2 / (2 ** (SHORT_BITS + 1) * unit_roundoff(spec.dtype))
+    for layer, score in scores.items():
+        if not math.isfinite(score) or score > largest(spec.dtype):
+            raise Infeasible(f"dtype = {spec.dtype}: the scores of {layer} reach {score:.3g}, beyond the format's range")
+    entry = max(1.0, factor) * max(spec.weight_norm, spec.bias_norm, spec.feature_norm, spec.feature_bias_norm)
+    if not entry <= largest(spec.dtype):
+        raise Infeasible(f"dtype = {spec.dtype}: the weights reach {entry:.3g}, beyond the format's range")
+    if 2 * (spec.example_bits + spec.slot_bits + 6) > exact:
+        raise Infeasible(f"dtype = {spec.dtype}: {spec.example_bits + spec.slot_bits} position bits exceed its exact sums")
 
 
 def feature_rounding(spec: Spec, input_radius: float) -> float:

@@ -8,7 +8,7 @@ balls leave undecided counts as false.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -62,89 +62,133 @@ def distance(left: "arb", right: Any) -> float:
     return upper(left - right)
 
 
+class Selection(NamedTuple):
+    """What a layer's scores must show: its winners are at most spread + 2 error apart, and T - 2 error above all losers."""
+
+    T: float
+    error: float
+    spread: float
+
+    @property
+    def tie(self) -> float:
+        """How far below the top a score may be and still be a winner's."""
+        return self.spread + 2 * self.error
+
+    @property
+    def near(self) -> float:
+        """How far below the top a loser may be and still be near."""
+        return 2 * self.T - 2 * self.error
+
+
 @dataclass(frozen=True)
 class Enclosed:
     """One layer in balls: the stream after it, a lower bound on the least gap and by token an upper bound on the near losers.
 
-    best: by head and token the best score of a key other than BOS, NaN unless it is certainly one float.
-    ties: whether every head's winners certainly tie within the layer's score error.
+    wide: whether every gap is certainly T - 2 error, which no float may be near enough to tell.
+    best: by head and token a float that the best score of a key other than BOS does not exceed, NaN where such a bound says
+    less than the score does: unless it is exact, certainly within the winners' spread of 0, or certainly at most -T.
+    ties: whether every head's winners certainly tie within the layer's spread and score error.
     """
 
     stream: "arb_mat"
     least_gap: float
+    wide: bool
     near: Int[np.ndarray, "N"]
     best: Float[np.ndarray, "K N"]
     ties: bool
 
 
-def enclose(model: Transformer, stream: Float[np.ndarray, "N D"], ties: Sequence[tuple[float, float]]) -> Iterator[Enclosed]:
-    """Run a model over an embedded prompt; ties: by layer, the score differences up to which keys tie, and losers are near."""
+def enclose(model: Transformer, stream: Float[np.ndarray, "N D"], selections: Sequence[Selection]) -> Iterator[Enclosed]:
+    """Run a model over an embedded prompt, layer by layer."""
     h = exact(stream)
-    for layer, (tie, near) in zip(model.layers, ties, strict=True):
-        enclosed = _layer(layer, h, tie, near)
+    for layer, selection in zip(model.layers, selections, strict=True):
+        enclosed = _layer(layer, h, selection)
         h = enclosed.stream
         yield enclosed
 
 
-def _layer(layer: Layer, h: "arb_mat", tie: float, near: float) -> Enclosed:
+def _layer(layer: Layer, h: "arb_mat", selection: Selection) -> Enclosed:
     total = h
     tokens = h.nrows()
-    gaps, nears, bests, tied = [np.inf], [np.zeros(tokens, int)], [np.zeros(tokens)], True
+    seen = [_Gaps(np.inf, True, np.zeros(tokens, int), np.zeros(tokens), True)]
     for bank in layer.banks:
         if _is_zero(bank):
             continue  # adds exactly 0, and scores every key exactly 0
         for head in range(bank.count):
-            scores, out = _head(bank, head, h)
+            scores, out = _head(bank, head, h, layer.causal)
             total = total + out
-            gap, count, best, one_tie = _gaps(scores, tie, near)
-            gaps.append(gap)
-            nears.append(count)
-            bests.append(best)
-            tied &= one_tie
+            seen.append(_gaps(scores, selection, layer.causal))
     if layer.mlp is not None:
         total = total + _mlp(np.asarray(layer.mlp.W_1[...]), np.asarray(layer.mlp.W_2[...]), total)
-    return Enclosed(total, min(gaps), np.max(nears, axis=0), np.array(bests), tied)
+    gaps, wide, near, best, tied = zip(*seen, strict=True)
+    return Enclosed(total, min(gaps), all(wide), np.max(near, axis=0), np.array(best), all(tied))
 
 
 def _is_zero(bank: Heads) -> bool:
     return not any(np.asarray(matrix[...]).any() for matrix in (bank.W_Q, bank.W_K, bank.W_V, bank.W_O))
 
 
-def _head(bank: Heads, head: int, h: "arb_mat") -> tuple["arb_mat", "arb_mat"]:
+def _head(bank: Heads, head: int, h: "arb_mat", causal: bool) -> tuple["arb_mat", "arb_mat"]:
+    """A head's scores of all keys, visible or not, and what it moves."""
     W_Q, W_K, W_V, W_O = (exact(np.asarray(matrix[...])[head]) for matrix in (bank.W_Q, bank.W_K, bank.W_V, bank.W_O))
     scores = (h * W_Q.transpose()) * (h * W_K.transpose()).transpose()
     rows = []
     for q in range(scores.nrows()):
-        row = [scores[q, k] for k in range(scores.ncols())]
+        row = [scores[q, k] for k in range(q + 1 if causal else scores.ncols())]
         shift = max((score.mid() for score in row), key=float)  # any shift would do; the largest keeps exp small
         weights = [(score - shift).exp() for score in row]
         total = sum(weights, flint().arb(0))
-        rows.append([weight / total for weight in weights])
+        hidden = [flint().arb(0)] * (scores.ncols() - len(row))
+        rows.append([weight / total for weight in weights] + hidden)
     return scores, (flint().arb_mat(rows) * (h * W_V.transpose())) * W_O.transpose()
 
 
-def _gaps(scores: "arb_mat", tie: float, near: float) -> tuple[float, Int[np.ndarray, "N"], Float[np.ndarray, "N"], bool]:
-    """The certain least gap of a head, by token the possible near losers and the best score but BOS', and whether winners tie."""
-    shape = (scores.nrows(), scores.ncols())
-    entries = scores.entries()
-    lower = np.array([_down(entry) for entry in entries]).reshape(shape)
-    above = np.array([_up(entry) for entry in entries]).reshape(shape)
-    top = lower.max(1, keepdims=True)  # the top score is at least this
-    winners = above >= top - tie
-    first_winner = np.where(winners, lower, np.inf).min(1)
-    best_loser = np.where(winners, -np.inf, above).max(1)
-    last_winner = np.where(winners, above, -np.inf).max(1)
-    tied = all(_up(_difference(*pair)) <= 2 * tie for pair in zip(last_winner, first_winner, strict=True))
-    gap = min(_down(_difference(*pair)) for pair in zip(first_winner, best_loser, strict=True))
-    counts = (~winners & (above > top - near)).sum(1)
-    best, possible = lower[:, 1:].max(1), above[:, 1:].max(1)
-    return gap, counts, np.where(best == possible, best, np.nan), tied
+class _Gaps(NamedTuple):
+    """Of one head: the certain least gap, whether it is wide enough, by token the possible near losers and the best score but
+    BOS', and whether its winners certainly tie."""
+
+    gap: float
+    wide: bool
+    near: Int[np.ndarray, "N"]
+    best: Float[np.ndarray, "N"]
+    tied: bool
 
 
-def _difference(left: float, right: float) -> "arb":
-    """left - right without rounding; infinite where there is no loser."""
-    arb = flint().arb
-    return arb(float(left)) - arb(float(right)) if np.isfinite(right) else arb("inf")
+def _gaps(scores: "arb_mat", selection: Selection, causal: bool) -> _Gaps:
+    """What is certain of a head's scores; causal: a token sees no key after it."""
+    tokens = range(scores.nrows())
+    rows = [[scores[q, k] for k in range(q + 1 if causal else scores.ncols())] for q in tokens]
+    gaps, wide, near, tied = zip(*(_lead(row, selection) for row in rows), strict=True)
+    return _Gaps(min(gaps), all(wide), np.array(near), np.array([_best(row[1:], selection) for row in rows]), all(tied))
+
+
+def _lead(row: list["arb"], selection: Selection) -> tuple[float, bool, int, bool]:
+    """Of one token's scores the certain gap, whether it is wide enough, the possible near losers, whether winners tie."""
+    # Scores are told apart relative to the largest: there a float is precise, even next to 0.
+    arb, top = flint().arb, _largest(row).mid()
+    behind = [score - top for score in row]
+    lower, above = (np.array([bound(score) for score in behind]) for bound in (_down, _up))
+    winners = above >= lower.max() - selection.tie
+    last, first = float(above[winners].max()), float(lower[winners].min())
+    losers = [score for score, wins in zip(behind, winners, strict=True) if not wins]
+    required = arb(first) - (arb(selection.T) - 2 * arb(selection.error))
+    return (
+        min((_down(arb(first) - score) for score in losers), default=np.inf),
+        all(score <= required for score in losers),
+        int((~winners & (above > lower.max() - selection.near)).sum()),
+        bool(winners.sum() == 1 or arb(last) - arb(first) <= selection.tie),
+    )
+
+
+def _best(row: list["arb"], selection: Selection) -> float:
+    """A bound on the best score of a row where it is decided, else NaN; -infinity of an empty row."""
+    most, least = (max(map(bound, row), default=-np.inf) for bound in (_up, _down))
+    winner = selection.spread + selection.error if selection.spread else 0.0
+    return most if most == least or -winner <= least <= most <= winner or most <= -selection.T else np.nan
+
+
+def _largest(row: list["arb"]) -> "arb":
+    return max(row, key=lambda score: float(score.mid()))
 
 
 def _down(ball: "arb") -> float:

@@ -3,8 +3,7 @@
 import argparse
 import sys
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from verify import cli
 
@@ -27,16 +26,25 @@ def parser(prog: str, number: int) -> cli.Parser:
     add("--noise", type=cli.whole(0), default=0, help="examples of each prompt that no task explains (0)")
     add("--coldness", type=cli.positive, metavar="T", help="score gap of the heads (default: derived from the dtype)")
     add("--dtype", choices=("float32", "float64"), default="float32", help="floating-point format (float32)")
+    add("--certify", action="store_true", help="certify the first prompt in ball arithmetic too (needs python-flint)")
     cli.add_json(parser)
     return parser
 
 
-def run(
-    options: argparse.Namespace, prog: str, theorem: "Theorem", *, certify: Callable[..., Any] | None = None, **request: object
-) -> int:
+def parse(parser: cli.Parser) -> argparse.Namespace:
+    """The options as given. Raises MissingExtra where a certificate is asked for without python-flint."""
+    options = parser.parse_args()
+    if options.certify:
+        from verify.balls import flint
+
+        flint()
+    return options
+
+
+def run(options: argparse.Namespace, prog: str, theorem: "Theorem", **request: object) -> int:
     """Verify a theorem on random tasks and prompts, print or write the report; 0 if all holds, 1 if something does not.
 
-    request: what else `draw_instance` is told. certify(model, tasks, prompt, feature_map): gives a certificate of the first prompt.
+    request: what else `draw_instance` is told.
     """
     import numpy as np
 
@@ -66,7 +74,11 @@ def run(
         started=started,
         theorem=theorem,
     )
-    certificate = None if certify is None else certify(report.model, instance.tasks, prompts[0], instance.feature_map)
+    certificate = None
+    if options.certify:
+        from verify.certificate import certify
+
+        certificate = certify(report.model, instance.tasks, prompts[0], instance.feature_map, theorem)
     if options.json != "-":
         from rich.console import Console
 

@@ -30,12 +30,12 @@ class Verdict:
     residuals: Shaped[np.ndarray, "K m"]
     explains: Bool[np.ndarray, "K m"]
     recognized: Int[np.ndarray, "m"]
-    counts: Int[np.ndarray, "K"]
+    counts: Shaped[np.ndarray, "K"]
     outputs: Shaped[np.ndarray, "K d"]
     vector: Shaped[np.ndarray, "d"]
 
     @property
-    def prevalence(self) -> Float[np.ndarray, "K"]:
+    def prevalence(self) -> Shaped[np.ndarray, "K"]:
         """m_i / M, 0 if M = 0."""
         return self.counts / max(self.counts.sum(), 1)
 

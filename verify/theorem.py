@@ -20,14 +20,15 @@ def _nothing(spec: Spec) -> dict[str, int]:
 class Theorem:
     """One theorem's parts, layer by layer in order.
 
-    build(spec, tasks, feature_map) gives the transformer, derive(spec) its gains. checks: by layer, the module that says what
-    it must leave behind; lemmas: by layer, the module that states its lemma; proof: the package with setting, errors and
-    error_bound. width(spec): D as the statement has it; width_bound(spec): its closed form, which `width_formula` spells.
+    build(spec, tasks, feature_map) gives the transformer, derive(spec) its gains, largest_scores(spec, gains) by layer the
+    largest magnitude of a score. checks: by layer, the module that says what it must leave behind; lemmas: by layer, the
+    module that states its lemma; proof: the package with setting, errors and error_bound. width(spec): D as the statement has
+    it; width_bound(spec): its closed form, which `width_formula` spells.
     blocks(spec): sizes of subspaces that Theorem 1's stream does not have.
 
     layers: by layer, the module that makes its weights. source, statement, hypotheses: whose it is, what it says and what it
     assumes of a prompt, in words. ambiguity: it abstains on an example that several tasks explain (else it refuses the prompt).
-    sphere: its tasks preserve the norm, and inputs and labels have norm 1.
+    sphere: its tasks preserve the norm, and inputs and labels have norm 1. causal: a token sees no token after it.
     """
 
     number: int
@@ -36,6 +37,7 @@ class Theorem:
     checks: tuple[ModuleType, ...]
     lemmas: tuple[ModuleType, ...]
     proof: ModuleType
+    largest_scores: Callable[..., Mapping[str, float]]
     width: Callable[[Spec], int]
     width_bound: Callable[[Spec], float]
     width_formula: Callable[[Spec], str]
@@ -47,3 +49,4 @@ class Theorem:
     hypotheses: tuple[str, ...]
     ambiguity: bool = True
     sphere: bool = False
+    causal: bool = False

@@ -10,8 +10,18 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 
-from construct.floats import SHORT_BITS, gamma, hard_gap, largest, short, unit_roundoff
-from construct.gains import Infeasible, Recognition, bounded_inputs, check_rounding, derived, least_coldness, recognition
+from construct.floats import gamma, hard_gap, short, unit_roundoff
+from construct.gains import (
+    Infeasible,
+    Recognition,
+    bounded_inputs,
+    check_representable,
+    check_rounding,
+    derived,
+    largest_residual_score,
+    least_coldness,
+    recognition,
+)
 from construct.residual import code_gap
 from construct.spec import Spec
 
@@ -138,44 +148,24 @@ def _gains(spec: Spec) -> Gains:
         abstain=abstain,
         elsewhere=elsewhere,
     )
-    _check_representable(spec, gains)
+    check_representable(spec, gains, largest_scores(spec, gains), gains.beta)
     return gains
 
 
 def largest_scores(spec: Spec, gains: Gains) -> dict[str, float]:
     """The largest magnitude of a score, and of a partial sum on the way to it, that each layer can produce."""
-    T, e, s = gains.T, spec.example_bits, spec.slot_bits
-    L = e + s
-    opposite = gains.beta * (2 * spec.radius + gains.residual) ** 2
+    T, e = gains.T, spec.example_bits
+    L = e + spec.slot_bits
     gate = gains.threshold + gains.G * (1 + longest_code_sum(spec.K) + spec.K) + gains.abstain + gains.elsewhere
     return {
         "lift": T * (e + 3),  # BOS for a token that is no sum slot
         "pair": T * (e + 6),  # BOS for the answer token, where one - inp + qry = 2
-        "recognize": gains.P2 * L + opposite + gains.T0 + gains.recognize_raise * (s + 2),
+        "recognize": largest_residual_score(spec, gains),
         "commit": T * (e + 3),
         "fetch": 2 * T * L + gate,
         "execute": 2 * T * L + gate,
         "superpose": 6 * T,  # a key that is an input: ok - inp - one = -2
     }
-
-
-def _check_representable(spec: Spec, gains: Gains) -> None:
-    """Refuse a Spec whose scores its dtype cannot hold: an error of T/4 would eat a gap's half, an inexact sum a tie.
-
-    The positional and flag parts of scores are whole multiples of T/2^SHORT_BITS (of T/2^(SHORT_BITS + 1) where a slot's bits
-    are halved), hence exact while their largest multiple fits the significand; the rest rounds by the layer's score error.
-    """
-    for layer, error in gains.score_error:
-        check_rounding(spec, gains.T, layer, error)
-    exact = 2 / (2 ** (SHORT_BITS + 1) * unit_roundoff(spec.dtype))
-    for layer, score in largest_scores(spec, gains).items():
-        if not math.isfinite(score) or score > largest(spec.dtype):
-            raise Infeasible(f"dtype = {spec.dtype}: the scores of {layer} reach {score:.3g}, beyond the format's range")
-    entry = max(1.0, gains.beta) * max(spec.weight_norm, spec.bias_norm, spec.feature_norm, spec.feature_bias_norm)
-    if not entry <= largest(spec.dtype):
-        raise Infeasible(f"dtype = {spec.dtype}: the weights reach {entry:.3g}, beyond the format's range")
-    if 2 * (spec.example_bits + spec.slot_bits + 6) > exact:
-        raise Infeasible(f"dtype = {spec.dtype}: {spec.example_bits + spec.slot_bits} position bits exceed its exact sums")
 
 
 def lift_leak(spec: Spec, tau: float, far: float, input_radius: float) -> float:

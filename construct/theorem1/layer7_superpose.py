@@ -7,6 +7,9 @@
 The even mean over examples is the superposition weighted by prevalence. One head; the others are idle.
 """
 
+import numpy as np
+from jaxtyping import Float
+
 from construct.heads import Head, Term, banks
 from construct.residual import Residual
 from construct.spec import Spec
@@ -18,16 +21,16 @@ from construct.transformer import LayerWeights, Support
 
 def layer(spec: Spec, gains: Gains, residual: Residual, tasks: list[Task], feature_map: FeatureMap | None) -> LayerWeights:
     """The weights of Superpose."""
-    head = mean_of_committed(residual, gains.T, "y")
+    # An input may have ok = 1 too (its slot's own verdict); subtracting inp puts it back among the losers.
+    head = mean_of_committed(residual, gains.T, residual["ok"] - residual["inp"], "y")
     return LayerWeights("superpose", banks([head], 1, spec.K, residual, spec.dtype), Support.LABELS)
 
 
-def mean_of_committed(residual: Residual, T: float, subspace: str) -> Head:
-    """The head by which the answer token averages a subspace over the tokens with ok = 1 that are no inputs."""
+def mean_of_committed(residual: Residual, T: float, flag: Float[np.ndarray, "1 D"], subspace: str) -> Head:
+    """The head by which the answer token averages a subspace over the tokens where a flag reads 1; elsewhere it is at most 0."""
     # Committed labels tie at exactly 0, BOS is T behind, all else 3T. With no committed label BOS wins by 2T: "no evidence".
-    # An input may have ok = 1 too (its slot's own verdict); subtracting inp puts it back among the losers.
     one = residual["one"]
-    committed = residual["ok"] - residual["inp"] - (one - residual["bos"])
+    committed = flag - (one - residual["bos"])
     return Head(
         terms=(
             Term("committed", one, 3 * T * committed - T * residual["bos"]),

@@ -9,7 +9,17 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from construct.floats import gamma, hard_gap, short
-from construct.gains import Infeasible, Recognition, bounded_inputs, check_rounding, derived, least_coldness, recognition
+from construct.gains import (
+    Infeasible,
+    Recognition,
+    bounded_inputs,
+    check_representable,
+    check_rounding,
+    derived,
+    largest_residual_score,
+    least_coldness,
+    recognition,
+)
 from construct.spec import Spec
 
 
@@ -69,7 +79,8 @@ def _gains(spec: Spec) -> Gains:
     second = _recognition(spec, T)
     check_rounding(spec, T, "recognize", second.error)
     hard = T - 2 * second.error >= hard_gap(spec.dtype)
-    tau = math.exp(-(T - 2 * second.error)) * (1 + gamma(8, spec.dtype))
+    # An upper bound also where e^-T is below every float.
+    tau = math.nextafter(math.exp(-(T - 2 * second.error)) * (1 + gamma(8, spec.dtype)), math.inf)
     omega = flag_leak(spec, tau, spec.tokens * tau**2) + flag_rounding(spec, hard)
     # Winners score C (ok - 1) >= -C omega and BOS -(T + C omega): T behind. Losers have ok <= omega: C (1 - 2 omega) >= 3T behind.
     C = short(3 * T / (1 - 2 * omega)) if omega < 1 / 2 else math.inf
@@ -78,10 +89,10 @@ def _gains(spec: Spec) -> Gains:
             f"coldness = {T:g} with K = {spec.K}: ok leaks {omega:.3g}, so that the scores of committed tokens differ by up to "
             f"{2 * C * omega:.3g}, which must stay below T/2 = {T / 2:.3g}"
         )
-    # ok is exactly 0 or 1 if the softmax is hard, and then so is each score a whole multiple of C.
-    superpose = 0.0 if hard else gamma(4, spec.dtype) * (2 * C + T)
-    check_rounding(spec, T, "superpose", superpose)
-    return Gains(
+    # ok is exactly 0 or 1 if the softmax is hard, and then so is each score a whole multiple of C; what C omega adds to T at
+    # BOS may be lost when that sum is stored.
+    superpose = C * omega if hard else gamma(4, spec.dtype) * (2 * C + T)
+    gains = Gains(
         T=T,
         hard=hard,
         score_error=(("pair", 0.0), ("recognize", second.error), ("superpose", superpose)),
@@ -94,6 +105,18 @@ def _gains(spec: Spec) -> Gains:
         omega=omega,
         C=C,
     )
+    check_representable(spec, gains, largest_scores(spec, gains), gains.beta)
+    return gains
+
+
+def largest_scores(spec: Spec, gains: Gains) -> dict[str, float]:
+    """The largest magnitude of a score, and of a partial sum on the way to it, that each layer can produce."""
+    T, below = gains.T, gains.T + gains.C * gains.omega
+    return {
+        "pair": T * (spec.example_bits + spec.slot_bits + 7),  # BOS for the answer token, where one - inp + qry = 2
+        "recognize": largest_residual_score(spec, gains),
+        "superpose": max(gains.C * (1 + gains.omega) + below, 4 * (T + below)),  # BOS for an example's input, where one + inp = 2
+    }
 
 
 def label_leak(spec: Spec, tau: float, far: float) -> float:

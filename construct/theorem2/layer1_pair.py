@@ -2,7 +2,7 @@
 
     key_e       = e - code(m) qry,  key_s = s - code(n-1) lab
     score(q, k) = T (<e_q, key_e> + <s_q, key_s>) + T (|s| + 1) lab_k + T (|e| + 1) qry_k
-                                                            BOS: T (L + 3) (one - inp + qry)_q
+                                                            BOS: T (L - 1) + 4T (one - inp + qry)_q
     value       = 2 y -> y,  2 x -> q                       then with ReLU features f = phi(x), h = phi(q) by an MLP
 
 A label answers to its example whatever the slot, a query token to its slot whatever the example. One head; the others are idle.
@@ -22,7 +22,7 @@ from construct.transformer import LayerWeights, MLPWeights, Support
 def layer(spec: Spec, gains: Gains, residual: Residual, tasks: list[Task], feature_map: FeatureMap | None) -> LayerWeights:
     """The weights of Pair."""
     # Two winners tie at T (L + 1): the own label, T |e| + 0 + T (|s| + 1), and the own slot's query token, 0 + T |s| + T (|e| + 1).
-    # The token itself scores T L, one T behind. Other labels and query tokens are 2T behind, other inputs 3T, BOS T (L + 1) >= 3T.
+    # The token itself scores T L, one T behind. Other labels and query tokens are 2T behind, and so is BOS; other inputs 3T.
     # Twice a weight of 1/2 is 1, and nothing mixes: a label holds x = 0 and a query token y = 0.
     T, one, e, s = gains.T, residual["one"], spec.example_bits, spec.slot_bits
     by_example = residual["e"] - np.outer(position_code(spec.m, e), residual["qry"])
@@ -32,7 +32,7 @@ def layer(spec: Spec, gains: Gains, residual: Residual, tasks: list[Task], featu
             Term("example", T * residual["e"], by_example),
             Term("slot", T * residual["s"], by_slot),
             Term("kind", T * one, (s + 1) * residual["lab"] + (e + 1) * residual["qry"]),
-            to_bos(residual, "bos", T * (e + s + 3) * (one - example_input(residual))),
+            to_bos(residual, "bos", T * (e + s - 1) * one + 4 * T * (one - example_input(residual))),
         ),
         value=2 * np.concatenate([residual["y"], residual["x"]]),
         out=np.concatenate([residual["y"], residual["q"]]).T,

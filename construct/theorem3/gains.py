@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from construct.floats import gamma, hard_gap, short
-from construct.gains import Infeasible, check_rounding, derived, least_coldness
+from construct.gains import Infeasible, check_representable, check_rounding, derived, least_coldness
 from construct.spec import Spec
 from construct.theorem3.series import Series, best_eps, series
 
@@ -107,7 +107,7 @@ def _gains(spec: Spec) -> Gains:
     errors = {"recognize": error, "tally": 0.0} | {
         name: gamma(6, spec.dtype) * slope for name, slope in zip(("balance", "open", "correct"), gates.slopes, strict=True)
     }
-    return Gains(
+    gains = Gains(
         T=T,
         hard=hard,
         score_error=tuple(errors.items()),
@@ -116,10 +116,22 @@ def _gains(spec: Spec) -> Gains:
         beta=beta,
         T0=T0,
         P2=P2,
-        recognize_raise=short(T0 + 2 * T),
+        recognize_raise=short(max(T0 + 2 * T - 2 * beta, 0.0)),
         place=short(T + steepest),
         series=gates,
     )
+    check_representable(spec, gains, largest_scores(spec, gains), 2 * gains.beta)
+    return gains
+
+
+def largest_scores(spec: Spec, gains: Gains) -> dict[str, float]:
+    """The largest magnitude of a score, and of a partial sum on the way to it, that each layer can produce."""
+    T, L = gains.T, spec.example_bits + spec.slot_bits
+    gates = zip(("balance", "open", "correct"), gains.series.slopes, strict=True)
+    return {
+        "recognize": gains.P2 * L + 2 * gains.beta * spec.radius**2 + gains.T0 + gains.recognize_raise,
+        "tally": 5 * T,  # BOS for an example's input, where one + inp = 2
+    } | {name: 2 * gains.place * L + 4 * T + 3 * slope for name, slope in gates}  # BOS for an example's input: 4T + 2 slope
 
 
 def gate_roundings(spec: Spec, hard: bool) -> int:

@@ -1,7 +1,7 @@
 """Layer 1, Recognize: head i of a label looks at its example's input in slot p_i, by inner product. Realizes Lemma 1.
 
     score(q, k) = P2 (<e_q, e_k> + <code(p_i), s_k>) + 2 beta <y_q, W_i x_k + b_i inp_k>
-                                                            BOS: P2 L + 2 beta - T0 + (T0 + 2T) (one - lab)_q
+                                                            BOS: P2 L + 2 beta - T0 + max(T0 + 2T - 2 beta, 0) (one - lab)_q
     value       = inp -> w_i,  inp -> count
     MLP         : ok = trapezoid(count), as in Theorem 1's Commit
 
@@ -32,7 +32,7 @@ def layer(spec: Spec, gains: Gains, residual: Residual, tasks: list[Task]) -> La
 def _heads(spec: Spec, gains: Gains, residual: Residual, tasks: list[Task]) -> Iterator[Head]:
     # The input in slot p_i leads BOS by T0 - beta ||r||^2, up to the norms: T if the task explains the example, -T if not.
     # Every other token misses at least one bit: 2 P2 less, which outweighs any inner product. Other tokens than labels have
-    # y = 0, and lose to BOS by 2T.
+    # y = 0, so their keys score P2 L at most: 2 beta - T0 below BOS, which is raised by what that lacks of 2T.
     one, L = residual["one"], spec.example_bits + spec.slot_bits
     for i, task in enumerate(tasks):
         slot = position_code(task.slot, spec.slot_bits)[None] @ residual["s"]

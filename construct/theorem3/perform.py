@@ -4,8 +4,9 @@
     BOS         : (2T + a) (one - qry + inp)_q              0 at the answer token
     value       = c (W_i x + b_i inp) -> y
 
-The gate is the softmax between BOS and that one token, sigma(a (w_i - 1/2)). Three layers differ in a and c alone; the values
-are computed in the same way from the same x in all three, so that their rounding is common and not amplified.
+The gate is the softmax between BOS and that one token, sigma(a (w_i - 1/2)); its term is left out where a = 0. Three layers
+differ in a and c alone; the values are computed in the same way from the same x in all three, so that their rounding is common
+and not amplified.
 """
 
 from collections.abc import Iterator
@@ -34,10 +35,11 @@ def _heads(gate: int, spec: Spec, gains: Gains, residual: Residual, tasks: list[
     for i, task in enumerate(tasks):
         place = here + position_code(task.slot, spec.slot_bits) @ residual["s"]
         weight = residual["w"][i : i + 1] - one / 2
+        gated = (Term("weight", slope * weight, residual["inp"]),) if slope else ()
         yield Head(
             terms=(
                 Term("place", one, gains.place * place),
-                Term("weight", slope * weight, residual["inp"]),
+                *gated,
                 to_bos(residual, "idle", (2 * gains.T + slope) * (one - residual["qry"] + residual["inp"])),
             ),
             value=task.weight @ residual["x"] + np.outer(task.bias, residual["inp"]),

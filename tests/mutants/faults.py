@@ -10,10 +10,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from flax import nnx
 
-from construct import Task, Transformer, build
+from construct import Task, Transformer
 from construct.residual import position_code
-from construct.theorem1.gains import derive
-from tests.mutants.suite import instance
+from tests.mutants.suite import Suite
 
 OPERATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "zeroed": np.zeros_like,
@@ -21,6 +20,7 @@ OPERATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "halved": lambda block: block / 2,
     "quartered": lambda block: block / 4,
 }
+TRAPEZOIDS = ("commit", "recognize")  # layers whose MLP, if any, is four units with a corner each
 HEAD = 1  # faults of one block strike one head: the code of task 1 is the middle of a half circle of codes
 
 
@@ -38,9 +38,10 @@ def copy(model: Transformer) -> Transformer:
     return nnx.clone(model)
 
 
-def all_faults(model: Transformer) -> list[Fault]:
-    """Every fault of every layer that changes a number."""
-    return [*_blocks(model), *_mlp_blocks(model), *_swaps(model), *_rebuilt(model)]
+def all_faults(suite: Suite, model: Transformer) -> list[Fault]:
+    """Every fault of every layer that changes a number, and of Theorem 3's mask."""
+    special = {1: _codes, 2: _offers, 3: _gates}[suite.theorem.number]
+    return [*_blocks(model), *_mlp_blocks(model), *_swaps(model), *_rebuilt(suite), *special(model)]
 
 
 def _blocks(model: Transformer) -> Iterator[Fault]:
@@ -82,7 +83,9 @@ def _mlp_blocks(model: Transformer) -> Iterator[Fault]:
             continue
         width = layer.mlp.W_1.shape[0]
         units = (
-            [(f"unit {unit}", slice(unit, unit + 1)) for unit in range(width)] if layer.name == "commit" else [("all", slice(None))]
+            [(f"unit {unit}", slice(unit, unit + 1)) for unit in range(width)]
+            if layer.name in TRAPEZOIDS
+            else [("all", slice(None))]
         )
         for matrix in ("W_1", "W_2"):
             for unit, rows in units:
@@ -131,9 +134,9 @@ def _swap(layer: str, bank: int, matrix: str, left: int, right: int) -> Fault:
     return Fault(layer, f"{matrix} of heads {left} and {right} swapped", strike)
 
 
-def _rebuilt(model: Transformer) -> Iterator[Fault]:
-    """One layer taken from a transformer that was built for other codes, slots, indices, matrices or coldness."""
-    one = instance()
+def _rebuilt(suite: Suite) -> Iterator[Fault]:
+    """One layer taken from a transformer that was built for other slots, matrices or coldness."""
+    one = suite.instance
     spec, tasks = one.spec, one.tasks
 
     def moved(i: int) -> list[Task]:
@@ -147,12 +150,11 @@ def _rebuilt(model: Transformer) -> Iterator[Fault]:
 
     for i in range(len(tasks)):
         slot, matrix = f"the slot of task {i} off by one", f"the matrix of task {i} another's"
-        yield from _replaced(slot, ("recognize", "fetch"), lambda i=i: build(spec, moved(i), one.feature_map))
-        yield from _replaced(matrix, ("recognize", "execute"), lambda i=i: build(spec, mistaken(i), one.feature_map))
-    cold = replace(spec, coldness=derive(spec).T / 4)
-    layers = [layer.name for layer in model.layers]
-    yield from _replaced("T four times too small", layers, lambda: build(cold, tasks, one.feature_map))
-    yield from _shifted(model)
+        yield from _replaced(slot, suite.slot_layers, lambda i=i: suite.build(moved(i)))
+        yield from _replaced(matrix, suite.task_layers, lambda i=i: suite.build(mistaken(i)))
+    layers = [check.__name__.rpartition("_")[2] for check in suite.theorem.checks]
+    T = suite.theorem.derive(spec).T
+    yield from _replaced("T four times too small", layers, lambda: suite.build(coldness=T / 4))
 
 
 def _replaced(name: str, layers: object, make: Callable[[], Transformer]) -> Iterator[Fault]:
@@ -164,22 +166,59 @@ def _replaced(name: str, layers: object, make: Callable[[], Transformer]) -> Ite
         yield Fault(layer, name, strike)
 
 
-def _shifted(model: Transformer) -> Iterator[Fault]:
-    """The codes of all tasks shifted by one, where they are written and where they are read; the query's index off by one."""
-    z = model.residual.where("z")
+def _rows(model: Transformer, layer: str, matrix: str, where: tuple, name: str, change: Callable) -> Fault:
+    """A fault of all heads of a layer's first bank at once."""
+    return Fault(layer, f"{matrix}: {name}", lambda model: _put(getattr(model.layer(layer).banks[0], matrix), where, change))
 
-    def roll(layer: str, matrix: str, where: tuple) -> Callable[[Transformer], None]:
-        return lambda model: _put(getattr(model.layer(layer).banks[0], matrix), where, lambda codes: np.roll(codes, 1, axis=0))
 
-    yield Fault("recognize", "W_V: codes shifted by one task", roll("recognize", "W_V", (slice(None), slice(0, 2))))
+def _roll(codes: np.ndarray) -> np.ndarray:
+    return np.roll(codes, 1, axis=0)
+
+
+def _recoded(number: int, other: int, bits: int) -> Callable[[np.ndarray], np.ndarray]:
+    """Turns what was written with the code of one number into another's."""
+    change = position_code(other, bits) / position_code(number, bits)
+    return lambda block: block * change
+
+
+def _codes(model: Transformer) -> Iterator[Fault]:
+    """Theorem 1: all tasks' codes shifted by one, where they are written and where they are read; the query's index off by one."""
+    z, shifted = model.residual.where("z"), "codes shifted by one task"
+    yield _rows(model, "recognize", "W_V", (slice(None), slice(0, 2)), shifted, _roll)
     for layer in ("fetch", "execute"):
-        rows = model.layer(layer).banks[0].rows("code")
-        yield Fault(layer, "W_Q: codes shifted by one task", roll(layer, "W_Q", (slice(None), rows, z)))
-    rows, e = model.layer("fetch").banks[0].rows("place"), model.residual.where("e")
+        yield _rows(model, layer, "W_Q", (slice(None), model.layer(layer).banks[0].rows("code"), z), shifted, _roll)
+    yield _query_index(model, "fetch", "place")
 
-    def previous(model: Transformer) -> None:
-        bits = model.spec.example_bits
-        change = position_code(model.spec.m - 1, bits) / position_code(model.spec.m, bits)
-        _put(model.layer("fetch").banks[0].W_K, (slice(None), rows, e), lambda block: block * change)
 
-    yield Fault("fetch", "W_K: the query's index off by one", previous)
+def _query_index(model: Transformer, layer: str, term: str) -> Fault:
+    spec, e = model.spec, model.residual.where("e")
+    change = _recoded(spec.m, spec.m - 1, spec.example_bits)
+    return _rows(
+        model, layer, "W_K", (slice(None), model.layer(layer).banks[0].rows(term), e), "the query's index off by one", change
+    )
+
+
+def _offers(model: Transformer) -> Iterator[Fault]:
+    """Theorem 2: the code that cancels the query's index, and the one that cancels the label's slot, off by one."""
+    spec, bank, where = model.spec, model.layer("pair").banks[0], model.residual.where
+    for term, flag, number, bits in (("example", "qry", spec.m, spec.example_bits), ("slot", "lab", spec.n - 1, spec.slot_bits)):
+        block = (slice(None), bank.rows(term), where(flag).start)
+        name = f"{flag} cancels the {term} before its own"
+        yield _rows(model, "pair", "W_K", block, name, _recoded(number, number - 1, bits))
+
+
+def _gates(model: Transformer) -> Iterator[Fault]:
+    """Theorem 3: the task vector's coordinates shifted by one task, where they are written and read; the query's index off by
+    one; a gate of another slope; the mask dropped."""
+    w = model.residual.where("w")
+    yield _rows(model, "recognize", "W_O", (slice(None), w), "w shifted by one task", _roll)
+    yield _rows(model, "tally", "W_O", (slice(None), w), "w shifted by one task", lambda block: np.roll(block, 1, axis=1))
+    for layer in ("balance", "open", "correct"):
+        yield _query_index(model, layer, "place")
+        if layer != "balance":
+            rows = model.layer(layer).banks[0].rows("weight")
+            yield _rows(model, layer, "W_Q", (slice(None), rows, w), "w shifted by one task", _roll)
+            yield _rows(model, layer, "W_Q", (slice(None), rows), "the slope 1% off", lambda block: 1.01 * block)
+        yield _rows(model, layer, "W_O", (slice(None),), "the coefficient 1% off", lambda block: 1.01 * block)
+    for layer in model.layers:
+        yield Fault(layer.name, "the mask dropped", lambda model, name=layer.name: setattr(model.layer(name), "causal", False))

@@ -5,20 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from construct import Prompt, build
+from construct import Prompt
 from proofs import theorem1 as proof
-from verify.oracle import judge
-from verify.theorem1.check import answer_error
-from verify.theorem1.draw import Instance, draw_instance, draw_prompt
-
-
-def errors(instance: Instance, prompts: list[Prompt]) -> list[float]:
-    """The error of every prompt's answer."""
-    spec = instance.spec
-    verdicts = [judge(instance.tasks, p, spec.tolerance, spec.margin, instance.feature_map, spec.sum_slot) for p in prompts]
-    answers = build(spec, instance.tasks, instance.feature_map)(prompts)
-    return [answer_error(answer.vector, verdict.vector) for answer, verdict in zip(answers, verdicts, strict=True)]
-
+from tests.errors import errors
+from verify.theorem1.check import THEOREM1
+from verify.theorem1.draw import draw_instance, draw_prompt
 
 SHAPES = {
     "one task": {"K": 1, "d": 1, "m": 1, "n": 2},
@@ -35,7 +26,7 @@ def test_bound_is_honest_and_within_100_of_the_worst_of_50(shape):
     for seed, T in enumerate((8.0, 18.0, 28.0)):
         rng = np.random.default_rng(seed)
         instance = draw_instance(rng, **SHAPES[shape], dtype="float64", coldness=T)
-        worst = max(errors(instance, [draw_prompt(rng, instance) for _ in range(50)]))
+        worst = max(errors(THEOREM1, instance, [draw_prompt(rng, instance) for _ in range(50)]))
         assert worst <= proof.error_bound(instance.spec) <= 100 * worst
 
 
@@ -46,7 +37,7 @@ def test_leak_is_flat_in_m_and_n():
     tiled = [
         Prompt(inputs=np.tile(base.inputs, (k, 1, 1)), labels=np.tile(base.labels, (k, 1)), query=base.query) for k in (1, 2, 4, 16)
     ]
-    observed = errors(instance, tiled)
+    observed = errors(THEOREM1, instance, tiled)
     assert max(observed) <= 1.1 * min(observed)
     in_m = [proof.leak(replace(instance.spec, m=m)) for m in (16, 64, 256, 1024, 4096)]
     in_n = [proof.leak(replace(instance.spec, n=n)) for n in (2, 4, 8, 16, 32)]

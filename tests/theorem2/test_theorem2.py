@@ -104,6 +104,13 @@ def test_a_coldness_that_leaks_too_much_is_refused():
         derive(replace(INSTANCE.spec, coldness=4.0, margin=4 * INSTANCE.spec.radius, tolerance=0.0))
 
 
+def test_scores_beyond_the_format_are_refused():
+    with pytest.raises(Infeasible, match=r"the scores of recognize reach .* beyond the format's range"):
+        derive(replace(INSTANCE.spec, coldness=1e37))
+    with pytest.raises(Infeasible, match=r"the weights reach .* beyond the format's range"):
+        derive(Spec(K=1, d=1, m=1, n=2, margin=0.5, radius=1.0, weight_norm=1e39, input_radius=1e-45))
+
+
 @pytest.mark.parametrize(
     ("layer", "matrix", "change", "index"),
     [

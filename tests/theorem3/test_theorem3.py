@@ -152,7 +152,15 @@ def test_what_it_cannot_do_is_refused(change, message):
         build(spec, INSTANCE.tasks)
 
 
+def test_a_dropped_mask_is_named():
+    blind = build(SPEC, INSTANCE.tasks)
+    blind.layer("open").causal = False
+    assert check_structure(blind, SPEC, THEOREM3) == ["open sees tokens after its own"]
+
+
 def test_impossible_gains_are_refused():
+    with pytest.raises(Infeasible, match=r"the scores of recognize reach .* beyond the format's range"):
+        derive(replace(SPEC, dtype="float32", margin=1.0, tolerance=0.0, coldness=1e38))
     with pytest.raises(Infeasible, match="count of explaining tasks leaks"):
         derive(replace(SPEC, coldness=3.0))
     with pytest.raises(Infeasible, match="float64"):

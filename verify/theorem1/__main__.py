@@ -12,24 +12,16 @@ def parser() -> cli.Parser:
     add("--features", type=cli.whole(0), default=0, metavar="r", help="ReLU features that the tasks read; 0: the input itself (0)")
     add("--sum-slot", action="store_true", help="make the last input slot of each example hold the sum of the others")
     add("--ambiguous", type=cli.whole(0), default=0, help="examples of each prompt that several tasks explain (0)")
-    add("--certify", action="store_true", help="certify the first prompt in ball arithmetic too (needs python-flint)")
     return parser
 
 
 def main() -> int:
     """Verify, print or write the report; 0 if all holds, 1 if something does not."""
-    options = parser().parse_args()
-    if options.certify:
-        from verify.balls import flint
-
-        flint()
+    options = command.parse(parser())
     # JAX and the transformer are imported only once the request is known to make sense.
     from verify.theorem1.check import THEOREM1
 
-    certify = None
-    if options.certify:
-        from verify.theorem1.certificate import certify
-    return command.run(options, PROG, THEOREM1, certify=certify, features=options.features, sum_slot=options.sum_slot)
+    return command.run(options, PROG, THEOREM1, features=options.features, sum_slot=options.sum_slot)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 
 from construct import FeatureMap, Prompt, Spec, Task, Trace, Transformer, build
 from construct.theorem1 import SEVEN as LAYERS
-from construct.theorem1.gains import derive
+from construct.theorem1.gains import derive, largest_scores
 from construct.theorem1.stream import embedding_bound
 from proofs import theorem1 as proof
 from proofs.selection import Errors, Setting
@@ -53,6 +53,7 @@ THEOREM1 = Theorem(
     checks=SEVEN,
     lemmas=proof.SEVEN,
     proof=proof,
+    largest_scores=largest_scores,
     width=_width,
     width_bound=embedding_bound,
     width_formula=_width_formula,
@@ -104,13 +105,15 @@ def worst(lemmas: Sequence[Lemma]) -> Lemma:
 
 
 def check_structure(model: Transformer, spec: Spec, theorem: Theorem = THEOREM1) -> list[str]:
-    """What is wrong with the transformer's shape; empty when it has the theorem's layers of K heads and the stated width."""
+    """What is wrong with the transformer's shape; empty when it has the theorem's layers of K heads, mask, and width."""
     wrong = []
     if len(model.layers) != len(theorem.checks):
         wrong.append(f"{len(model.layers)} layers, not {len(theorem.checks)}")
     for layer in model.layers:
         if layer.heads != spec.K:
             wrong.append(f"{layer.heads} heads in {layer.name}, not K = {spec.K}")
+        if layer.causal != theorem.causal:
+            wrong.append(f"{layer.name} {'sees no token after its own' if layer.causal else 'sees tokens after its own'}")
     width = theorem.width(spec)
     for layer in model.layers:
         for bank in layer.banks:
@@ -174,7 +177,10 @@ def hold(
     gap, by token the most near losers of any head, and by head and token the best score of a key other than BOS."""
     spec, gains, check = setting.spec, setting.gains, theorem.checks[index]
     layer = gains.score_error[index][0]
-    faults = _selection_faults(check, theorem.lemmas[index].near(spec), gains.T, ideal, near, best)
+    apart = gains.spread(layer)
+    # Winners that tie exactly do so in floats too.
+    winner = apart + gains.error(layer) if apart else 0.0
+    faults = _selection_faults(check, theorem.lemmas[index].near(spec), gains.T, winner, ideal, near, best)
     results = [
         Lemma(index + 1, layer, name, distance, bound_of(bounds, name, spec), least_gap, gains.T - 2 * gains.error(layer), faults)
         for name, distance in distances.items()
@@ -183,10 +189,16 @@ def hold(
 
 
 def _selection_faults(
-    check: ModuleType, allowed: int, T: float, ideal: Stream, near: Int[np.ndarray, "N"], best: Float[np.ndarray, "K N"]
+    check: ModuleType,
+    allowed: int,
+    T: float,
+    winner: float,
+    ideal: Stream,
+    near: Int[np.ndarray, "N"],
+    best: Float[np.ndarray, "K N"],
 ) -> tuple[str, ...]:
     """Hypotheses of Lemma 0 beyond the least gap: few losers are near, none at tokens outside the layer's business, and a
-    winner of a folded layer scores exactly 0."""
+    winner of a folded layer scores at most `winner` from 0."""
     faults = []
     concerned = check.concerned(ideal)
     if near[concerned].max(initial=0) > allowed:
@@ -194,7 +206,7 @@ def _selection_faults(
     if near[~concerned].any():
         faults.append(f"{near[~concerned].max()} losers are less than 2T behind at a token that should read BOS alone")
     # BOS as a query token has position code 0, and no claim is made of its scores.
-    off = best[:, 1:][(best[:, 1:] != 0) & ~(best[:, 1:] <= -T)]
+    off = best[:, 1:][~(np.abs(best[:, 1:]) <= winner) & ~(best[:, 1:] <= -T)]
     if check.FOLDED and off.size:
         faults.append(f"a winner scores {off[np.abs(off).argmax()]:.6g}, not 0")
     return tuple(faults)

@@ -4,7 +4,7 @@ import math
 
 from construct import Spec
 from construct.theorem2 import THREE, build
-from construct.theorem2.gains import derive
+from construct.theorem2.gains import derive, largest_scores
 from construct.theorem2.stream import embedding_bound
 from proofs import theorem2 as proof
 from verify.theorem import BOUNDED, DECIDED, Theorem
@@ -26,6 +26,7 @@ THEOREM2 = Theorem(
     checks=(layer1_pair, layer2_recognize, layer3_superpose),
     lemmas=proof.THREE,
     proof=proof,
+    largest_scores=largest_scores,
     width=_width,
     width_bound=embedding_bound,
     width_formula=lambda spec: "3d + 2r + log2(mn) + 8",

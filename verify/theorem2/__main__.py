@@ -16,7 +16,7 @@ def parser() -> cli.Parser:
 
 def main() -> int:
     """Verify, print or write the report; 0 if all holds, 1 if something does not."""
-    options = parser().parse_args()
+    options = command.parse(parser())
     # JAX and the transformer are imported only once the request is known to make sense.
     from verify.theorem2 import THEOREM2
 

@@ -5,5 +5,5 @@ from verify.theorem1.layer7_superpose import concerned, expect
 __all__ = ["FOLDED", "WRITES", "concerned", "expect"]
 
 WRITES = ("y",)
-# The winners score 0 only as nearly as ok is 1: their spread is in the gap that counts as a tie.
-FOLDED = False
+# The winners score 0 as nearly as ok is 1, which is their spread.
+FOLDED = True

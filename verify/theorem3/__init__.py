@@ -4,7 +4,7 @@ import math
 
 from construct import Spec
 from construct.theorem3 import FIVE, build
-from construct.theorem3.gains import derive
+from construct.theorem3.gains import derive, largest_scores
 from construct.theorem3.stream import embedding_bound
 from proofs import theorem3 as proof
 from verify.theorem import BOUNDED, DECIDED, Theorem
@@ -22,6 +22,7 @@ THEOREM3 = Theorem(
     checks=(layer1_recognize, layer2_tally, layer3_balance, layer4_open, layer5_correct),
     lemmas=proof.FIVE,
     proof=proof,
+    largest_scores=largest_scores,
     width=_width,
     width_bound=embedding_bound,
     width_formula=lambda spec: "2d + K + log2(mn) + 9",
@@ -37,4 +38,5 @@ THEOREM3 = Theorem(
         "phi is the identity. Examples that no task or several explain are left out.",
     ),
     sphere=True,
+    causal=True,
 )

@@ -5,5 +5,5 @@ from verify.theorem1.layer7_superpose import concerned, expect
 __all__ = ["FOLDED", "WRITES", "concerned", "expect"]
 
 WRITES = ("y",)
-# The two winners of a gate are its slope times |w - 1/2| apart.
-FOLDED = False
+# BOS scores 0 at the answer token, and the gate's other winner its slope times w - 1/2.
+FOLDED = True

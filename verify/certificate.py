@@ -1,7 +1,8 @@
-"""A certificate of Theorem 1 on one prompt: rigorous enclosures of the transformer's answer, lemma quantities and gaps.
+"""A certificate of a theorem on one prompt: rigorous enclosures of the transformer's answer, lemma quantities and gaps.
 
 The stored weights run over real numbers in ball arithmetic. The target, sum_i (m_i/M) g_i(X), and what each layer must leave
-behind are computed in balls from the definition. Every claim is asserted positively and holds only if it is certain.
+behind, as the theorem's own checks say it, are computed in balls from the definition. Every claim is asserted positively and
+holds only if it is certain.
 """
 
 import math
@@ -16,11 +17,10 @@ from rich.console import Console
 from rich.table import Table
 
 from construct import FeatureMap, Prompt, Task, Transformer
-from construct.theorem1.gains import largest_scores
-from proofs import theorem1 as proof
 from verify import balls
 from verify.oracle import ABSTAINED, Verdict
-from verify.theorem1.check import SEVEN, Lemma, hold
+from verify.theorem import Theorem
+from verify.theorem1.check import THEOREM1, Lemma, hold
 from verify.theorem1.ideal import ideal_streams
 
 # Bits left after everything that is known to cancel: a score, and what is left of a weight within e^-2T of 0 or 1.
@@ -97,25 +97,29 @@ class Certificate:
         console.print("certified" if self.holds else "NOT CERTIFIED", style="bold green" if self.holds else "bold red")
 
 
-def certify(model: Transformer, tasks: Sequence[Task], prompt: Prompt, feature_map: FeatureMap | None = None) -> Certificate:
+def certify(
+    model: Transformer, tasks: Sequence[Task], prompt: Prompt, feature_map: FeatureMap | None = None, theorem: Theorem = THEOREM1
+) -> Certificate:
     """Certify one prompt. Raises balls.MissingExtra without python-flint, ValueError for a prompt outside the hypotheses."""
     started = time.perf_counter()
     spec, gains = model.spec, model.reading.gains
     trace = model.trace(prompt, attention=False, enforce=False)
-    setting = proof.setting(spec, prompt.tokens)
-    bounds = proof.errors(setting)
-    ties = [(2 * error, 2 * gains.T - 2 * error) for _, error in gains.score_error]
-    largest = max(largest_scores(spec, gains).values())
+    setting = theorem.proof.setting(spec, prompt.tokens)
+    bounds = theorem.proof.errors(setting)
+    selections = [balls.Selection(gains.T, error, gains.spread(name)) for name, error in gains.score_error]
+    largest = max(theorem.largest_scores(spec, gains).values())
     bits = np.finfo(spec.dtype).nmant + 1 + math.ceil(math.log2(largest) + 2 * gains.T / math.log(2)) + GUARD_BITS
     with balls.precision(bits):
         verdict = judge(tasks, prompt, spec.tolerance, spec.margin, feature_map, spec.sum_slot)
-        streams = ideal_streams(SEVEN, spec, tasks, prompt, verdict, dtype=object)
+        streams = ideal_streams(theorem.checks, spec, tasks, prompt, verdict, dtype=object, blocks=theorem.blocks(spec))
         embedded = _embedded(model, next(streams))
         lemmas, tied = [], []
-        for i, (ideal, enclosed) in enumerate(zip(streams, balls.enclose(model, embedded, ties), strict=True)):
+        for i, (ideal, enclosed) in enumerate(zip(streams, balls.enclose(model, embedded, selections), strict=True)):
             actual = np.array(enclosed.stream.entries(), object).reshape(prompt.tokens, -1)
             distances = {name: _farthest(actual[:, model.residual.where(name)], ideal[name]) for name in model.residual.names}
-            lemmas.append(hold(setting, i, bounds[i], ideal, distances, enclosed.least_gap, enclosed.near, enclosed.best))
+            # Where an error is below the spacing of floats, they cannot tell T - 2 error from T: the balls can.
+            gap = max(enclosed.least_gap, gains.T - 2 * selections[i].error) if enclosed.wide else enclosed.least_gap
+            lemmas.append(hold(setting, i, bounds[i], ideal, distances, gap, enclosed.near, enclosed.best, theorem))
             tied.append(enclosed.ties)
         answer = actual[-1, model.residual.where("y")]
         return Certificate(
@@ -148,9 +152,9 @@ def judge(
             if not (explains[i, j] or residuals[i, j] >= margin):
                 raise ValueError(f"example {j}, task {i}: a residual of {residuals[i, j]} is undecided")
     recognized = np.where(explains.sum(0) == 1, explains.argmax(0), ABSTAINED)
-    counts = np.array([int((recognized == i).sum()) for i in range(K)])
+    counts = _balls(np.array([(recognized == i).sum() for i in range(K)]))
     outputs = np.stack([_balls(task.weight) @ query_features[task.slot] + _balls(task.bias) for task in tasks])
-    vector = sum((int(c) * output for c, output in zip(counts, outputs, strict=True)), 0 * outputs[0]) / max(int(counts.sum()), 1)
+    vector = counts @ outputs / max(counts.sum(), 1)
     return Verdict(inputs, query, features, query_features, residuals, explains, recognized, counts, outputs, vector)
 
 

@@ -1,0 +1,17 @@
+"""The errors of a theorem's answers against the oracle."""
+
+from collections.abc import Sequence
+
+from construct import Prompt
+from verify.oracle import judge
+from verify.theorem import Theorem
+from verify.theorem1.check import answer_error
+from verify.theorem1.draw import Instance
+
+
+def errors(theorem: Theorem, instance: Instance, prompts: Sequence[Prompt]) -> list[float]:
+    """How far the answer to each prompt is from the superposition, in max norm."""
+    spec = instance.spec
+    answers = theorem.build(spec, instance.tasks, instance.feature_map)(list(prompts))
+    verdicts = [judge(instance.tasks, p, spec.tolerance, spec.margin, instance.feature_map, spec.sum_slot) for p in prompts]
+    return [answer_error(answer.vector, verdict.vector) for answer, verdict in zip(answers, verdicts, strict=True)]
