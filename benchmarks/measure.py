@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("numpy", "jax", "jaxlib", "flax", "dm-haiku", "torch")
 REPEATS = 7
-BURST = 0.05  # seconds: a call that is shorter is repeated in its turn, after one that warms the caches up
+# Seconds: a call that is shorter is repeated for so long in its turn, after one that warms the caches up and waits for threads
+# that still spin from the turn before.
+BURST = 0.25
 
 Record = dict[str, Any]
 Tell = Callable[[str], None]  # what is being run just now, for the progress bar
@@ -229,7 +231,7 @@ def command(questions: Sequence[Question], prog: str) -> None:
         out = path(options.out)
         report = ask(questions, options)
         written = write(report, questions, out)
-        console = Console()
+        console = Console(width=None if sys.stdout.isatty() else 100)
         for question in questions:
             console.print(f"\n{question.text}", style="bold")
             console.print(question.table(report[question.name]))

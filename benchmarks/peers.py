@@ -79,20 +79,22 @@ def compared(setting: Setting, names: list[str], repeats: int, tell: measure.Tel
 
 
 def table(records: list[measure.Record]) -> Table:
-    """One row an evaluator and batch."""
-    rows = Table("D, K, N, batch", "evaluator", "median ms", "first call s", "times dense", "Gflop/s", "error", box=SIMPLE_HEAD)
+    """One row an evaluator and batch; below, why some were skipped."""
+    rows = Table("D, K, N, batch", "evaluator", "median ms", "/ dense", "first s", "Gflop/s", "error", box=SIMPLE_HEAD)
+    for column in rows.columns:
+        column.no_wrap = True
+    skipped: dict[str, str] = {}
     for one in records:
         size = f"{one['D']}, {one['K']}, {one['N']}, {one['batch']}"
         for name, found in one["evaluators"].items():
             if "skipped" in found:
-                rows.add_row(size, name, "skipped", "", "", "", found["skipped"])
+                skipped[name] = found["skipped"]
                 continue
-            cells = [f"{found['median_s'] * 1e3:.2f}", f"{found['first_s']:.2f}"]
-            cells += [
-                f"{found[key]:{how}}" if key in found else "" for key, how in (("times_dense", ".3g"), ("gflop_per_s", ".0f"))
-            ]
-            rows.add_row(size, name, *cells, f"{found['max_error']:.1e}" if "max_error" in found else "")
+            cells = {"times_dense": ".3g", "first_s": ".2f", "gflop_per_s": ".0f", "max_error": ".1e"}
+            shown = [f"{found[key]:{how}}" if key in found else "" for key, how in cells.items()]
+            rows.add_row(size, name, f"{found['median_s'] * 1e3:.2f}", *shown)
             size = ""
+    rows.caption = "\n".join(f"{name} skipped: {reason}" for name, reason in skipped.items())
     return rows
 
 
