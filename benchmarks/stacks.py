@@ -16,9 +16,10 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from construct import Transformer
-from construct.transformer import Heads, Layer
+from construct.transformer import Layer
 
-# A stack holds about three arrays of scores at once; a batch is cut where one would exceed this. Shown in the results.
+# A stack holds about three arrays of scores at once; where one of the whole batch would exceed this, the batch is run in pieces.
+# The results show how many prompts a piece has.
 SCORE_BYTES = 1 << 30
 
 Stack = Callable[[Array], object]  # the embedded prompts (B, N, D) -> the stream after the last layer, of the same shape
@@ -45,20 +46,16 @@ def padded(model: Transformer) -> list[Padded]:
 
 
 def _padded(layer: Layer, D: int, key: int, width: int) -> Padded:
-    def rows(name: str) -> np.ndarray:
-        return np.concatenate([_grow(np.asarray(getattr(bank, name)[...]), 1, key) for bank in layer.banks])
+    def heads(name: str, axis: int) -> np.ndarray:
+        return np.concatenate([_grow(np.asarray(getattr(bank, name)[...]), axis, key) for bank in layer.banks])
 
-    W_Q, W_K, W_V = (rows(name) for name in ("W_Q", "W_K", "W_V"))
-    W_O = np.concatenate([_grow(_output(bank), 2, key) for bank in layer.banks])
+    W_Q, W_K, W_V, W_O = heads("W_Q", 1), heads("W_K", 1), heads("W_V", 1), heads("W_O", 2)
     if layer.mlp is None:
         W_1, W_2 = np.zeros((width, D), W_Q.dtype), np.zeros((D, width), W_Q.dtype)
     else:
         W_1, W_2 = _grow(np.asarray(layer.mlp.W_1[...]), 0, width), _grow(np.asarray(layer.mlp.W_2[...]), 1, width)
+    # The stack will divide its scores by sqrt(key).
     return Padded((W_Q * math.sqrt(key)).astype(W_Q.dtype), W_K, W_V, W_O, W_1, W_2)
-
-
-def _output(bank: Heads) -> np.ndarray:
-    return np.asarray(bank.W_O[...])
 
 
 def _grow(array: np.ndarray, axis: int, size: int) -> np.ndarray:
@@ -68,9 +65,10 @@ def _grow(array: np.ndarray, axis: int, size: int) -> np.ndarray:
 
 def in_pieces(one: Callable[[Array], Array], stream: Array, K: int) -> Array:
     """Run a batch whole, or if its scores would exceed SCORE_BYTES in the fewest equal pieces that do not."""
-    return jax.lax.map(one, stream.reshape(-1, piece(stream.shape, K, stream.dtype.itemsize), *stream.shape[1:])).reshape(
-        stream.shape
-    )
+    size = piece(stream.shape, K, stream.dtype.itemsize)
+    if size == len(stream):
+        return one(stream)
+    return jnp.concatenate([one(stream[i : i + size]) for i in range(0, len(stream), size)])
 
 
 def piece(shape: tuple[int, ...], K: int, itemsize: int) -> int:
@@ -108,8 +106,8 @@ def haiku_stack(layers: list[Padded]) -> Stack:
         }
         parameters |= {name: {"w": jnp.asarray(w), "b": jnp.zeros(w.shape[1], w.dtype)} for name, w in weights.items()}
     apply = hk.without_apply_rng(hk.transform(stack)).apply
-    run = jax.jit(lambda parameters, stream: in_pieces(lambda part: apply(parameters, part), stream, K))
-    return lambda stream: run(parameters, stream)
+    run = jax.jit(apply)
+    return lambda stream: in_pieces(lambda part: run(parameters, part), stream, K)
 
 
 def nnx_stack(layers: list[Padded]) -> Stack:
@@ -138,8 +136,8 @@ def nnx_stack(layers: list[Padded]) -> Stack:
             h = h + down(jax.nn.relu(up(h)))
         return h
 
-    run = jax.jit(lambda state, stream: in_pieces(lambda part: stack(state, part), stream, K))
-    return lambda stream: run(state, stream)
+    run = jax.jit(stack)
+    return lambda stream: in_pieces(lambda part: run(state, part), stream, K)
 
 
 def _load(parameter: object, matrix: np.ndarray) -> None:
@@ -186,6 +184,7 @@ def torch_stack(layers: list[Padded]) -> Stack:
         if id(stream) not in streams:  # handing the prompts over is not timed
             streams.clear()
             streams[id(stream)] = torch.tensor(np.asarray(stream), device=device)
+        parts = streams[id(stream)].split(piece(stream.shape, K, stream.dtype.itemsize))
         with torch.inference_mode():
             return (
                 torch.cat([one(part) for part in streams[id(stream)].split(piece(stream.shape, K, stream.dtype.itemsize))])
