@@ -20,6 +20,7 @@ CALLS = ("dense call", "restricted call")
 
 def wait(case: str, options: argparse.Namespace, tell: measure.Tell) -> measure.Record:
     """Seconds to build, and of first and later calls on one prompt, by evaluator. Raises ValueError on a wrong answer."""
+    jax.clear_caches()  # a first answer compiles, whatever ran before in this process
     setting = draw_setting(SIZES[case], 1)
     spec = setting.spec
     seconds, _ = measure.timed(lambda: jax.tree.leaves(build(spec, setting.instance.tasks)))
