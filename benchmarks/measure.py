@@ -208,7 +208,7 @@ def write(report: Record, questions: Sequence[Question], out: Path) -> list[Path
     here = report["machine"]
     with plots.figure(-(-len(questions) // 2), min(2, len(questions)), width=6.0, height=4.0) as (drawing, axes):
         for question, panel in zip(questions, axes, strict=False):
-            panel.set_title(question.text, fontsize=9)
+            panel.set_title(question.text, fontsize=8, wrap=True)
             question.draw(panel, report[question.name])
         for panel in axes[len(questions) :]:
             panel.set_axis_off()

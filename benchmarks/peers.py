@@ -113,7 +113,8 @@ def draw(axes: object, records: list[measure.Record]) -> None:
                     color=PALETTE[i % len(PALETTE)],
                     label=name if batch == batches[0] else None,
                 )
-    axes.set(xlabel=f"tokens N (dashed: a batch of {batches[-1]})", ylabel="ms a prompt")
+    dashed = f" (dashed: a batch of {batches[-1]})" if len(batches) > 1 else ""
+    axes.set(xlabel=f"tokens N{dashed}", ylabel="ms a prompt")
     axes.legend(frameon=False, fontsize=7)
 
 
