@@ -4,7 +4,7 @@ RUN := .venv/bin/python
 # One pytest worker per core: most of the tests' time is compilation, one program at a time.
 PYTEST := $(RUN) -m pytest -n auto
 
-.PHONY: theorem1 theorem2 theorem3 test fast mutants figures explain chromium clean help
+.PHONY: theorem1 theorem2 theorem3 test fast mutants figures explain benchmarks chromium clean help
 
 theorem1: .venv/ready ## verify Theorem 1 on random tasks
 	$(RUN) -m verify.theorem1 --K 4 --d 16
@@ -31,6 +31,9 @@ figures: .venv/ready ## draw the paper's Figures 2, 3 and 5 on the constructed t
 
 explain: .venv/ready ## write the explorer pages, theorem1.html to theorem3.html
 	for number in 1 2 3; do $(RUN) -m verify.explain --theorem $$number --K 4 --d 16 || exit 1; done
+
+benchmarks: .venv/ready ## measure speed beside other libraries, build time and error; writes benchmarks/results
+	$(RUN) -m benchmarks $(BENCHMARKS)
 
 # The browser that the explorer's tests drive; Debian's packages, installed when absent and possible.
 chromium:

@@ -8,7 +8,7 @@ taken in chunks, so that memory grows with the number of tokens and not with its
 import math
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -18,8 +18,12 @@ from construct import checks
 from construct.residual import Residual
 from construct.transformer import Heads, Hooks, Layer, Support
 
-# Memory that the scores of one chunk may take: a matter of speed alone, results do not depend on it.
-CHUNK_BYTES = 1 << 28
+# Memory that the scores of one chunk may take, by platform: about what a CPU's last cache holds, and enough to fill any GPU. A
+# matter of speed alone, results do not depend on it.
+CHUNK_BYTES = {"cpu": 1 << 24, "gpu": 1 << 28}
+
+T = TypeVar("T")
+U = TypeVar("U")
 
 
 class Seen(NamedTuple):
@@ -42,6 +46,22 @@ class Record(NamedTuple):
 def precision(dtype: str) -> AbstractContextManager[None]:
     """The context in which JAX keeps `dtype`: 64-bit types are enabled locally, the caller's setting is left as it is."""
     return jax.enable_x64(dtype == "float64")
+
+
+def chunk_bytes() -> int:
+    """Memory that the scores of one chunk may take where JAX runs."""
+    return CHUNK_BYTES.get(jax.default_backend(), CHUNK_BYTES["gpu"])
+
+
+def over_prompts(one: Callable[[T], U], batch: T, scores: int) -> U:
+    """Map a function over the first axis of a batch of prompts, vectorized as far as their scores fit a chunk.
+
+    scores: the bytes that the scores of one prompt take in the layer with the most.
+    """
+    together = max(1, chunk_bytes() // scores)
+    if together >= len(jax.tree.leaves(batch)[0]):
+        return jax.vmap(one)(batch)
+    return jax.lax.map(one, batch, batch_size=together if together > 1 else None)
 
 
 def _product(subscripts: str, *arrays: Array) -> Array:
@@ -87,8 +107,10 @@ def _attend(
     score difference up to which keys tie with the top, tie[1] the one up to which a loser is near."""
     keys = _product("nd,had->hna", stream, bank.W_K[...])
     values = _product("nd,hvd->hnv", stream, bank.W_V[...])
-
     heads, N = values.shape[:2]
+    # The softmax divides last: a value of 1 beside the others sums the weights in the same product, so that the scores, the
+    # largest arrays of all, are passed over once less often. With hard heads this sum is a count, hence exact.
+    values = jnp.concatenate([values, jnp.ones((heads, N, 1), values.dtype)], axis=-1)
     count = len(queries)
 
     def rows(part: tuple[Float[Array, "c D"], Int[Array, "c"]]) -> tuple[Array, Seen | None]:
@@ -96,19 +118,21 @@ def _attend(
         scores = _product("hca,hka->hck", _product("cd,had->hca", chunk, bank.W_Q[...]), keys)
         visible = real & (jnp.arange(N) <= place[:, None]) if causal else real
         scores = jnp.where(visible, scores, -jnp.inf)
-        weights = jax.nn.softmax(scores, axis=-1)
-        out = _write(_weigh(weights, values, many_winners), bank.W_O[...], many_heads)
+        top = scores.max(-1, keepdims=True)
+        weights = jnp.exp(scores - jax.lax.stop_gradient(top))
+        summed = _weigh(weights, values, many_winners)
+        moved, total = summed[..., :-1], summed[..., -1:]
+        out = _write(moved / total, bank.W_O[...], many_heads)
         if tie is None:
             return out, None
-        top = scores.max(-1, keepdims=True)
         losers = scores < top - tie[0]
         gap = top[..., 0] - jnp.where(losers, scores, -jnp.inf).max(-1)
         near = (losers & (scores > top - tie[1])).sum(-1)
         best = scores[:, :, 1:].max(-1)
-        return out, Seen(gap.T, near.T, best.T, jnp.swapaxes(weights, 0, 1) if keep else None)
+        return out, Seen(gap.T, near.T, best.T, jnp.swapaxes(weights / total, 0, 1) if keep else None)
 
     places = jnp.arange(N - count, N)  # the queries are the last tokens, or all
-    chunk = max(1, CHUNK_BYTES // (heads * N * stream.dtype.itemsize))
+    chunk = max(1, chunk_bytes() // (heads * N * stream.dtype.itemsize))
     if chunk >= count:
         return rows((queries, places))
     pieces = -(-count // chunk)
@@ -140,8 +164,8 @@ def apply_layer(
             return _attend(bank, queries, stream, real, many_winners, layer.causal, layer.many_heads, tie, keep)
 
         if bank.terms == (("idle", 1),) and tie is None:
-            used = jnp.any(bank.W_V[...] != 0) | jnp.any(bank.W_O[...] != 0)
-            after = after + jax.lax.cond(used, lambda active=active: active()[0], lambda: jnp.zeros_like(queries))
+            used = jnp.any((bank.W_V[...] != 0) | (jnp.swapaxes(bank.W_O[...], 1, 2) != 0))
+            after = jax.lax.cond(used, lambda h, active=active: h + active()[0], lambda h: h, after)
         else:
             out, one = active()
             after = after + out

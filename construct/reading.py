@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Int
 
 from construct import checks
 from construct.answer import Answer, Trace, answer_of, token_names
-from construct.forward import Record, apply_layer, check_hooks, own_gap, precision, run
+from construct.forward import Record, apply_layer, check_hooks, over_prompts, own_gap, precision, run
 from construct.gains import Cold
 from construct.prompt import Batch, Prompt, check_prompt, check_query, embed, stack
 from construct.residual import Residual
@@ -221,7 +221,9 @@ def _run(
 def _batch(
     layers: Iterable[Layer], batch: Batch, slots: Array, *, observe: Callable[..., dict[str, Array]], residual: Residual, m: int
 ) -> Readings:
-    return jax.vmap(lambda one: _run(layers, one, slots, None, observe=observe, residual=residual, m=m)[0])(batch)
+    tokens = 1 + (batch.real.shape[1] + 1) * (batch.inputs.shape[2] + 1)
+    scores = max(layer.heads for layer in layers) * tokens**2 * batch.inputs.dtype.itemsize
+    return over_prompts(lambda one: _run(layers, one, slots, None, observe=observe, residual=residual, m=m)[0], batch, scores)
 
 
 @partial(jax.jit, static_argnames=("observe", "residual", "m", "keep"))

@@ -58,7 +58,7 @@ def test_dense_equals_numpy(case):
 def test_chunks_change_nothing(monkeypatch, pieces):
     (stream, real), layers = stream_of(RANDOM), RANDOM.model.layers
     whole, _ = forward.run(layers, stream, real, RANDOM.model.residual)
-    monkeypatch.setattr(forward, "CHUNK_BYTES", 4 * len(stream) * 4 * pieces)
+    monkeypatch.setattr(forward, "chunk_bytes", lambda: 4 * len(stream) * 4 * pieces)
     chunked, record = forward.run(layers, stream, real, RANDOM.model.residual, ties=jnp.zeros((7, 2)), keep=True)
     where = RANDOM.model.residual.where("y")
     assert np.abs(np.array(whole - chunked))[where].max() <= 2 * proof.error_bound(RANDOM.spec)

@@ -1,0 +1,11 @@
+"""All questions in one run: one JSON file, one plot.
+
+python -m benchmarks [--out PATH.json] [--sizes small,medium,large] [--batches 1,32]
+"""
+
+from benchmarks import accuracy, build, measure, peers, speed
+
+QUESTIONS = (peers.QUESTION, speed.QUESTION, build.QUESTION, accuracy.QUESTION)
+
+if __name__ == "__main__":
+    measure.command(QUESTIONS, "python -m benchmarks")

@@ -1,0 +1,189 @@
+"""The benchmarks compute what they time: every stack gives our answer, a wrong one is refused, and reports have their fields.
+
+Nothing here asserts a time.
+"""
+
+import json
+import sys
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from benchmarks import accuracy, build, evaluators, measure, peers, speed, stacks
+from benchmarks.evaluators import EVALUATORS, Setting, Unavailable, Way, check, draw_setting
+from tests.theorem1.layers import FEATURES, RANDOM, SUMS
+
+PACKAGES = {"haiku": "haiku", "nnx": "flax", "torch": "torch"}
+TIMES = {"first_s", "median_s", "least_s", "repeats"}
+
+
+def setting_of(case):
+    """The full prompt of a case; stacks know no padding."""
+    return Setting(case.instance, [case.prompts[-1]])
+
+
+@pytest.fixture(scope="module", params=[RANDOM, SUMS, FEATURES], ids=["random", "sums", "features"])
+def setting(request):
+    """One prompt of each kind of task."""
+    return setting_of(request.param)
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """One tiny size, no bursts, a small matrix product."""
+    monkeypatch.setattr(measure, "BURST", 0.0)
+    monkeypatch.setattr(peers, "GEMM", 16)
+    sizes = {"small": (2, 3, 6, 3)}
+    for module in (evaluators, peers, speed):
+        monkeypatch.setattr(module, "SIZES", sizes)
+    monkeypatch.setattr(build, "SWEEPS", {"K": ((1, 3, 4), (2, 3, 4))})
+    monkeypatch.setattr(accuracy, "SIZES", ((2, 3, 6, 3),))
+
+
+@pytest.mark.parametrize("name", stacks.STACKS)
+def test_a_stack_gives_our_answer(setting, name):
+    pytest.importorskip(PACKAGES[name])
+    way = EVALUATORS[name](setting)
+    assert check(name, setting, way.read(way.call())) <= setting.tolerance
+
+
+@pytest.mark.parametrize("name", ["dense", "dense call", "restricted call", "oracle"])
+def test_ours_gives_our_answer(setting, name):
+    try:
+        way = EVALUATORS[name](setting)
+    except Unavailable as reason:
+        pytest.skip(str(reason))
+    assert check(name, setting, way.read(way.call())) <= setting.tolerance
+
+
+@pytest.mark.parametrize("name", stacks.STACKS)
+@pytest.mark.parametrize("part", ["W_Q", "W_V"])
+def test_a_stack_with_wrong_weights_is_refused(name, part):
+    pytest.importorskip(PACKAGES[name])
+    setting = setting_of(RANDOM)
+    execute = setting.layers[5]
+    setting.layers[5] = execute._replace(**{part: 1.01 * getattr(execute, part) if part == "W_V" else -getattr(execute, part)})
+    way = EVALUATORS[name](setting)
+    with pytest.raises(ValueError, match=rf"evaluator '{name}' = an error of .*: must be at most"):
+        check(name, setting, way.read(way.call()))
+
+
+def test_a_wrong_answer_is_refused():
+    setting = setting_of(RANDOM)
+    assert check("oracle", setting, setting.answers) == 0
+    for wrong in (setting.answers + 2 * setting.tolerance, np.full_like(setting.answers, np.nan)):
+        with pytest.raises(ValueError, match="must be at most"):
+            check("oracle", setting, wrong)
+
+
+@pytest.mark.parametrize("name", stacks.STACKS)
+def test_a_batch_in_pieces_gives_the_same(monkeypatch, name):
+    pytest.importorskip(PACKAGES[name])
+    setting = draw_setting((2, 3, 6, 3), 4)
+    shape = setting.embedded[0].shape
+    assert stacks.piece(shape, 2, 4) == 4
+    monkeypatch.setattr(stacks, "SCORE_BYTES", 3 * 2 * shape[1] ** 2 * 4)
+    assert stacks.piece(shape, 2, 4) == 2  # three would fit, but four are not cut into threes
+    way = EVALUATORS[name](setting)
+    check(name, setting, way.read(way.call()))
+    monkeypatch.setattr(stacks, "SCORE_BYTES", 1)
+    assert stacks.piece(shape, 2, 4) == 1
+
+
+def test_a_package_that_is_missing_is_said(monkeypatch):
+    monkeypatch.setitem(sys.modules, "haiku", None)
+    record = peers.compared(draw_setting((1, 1, 1, 2), 1), ["haiku"], 1, lambda text: None)
+    assert "pip install dm-haiku" in record["evaluators"]["haiku"]["skipped"]
+    assert "median_s" in record["evaluators"]["gemm jax"]
+
+
+def test_a_wrong_evaluator_stops_the_run(quick, monkeypatch):
+    monkeypatch.setitem(EVALUATORS, "oracle", lambda setting: Way(lambda: jnp.zeros(1), lambda _: setting.answers + 1))
+    with pytest.raises(ValueError, match="evaluator 'oracle'"):
+        peers.compared(draw_setting((2, 3, 6, 3), 1), ["oracle"], 1, lambda text: None)
+
+
+def test_rounds_are_interleaved(monkeypatch):
+    monkeypatch.setattr(measure, "BURST", 0.0)
+    order = []
+    calls = {name: lambda name=name: order.append(name) for name in "ab"}
+    timings = measure.interleave(calls, 3, lambda text: None, {"a": 5.0})
+    assert "".join(order) == "b" + "ab" * 3
+    assert timings["a"].first == 5.0 and len(timings["a"].seconds) == 3
+    slow, fast = measure.Timing(9.0, (2.0, 6.0, 30.0)), measure.Timing(9.0, (1.0, 2.0, 3.0))
+    assert (slow.median, slow.times(fast)) == (6.0, 3.0)
+    assert slow.report() == {"first_s": 9.0, "median_s": 6.0, "least_s": 2.0, "repeats": 3}
+
+
+def test_flops_are_counted():
+    setting = setting_of(RANDOM)
+    B, N, D = setting.embedded[0].shape
+    K, key, _ = setting.layers[0].W_Q.shape
+    assert (B, K, key) == (1, 4, D)
+    # Seven layers of three projections in, one out, scores and values; the MLP of width 4.
+    assert evaluators.stack_flops(setting) == 7 * (2 * 4 * N * D * D * K + 2 * 2 * K * N * N * D + 2 * 2 * N * D * 4)
+    assert evaluators.dense_flops(setting) < evaluators.stack_flops(setting) / 3
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Run a benchmark command in this process; returns its exit code, stdout and stderr."""
+
+    def call(questions, *arguments):
+        monkeypatch.setattr(sys, "argv", ["benchmarks", *arguments])
+        with pytest.raises(SystemExit) as caught:
+            measure.command(questions, "benchmarks")
+        out, err = capsys.readouterr()
+        return caught.value.code, out, err
+
+    return call
+
+
+def test_all_questions_write_one_report(quick, command, tmp_path):
+    from benchmarks.__main__ import QUESTIONS
+
+    out = tmp_path / "here.json"
+    code, tables, err = command(
+        QUESTIONS, "--out", str(out), "--repeats", "2", "--batches", "2", "--evaluators", "dense,nnx,oracle"
+    )
+    assert code == 0, err
+    report = json.loads(out.read_text(), parse_constant=lambda name: pytest.fail(name))
+    assert set(report) == {"machine", "started", "repeats", "peers", "speed", "build", "accuracy"}
+    assert {"device", "cores", "processor", "versions", "load_average"} <= set(report["machine"])
+    assert set(report["machine"]["versions"]) == set(measure.PACKAGES)
+    first = report["peers"][0]
+    assert {"K", "d", "m", "n", "D", "N", "batch", "size", "tolerance", "stack_batch", "evaluators"} == set(first)
+    assert set(first["evaluators"]) == {"dense", "nnx", "oracle", "gemm jax", "gemm numpy"}
+    assert TIMES | {"max_error", "times_dense", "gflop_per_s"} == set(first["evaluators"]["nnx"])
+    assert [one["batch"] for one in report["peers"]] == [2]
+    assert TIMES | {"max_error"} == set(report["speed"][0]["calls"]["dense call"])
+    assert {"varied", "K", "d", "m", "n", "median_s", "least_s", "repeats", "weight_bytes"} == set(report["build"][0])
+    assert all(one["max_error"] <= one["error_bound"] for one in report["accuracy"])
+    assert out.with_suffix(".png").stat().st_size and out.with_suffix(".svg").stat().st_size
+    assert all(question.text[:20] in tables for question in QUESTIONS)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--sizes", "huge"],
+        ["--batches", "0"],
+        ["--batches", "two"],
+        ["--evaluators", "haikku"],
+        ["--repeats", "0"],
+        ["--out", "report.txt"],
+        ["--out", "/nonexistent/report.json"],
+    ],
+    ids=" ".join,
+)
+def test_a_bad_request_is_one_line(command, arguments):
+    code, out, err = command([peers.QUESTION], *arguments)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith("benchmarks: ") and arguments[0] in err
+
+
+def test_results_are_named_by_the_device():
+    path = measure.default_path()
+    assert path.parent == measure.RESULTS and path.suffix == ".json"
+    assert set(path.stem) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
