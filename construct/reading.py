@@ -30,9 +30,9 @@ class Readings(NamedTuple):
     """What is read off one run: the answer, Recognize's gaps and output norms, and where the theorem has them the labels'
     task codes and flags, and the norms of outputs in their task's own slot."""
 
-    vector: Float[Array, "d"]
-    gap: Float[Array, "K m"]
-    output_norm: Float[Array, "K groups slots"]
+    vector: Float[Array, "d"] | None
+    gap: Float[Array, "K m"] | None
+    output_norm: Float[Array, "K groups slots"] | None
     code: Float[Array, "m code"] | None = None
     ok: Float[Array, "m"] | None = None
     own_norm: Float[Array, "K m"] | None = None
@@ -110,22 +110,16 @@ class Reading:
         return stream(self, model, blocks, query, name="prompt", progress=progress, screen=screen)
 
     def settle(
-        self,
-        spec: Spec,
-        name: str,
-        labels: np.ndarray,
-        survey: dict[str, np.ndarray],
-        norms: np.ndarray,
-        first: int,
-        doubtful: bool,
+        self, spec: Spec, name: str, labels: np.ndarray, survey: dict[str, np.ndarray], first: int, doubtful: bool
     ) -> Int[np.ndarray, "m"]:
-        """The tasks of a chunk of examples off the restricted evaluator's survey; norms (K, m' + 1, n - 1), the query's last.
+        """The tasks of a chunk of examples off the restricted evaluator's survey, whose output norms are (K, m' + 1, n - 1).
 
-        Raises ValueError where a hypothesis fails; `doubtful`: the device could not rule that out.
+        Raises ValueError where a hypothesis fails; `doubtful`: the device could not rule that out, and kept gaps and norms.
         """
-        own = np.take_along_axis(norms[:, :-1], np.array(self.slots)[:, None, None], axis=2)[..., 0]
+        norms = survey.get("output_norm")
+        own = None if norms is None else np.take_along_axis(norms[:, :-1], np.array(self.slots)[:, None, None], axis=2)[..., 0]
         code = survey["code"].T if "code" in survey else None
-        readings = Readings(np.zeros(spec.d), survey["gap"], norms, code, survey.get("ok"), own)
+        readings = Readings(None, survey.get("gap"), norms, code, survey.get("ok"), own)
         return self.parts.decode(self.gains, spec, labels, name, readings, enforce=doubtful or self.parts.always, first=first)
 
     def _answer(self, spec: Spec, prompt: Prompt, name: str, readings: Readings, enforce: bool) -> Answer:
@@ -293,4 +287,6 @@ def gap_at_slots(scores: list[list[Scores]], slots: Int[Array, "K"]) -> Float[Ar
     shape = jnp.broadcast_shapes(keys.shape, bos.shape)
     # The slots are those of the query token (own) or of the key; the other axis is 1. If all slots agree, both are.
     gap = jnp.broadcast_to(keys - bos, shape).reshape(shape[0], shape[1] * shape[2], shape[3])
+    if gap.shape[1] == 1:
+        return gap[:, 0]
     return jnp.take_along_axis(gap, jnp.minimum(slots, gap.shape[1] - 1)[:, None, None], axis=1)[:, 0]

@@ -20,6 +20,8 @@ from construct.restricted.plan import BankPlan, LayerPlan, TermPlan
 
 Scores = Float[Array, "#H #q #k #g"]
 
+CODE = "e"  # the +-1 code of a token's example, which no layer writes to
+
 
 @partial(jax.tree_util.register_dataclass, data_fields=["stream"], meta_fields=["slots"])
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ class Weights(NamedTuple):
 
 def term_score(term: TermPlan, query: Tokens, keys: Keys) -> Scores | None:
     """One term's score of a class of keys; None if a side of it reads nothing there."""
+    if _same_code(term, query, keys):
+        return (term.query[CODE].data * term.key[CODE].data).sum(1)[:, None, None, None]
     if keys.own and term.factor is not None:
         k = apply(term.key, keys.tokens.stream)
         return None if k is None else (term.factor[:, None, None] * (k * k).sum(1))[:, :, None]
@@ -63,12 +67,20 @@ def term_score(term: TermPlan, query: Tokens, keys: Keys) -> Scores | None:
     return (q * k).sum(1)[:, :, None] if keys.own else (q[:, :, :, None] * k[:, :, None]).sum(1)
 
 
-def score(terms: Sequence[TermPlan], count: int, query: Tokens, keys: Keys) -> Scores:
-    """The scores that `count` heads give one class of keys: the sum of the terms that read something on both sides."""
+def _same_code(term: TermPlan, query: Tokens, keys: Keys) -> bool:
+    """Whether a term multiplies an example's index with itself, bit by bit: the bits are +-1, and their squares 1."""
+    if set(term.query) != {CODE} or set(term.key) != {CODE} or CODE not in query.stream:
+        return False
+    same = query.stream[CODE] is keys.tokens.stream.get(CODE)
+    return same and term.query[CODE].run is not None and term.query[CODE].run == term.key[CODE].run
+
+
+def score(terms: Sequence[TermPlan], query: Tokens, keys: Keys, count: int | None = None) -> Scores:
+    """The scores of one class of keys, the sum of the terms that read something on both sides; `count` heads if given."""
     parts = [part for part in (term_score(term, query, keys) for term in terms) if part is not None]
     total = sum(parts[1:], parts[0]) if parts else jnp.zeros((1, 1, 1, 1), next(iter(query.stream.values())).dtype)
     slots = 1 if keys.own else keys.tokens.slots
-    total = jnp.broadcast_to(total, (count, total.shape[1], slots, total.shape[3]))
+    total = jnp.broadcast_to(total, (count or total.shape[0], total.shape[1], slots, total.shape[3]))
     if keys.causal and slots > 1:
         return jnp.where(jnp.tri(slots, dtype=bool)[:, :, None], total, -jnp.inf)
     return total
@@ -120,9 +132,9 @@ def _scores(bank: BankPlan, query: Tokens, keys: Sequence[Keys], screen: Screen 
 
     term = next((term for term in bank.terms if term.sketch is not None), None)
     if screen is None or term is None or not keys[0].own or len(keys) < 2 or apply(term.key, query.stream) is None:
-        return [score(bank.terms, bank.count, query, one) for one in keys]
-    others = [score(bank.terms, bank.count, query, one) for one in keys[1:]]
-    rest = score([one for one in bank.terms if one is not term], bank.count, query, keys[0])
+        return [score(bank.terms, query, one, bank.count) for one in keys]
+    others = [score(bank.terms, query, one, bank.count) for one in keys[1:]]
+    rest = score([one for one in bank.terms if one is not term], query, keys[0])
     return [screened_score(term, rest, others, query.stream, screen), *others]
 
 

@@ -151,7 +151,7 @@ def examples(
 
 
 def _part(bank: BankPlan, query: Tokens, keys: Keys, real: Bool[Array, "g"] | None = None) -> Part:
-    scores = score(bank.terms, bank.count, query, keys)
+    scores = score(bank.terms, query, keys, bank.count)
     if real is not None:
         scores = jnp.where(real, jnp.broadcast_to(scores, (*scores.shape[:3], len(real))), -jnp.inf)
     scores = jnp.broadcast_to(scores, (scores.shape[0], query.slots, *scores.shape[2:]))

@@ -57,9 +57,8 @@ def screened_score(term: TermPlan, rest: Scores, others: list[Scores], stream: S
     length = jax.lax.optimization_barrier((part * part).sum(1))
     bound = rest[:, :, 0] + factor * jnp.maximum(jnp.sqrt(length) - screen.slack, 0) ** 2
     shape = jnp.broadcast_shapes(bound.shape, rival.shape)
-    bound, rest = jnp.broadcast_to(bound, shape), jnp.broadcast_to(rest[:, :, 0], shape)
-    # What is not certified off, NaN included, is in doubt.
-    doubt = ~(bound <= rival - screen.T)
+    bound, rest = jnp.broadcast_to(bound, shape), rest[:, :, 0]
+    doubt = in_doubt(bound, rival, screen.T)
     tokens = shape[1] * shape[2]
     later = max(1, tokens // LATER)
     few = doubt.sum() <= tokens + MOST_PASSES * later
@@ -70,10 +69,16 @@ def screened_score(term: TermPlan, rest: Scores, others: list[Scores], stream: S
 
     def survivors() -> Array:
         rows = {name: _by_token(stream[name], shape[1:]) for name in term.key if name in stream}
-        flat = (part.reshape(shape[0], tokens) for part in (rest, bound, doubt))
-        return _serve(term, rows, *flat, later=later).reshape(shape)
+        # What does not depend on the head is kept once.
+        flat = jnp.broadcast_to(rest, (len(rest), *shape[1:])).reshape(-1, tokens)
+        return _serve(term, rows, flat, bound.reshape(-1, tokens), doubt.reshape(-1, tokens), later).reshape(shape)
 
     return jax.lax.cond(few, survivors, whole)[:, :, None]
+
+
+def in_doubt(bound: Array, rival: Array, T: Array) -> Array:
+    """Which heads are not certified off, T behind their rival; NaN included."""
+    return ~(bound <= rival - T)
 
 
 def _by_token(values: Values, shape: tuple[int, ...]) -> Float[Array, "t size"]:
@@ -91,7 +96,7 @@ def _serve(term: TermPlan, stream: Stream, rest: Array, scores: Array, doubt: Bo
         head, token = _groups(doubt, capacity, group)
         there = jnp.minimum(token, tokens - 1)
         r = sum(_rows(block, stream[name][there], head) for name, block in term.key.items() if name in stream)
-        exact = rest[head[:, None], there] + factor[head, None] * (r * r).sum(1)
+        exact = rest[jnp.minimum(head, len(rest) - 1)[:, None], there] + factor[head, None] * (r * r).sum(1)
         at = jnp.where(token < tokens, head[:, None] * tokens + token, heads * tokens)
         set_at = lambda array, value: array.reshape(-1).at[at].set(value, mode="drop").reshape(heads, tokens)  # noqa: E731
         return set_at(doubt, False), set_at(scores, exact)

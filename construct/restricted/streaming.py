@@ -59,11 +59,13 @@ class Limits(NamedTuple):
 
 
 class Static(NamedTuple):
-    """What a compiled chunk depends on besides shapes: what the theorem reads, the examples in a piece, whether to screen."""
+    """What a compiled chunk depends on besides shapes: what the theorem reads, the examples in a piece, whether to screen, and
+    whether to keep every gap and output norm."""
 
     parts: "Parts"
     piece: int
     screened: bool
+    full: bool
 
 
 class Found(NamedTuple):
@@ -92,7 +94,9 @@ def limits(reading: "Reading", spec: Spec) -> Limits:
 def static(reading: "Reading", spec: Spec, sketch: int) -> Static:
     """The size of a piece, by what Recognize holds of an example: d numbers of each task and slot, or a sketch of them."""
     example = (spec.n - 1) * spec.K * (sketch or spec.d) * np.dtype(spec.dtype).itemsize
-    return Static(reading.parts, min(LONGEST_PIECE, 1 << max(4, (PIECE_BYTES // example).bit_length() - 1)), sketch > 0)
+    return Static(
+        reading.parts, min(LONGEST_PIECE, 1 << max(4, (PIECE_BYTES // example).bit_length() - 1)), sketch > 0, reading.parts.always
+    )
 
 
 def _observer(parts: "Parts", plan: Plan, norms: dict[str, Array], limits: Limits, found: dict[str, Array]) -> program.Observe:
@@ -171,6 +175,8 @@ def _chunk(
             short &= ~(x[:, -1] != 0).any()
         decided = jnp.where(real, jnp.abs(found["gap"]), jnp.inf).min() >= limits.decided
         fits = jnp.where(real, found["output_norm"], 0).max() <= limits.output
+        if not static.full:
+            del found["gap"], found["output_norm"]
         return parts, Found(found, ~short, ~(decided & fits))
 
     split = lambda a: a.reshape(pieces, piece, *a.shape[1:])  # noqa: E731
@@ -192,9 +198,8 @@ class Run:
         self.norms = remembered(model, ("norms",), lambda: block_norms(self.plan))
         self.limits = limits(reading, model.spec)
         self.static = static(reading, model.spec, sketch)
-        self.before, self.query_norms = _start(
-            self.plan, self.norms, self.limits, query.astype(self.spec.dtype), static=self.static
-        )
+        self.before, norms = _start(self.plan, self.norms, self.limits, query.astype(self.spec.dtype), static=self.static)
+        self.query_norms = np.asarray(norms)
         self.first = 0
         self.parts: list[program.Parts] = []
         self.recognized: list[np.ndarray] = []
@@ -214,22 +219,26 @@ class Run:
         padded = (part.astype(self.spec.dtype, copy=False) for part in (x, y))
         if count < size:
             padded = (np.pad(part, [(0, size - count)] + [(0, 0)] * (part.ndim - 1)) for part in padded)
-        parts, found = _chunk(self.plan, self.norms, self.limits, self.before, *padded, self.first, count, static=self.static)
+        run = partial(_chunk, self.plan, self.norms, self.limits, self.before, *padded, self.first, count)
+        parts, found = run(static=self.static)
         self.parts.append(parts)
-        self._pending.append((self.first, x, y, found))
+        self._pending.append((self.first, x, y, found, run))
         self.first += count
         if len(self._pending) > 1:
             self._settle()
 
     def _settle(self) -> None:
-        first, x, y, found = self._pending.popleft()
+        first, x, y, found, run = self._pending.popleft()
         count = len(y)
         if bool(found.long):
             self._check_chunk(first, x, y)
-        readings = {name: np.asarray(value)[..., :count] for name, value in found.survey.items()}
-        norms = np.concatenate([readings.pop("output_norm"), np.asarray(self.query_norms)], axis=2).swapaxes(1, 2)
         doubtful = bool(found.undecided) or not self.query_norms.max() <= self.limits.output
-        self.recognized.append(self.reading.settle(self.spec, self.name, y, readings, norms, first, doubtful))
+        if doubtful and not self.static.full:
+            found = run(static=self.static._replace(full=True))[1]
+        survey = {name: np.asarray(value)[..., :count] for name, value in found.survey.items()}
+        if "output_norm" in survey:
+            survey["output_norm"] = np.concatenate([survey["output_norm"], self.query_norms], axis=2).swapaxes(1, 2)
+        self.recognized.append(self.reading.settle(self.spec, self.name, y, survey, first, doubtful))
 
     def _check_chunk(self, first: int, x: np.ndarray, y: np.ndarray) -> None:
         """The checks of a prompt's examples, in the caller's own format. Raises ValueError if they fail."""
