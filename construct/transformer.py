@@ -170,8 +170,8 @@ class Transformer(nnx.Module):
 
     def stream(
         self,
-        blocks: Iterable[tuple[Float[np.ndarray, "b slots d"], Float[np.ndarray, "b d"]]],
-        query: Float[np.ndarray, "slots d"],
+        blocks: Iterable[Any],
+        query: Any,
         *,
         progress: Callable[[int], None] | None = None,
         screen: bool | None = None,

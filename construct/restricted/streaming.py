@@ -7,7 +7,7 @@ at again on the host, by the same checks that the dense evaluator runs.
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -43,7 +43,7 @@ SHORTEST = 1 << 6  # a shorter chunk is padded, so that few lengths compile
 DENSE_TOKENS = 512
 SCREENED_TASKS = 48
 
-Examples = tuple[Float[np.ndarray, "b slots d"], Float[np.ndarray, "b d"]]
+Examples = tuple[np.ndarray, np.ndarray]  # inputs (b, n-1, d), labels (b, d)
 
 
 class Limits(NamedTuple):
@@ -246,7 +246,6 @@ class Run:
         axes = {"inputs": (x, ("m", "n-1", "d")), "labels": (y, ("m", "d"))}
         for what, (array, shape) in axes.items():
             checks.floats(f"{name}.{what}", array, shape)
-        x, y = (part if part.dtype.kind == "f" else part.astype(float) for part in (x, y))
         check_examples(self.spec, x, y, name, self.reading.gains.input_radius)
 
     def finish(self) -> tuple[np.ndarray, np.ndarray]:
@@ -257,7 +256,7 @@ class Run:
         return np.asarray(_finish(self.plan, self.before, stacked))[:, 0, 0], np.concatenate(self.recognized)
 
 
-def rechunk(blocks: Iterable[Examples], spec: Spec, size: int) -> Iterator[Examples]:
+def rechunk(blocks: Iterable[Any], spec: Spec, size: int) -> Iterator[Examples]:
     """The same examples in chunks of `size` (the last may be shorter); whole chunks of a block are views."""
     left: Examples | None = None
     for index, block in enumerate(blocks):
@@ -272,7 +271,7 @@ def rechunk(blocks: Iterable[Examples], spec: Spec, size: int) -> Iterator[Examp
         yield left
 
 
-def check_block(spec: Spec, block: Examples, index: int) -> Examples:
+def check_block(spec: Spec, block: Any, index: int) -> Examples:
     """A block's inputs (b, n-1, d) and labels (b, d). Raises ValueError for other shapes or kinds."""
     try:
         x, y = (np.asarray(part) for part in block)
@@ -290,7 +289,8 @@ def check_block(spec: Spec, block: Examples, index: int) -> Examples:
             )
         if part.dtype.kind not in "fiu":
             raise checks.refuse(f"blocks[{index}] {name}", f"an array of {part.dtype}", "must hold real numbers", "convert it")
-    return x, y
+    # A count or a one-hot vector is exact as a float.
+    return tuple(part if part.dtype.kind == "f" else part.astype(float) for part in (x, y))
 
 
 def restricted_answers(model: Transformer, tokens: int, evaluator: str | None) -> bool:
@@ -307,7 +307,7 @@ def restricted_answers(model: Transformer, tokens: int, evaluator: str | None) -
 def stream(
     reading: "Reading",
     model: Transformer,
-    blocks: Iterable[Examples],
+    blocks: Iterable[Any],
     query: Float[np.ndarray, "slots d"],
     *,
     name: str,

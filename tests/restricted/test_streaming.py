@@ -1,0 +1,148 @@
+"""A prompt by the block: any cut gives the same answer, blocks are taken one at a time, and bad ones are refused by name."""
+
+from itertools import pairwise
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from construct import Prompt
+from construct.restricted import streaming
+from construct.restricted.program import halved_sum
+from proofs import theorem1 as proof
+from tests.restricted.cases import drawn, model_of
+from verify.theorem1.check import answer_error
+
+INSTANCE, PROMPT = drawn(1, 2, K=4, d=6, m=40, n=3)
+MODEL = model_of(1, INSTANCE)
+WHOLE = MODEL(PROMPT, evaluator="restricted")
+
+
+def cut(at, prompt=PROMPT):
+    edges = [0, *sorted(at), prompt.examples]
+    return [(prompt.inputs[a:b], prompt.labels[a:b]) for a, b in pairwise(edges)]
+
+
+@settings(max_examples=20)
+@given(at=st.lists(st.integers(0, 40), max_size=5))
+def test_any_cut_gives_the_same_answer(at):
+    answer = MODEL.stream(cut(at), PROMPT.query)
+    assert answer.evaluator == "restricted"
+    assert (answer.vector == WHOLE.vector).all()  # the chunks are the same, whatever the blocks
+    assert (answer.recognized == WHOLE.recognized).all() and (answer.counts == WHOLE.counts).all()
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 16])
+def test_any_chunk_gives_the_answer(monkeypatch, chunk):
+    monkeypatch.setattr(streaming, "CHUNK", chunk)
+    monkeypatch.setattr(streaming, "SHORTEST", chunk)
+    done = []
+    answer = MODEL.stream(cut([5, 30]), PROMPT.query, progress=done.append)
+    assert (answer.recognized == WHOLE.recognized).all()
+    assert answer_error(answer.vector, WHOLE.vector.astype(float)) <= 2 * proof.rounding(INSTANCE.spec)
+    assert done == [*range(chunk, 40, chunk), 40]
+
+
+def test_blocks_are_taken_as_they_are_needed(monkeypatch):
+    """A chunk is sent off before the next block is asked for: the prompt need not fit into memory."""
+    monkeypatch.setattr(streaming, "CHUNK", 8)
+    order = []
+
+    def blocks():
+        for i in range(5):
+            order.append("block")
+            yield PROMPT.inputs[8 * i : 8 * i + 8], PROMPT.labels[8 * i : 8 * i + 8]
+
+    MODEL.stream(blocks(), PROMPT.query, progress=lambda done: order.append("done"))
+    assert order == ["block", "done"] * 5
+
+
+def test_integers_and_other_floats_are_taken():
+    blocks = [(PROMPT.inputs.astype(np.float32), PROMPT.labels.astype(np.longdouble))]
+    assert (MODEL.stream(blocks, PROMPT.query).recognized == WHOLE.recognized).all()
+    inputs, _ = streaming.check_block(INSTANCE.spec, (np.ones((3, 2, 6), int), np.ones((3, 6))), 0)
+    assert inputs.dtype == np.float64
+
+
+def changed(**parts):
+    arrays = {"inputs": np.array(PROMPT.inputs), "labels": np.array(PROMPT.labels)} | parts
+    return [(arrays["inputs"], arrays["labels"])]
+
+
+def with_value(array, index, value):
+    array = np.array(array)
+    array[index] = value
+    return array
+
+
+def halfway():
+    """A label halfway between tolerance and margin from its task's output, and its index."""
+    spec = INSTANCE.spec
+    j = int(np.flatnonzero(WHOLE.recognized >= 0)[-1])
+    task = INSTANCE.tasks[WHOLE.recognized[j]]
+    output = task.weight @ PROMPT.inputs[j, task.slot] + task.bias
+    away = -output / np.linalg.norm(output)
+    return j, with_value(PROMPT.labels, j, output + away * (spec.tolerance + spec.margin) / 2)
+
+
+@pytest.mark.parametrize(
+    ("blocks", "message"),
+    [
+        ([], "blocks = no examples"),
+        ([(np.zeros((0, 2, 6)), np.zeros((0, 6)))], "blocks = no examples"),
+        ([np.zeros(3)], r"blocks\[0\]"),
+        ([None], r"blocks\[0\] = a NoneType: must be a pair"),
+        ([(np.zeros((3, 2, 5)), np.zeros((3, 5)))], r"blocks\[0\] inputs = an array of shape \(3, 2, 5\)"),
+        ([(np.zeros((3, 2, 6)), np.zeros((2, 6)))], r"blocks\[0\] .* the same b in inputs and labels"),
+        ([(np.zeros((3, 2, 6), complex), np.zeros((3, 6)))], "must hold real numbers"),
+        ([*changed(), *changed()], "prompt.inputs = more than 40 examples"),
+        (changed(inputs=with_value(PROMPT.inputs, (7, 1, 0), np.nan)), r"inputs\[7, 1, 0\] = nan: must be finite"),
+        (changed(inputs=with_value(PROMPT.inputs, (7, 1, 0), 1e6)), r"inputs\[7, 1\] = a vector of norm 1e\+06"),
+        (changed(labels=with_value(PROMPT.labels, (39, 0), 1e6)), r"labels\[39\] = a vector of norm 1e\+06"),
+        (changed(labels=halfway()[1]), f"example {halfway()[0]}, task .* a residual of"),
+    ],
+)
+def test_bad_blocks_are_refused_by_name(blocks, message):
+    with pytest.raises(ValueError, match=message):
+        MODEL.stream(blocks, PROMPT.query)
+
+
+def test_an_example_is_named_by_its_place_in_the_prompt(monkeypatch):
+    monkeypatch.setattr(streaming, "CHUNK", 16)
+    j, labels = halfway()
+    with pytest.raises(ValueError, match=rf"prompt example {j}, task"):
+        MODEL.stream(changed(labels=labels), PROMPT.query)
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [(np.zeros((2, 5)), r"query = an array of shape \(2, 5\)"), (np.full((2, 6), 1e6), "query.* a vector of norm"), ("x", "query")],
+)
+def test_bad_queries_are_refused(query, message):
+    with pytest.raises(ValueError, match=message):
+        MODEL.stream(cut([]), query)
+
+
+def test_a_task_with_too_long_an_output_is_refused_on_the_query_too():
+    """The output norms of all tasks are a hypothesis; the restricted evaluator finds the same fault as the dense one."""
+    spec = INSTANCE.spec
+    longest = PROMPT.query * (spec.input_radius / np.linalg.norm(PROMPT.query, axis=1, keepdims=True))
+    prompt = Prompt(inputs=PROMPT.inputs, labels=PROMPT.labels, query=longest)
+    messages = []
+    for evaluator in ("dense", "restricted"):
+        try:
+            MODEL(prompt, evaluator=evaluator)
+            messages.append("answered")
+        except ValueError as error:
+            messages.append(str(error).split(" of norm")[0])
+    assert messages[0] == messages[1]
+
+
+@given(st.lists(st.floats(-1e3, 1e3, width=32), min_size=1, max_size=70))
+def test_halved_sums(numbers):
+    array = np.array(numbers, np.float32) * (1 << 20)  # no subnormal numbers, which a device may flush
+    depth = int(np.ceil(np.log2(len(array)))) if len(array) > 1 else 0
+    error = depth * 2.0**-24 / (1 - depth * 2.0**-24) * np.abs(array).astype(float).sum()
+    assert abs(float(halved_sum(jnp.asarray(array))) - array.astype(float).sum()) <= error
