@@ -60,7 +60,7 @@ def test_blocks_are_taken_as_they_are_needed(monkeypatch):
 
 
 def test_integers_and_other_floats_are_taken():
-    blocks = [(PROMPT.inputs.astype(np.float32), PROMPT.labels.astype(np.longdouble))]
+    blocks = [(PROMPT.inputs.astype(np.float32), PROMPT.labels.astype(np.float16))]
     assert (MODEL.stream(blocks, PROMPT.query).recognized == WHOLE.recognized).all()
     inputs, _ = streaming.check_block(INSTANCE.spec, (np.ones((3, 2, 6), int), np.ones((3, 6))), 0)
     assert inputs.dtype == np.float64
