@@ -1,0 +1,212 @@
+"""How near does the restricted evaluator come to the one matrix product that Recognize needs, and how does it grow with m?
+
+python -m benchmarks.scale [--largest 20]
+
+The product is 2 m K d^2 operations at this machine's rate, which a 2048^3 product shows in the same rounds. Peak memory is that
+of a process of its own that makes the prompt and answers it.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from benchmarks import measure
+from construct import Answer, Spec, Task, Transformer, build
+from construct.restricted.screening import sketch_size
+from proofs.theorem1 import error_bound
+from verify.cli import whole
+from verify.plots import MARKERS, PALETTE
+
+D, SIDE = 64, 2048
+LEAST = 12
+
+
+class Case(NamedTuple):
+    """K tasks, 2^log_m examples of an input and a label (n = 2), the margin, and whether Recognize is screened."""
+
+    K: int
+    log_m: int
+    margin: float
+    screen: bool
+
+
+class Million:
+    """Random rotations of the unit sphere, and a prompt of 2^log_m examples in float32, of which a tenth are noise."""
+
+    def __init__(self, case: Case) -> None:
+        rng = np.random.default_rng(0)
+        self.m, self.case = 1 << case.log_m, case
+        self.rotations = np.linalg.qr(rng.normal(size=(case.K, D, D)))[0]
+        tasks = [Task(slot=0, weight=rotation) for rotation in self.rotations]
+        # The unit sphere in float32: a norm may round beyond 1.
+        radius = 1 + (D + 2) * float(np.finfo(np.float32).eps)
+        self.spec = Spec.of(tasks, m=self.m, n=2, margin=case.margin, radius=radius, input_radius=radius)
+        self.model: Transformer = build(self.spec, tasks)
+        self.inputs, self.labels = np.empty((self.m, 1, D), np.float32), np.empty((self.m, D), np.float32)
+        self.task = np.where(rng.random(self.m) < 0.1, -1, rng.integers(case.K, size=self.m))
+        for block in range(0, self.m, 1 << 14):  # in place, so that making the prompt takes no more memory than answering it
+            part = slice(block, min(block + (1 << 14), self.m))
+            x, y = _sphere(rng, self.task[part].size), _sphere(rng, self.task[part].size)
+            for i in range(case.K):
+                mine = self.task[part] == i
+                y[mine] = x[mine] @ self.rotations[i].T
+            self.inputs[part, 0], self.labels[part] = x, y
+
+    @property
+    def bytes(self) -> int:
+        """What the prompt itself takes."""
+        return self.inputs.nbytes + self.labels.nbytes
+
+    def answer(self) -> Answer:
+        """The restricted evaluator's answer."""
+        return self.model.stream([(self.inputs, self.labels)], self.inputs[0], screen=self.case.screen)
+
+    def check(self, answer: Answer) -> float:
+        """The error of an answer. Raises ValueError where the answer is wrong: a wrong one is not worth timing."""
+        if not (answer.recognized == self.task).all():
+            raise ValueError(f"{self.case}: {int((answer.recognized != self.task).sum())} examples are not recognized as drawn")
+        counts = np.bincount(self.task[self.task >= 0], minlength=self.case.K)
+        target = np.einsum("k,kij,j->i", counts / counts.sum(), self.rotations, self.inputs[0, 0].astype(float))
+        error = float(np.abs(answer.vector - target).max())
+        if not error <= error_bound(self.spec):
+            raise ValueError(f"{self.case}: an error of {error:.3g} exceeds the bound {error_bound(self.spec):.3g}")
+        return error
+
+
+def _sphere(rng: np.random.Generator, count: int) -> np.ndarray:
+    vectors = rng.normal(size=(count, D))
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+@jax.jit
+def _gemm(square: jax.Array) -> jax.Array:
+    return jnp.matmul(square, square, precision=jax.lax.Precision.HIGHEST)
+
+
+def restricted_time(case: Case, options: argparse.Namespace, tell: measure.Tell) -> measure.Record:
+    """Seconds of an answer, and how many times those of the one product; the peak memory of the largest case."""
+    tell("making the prompt")
+    subject = Million(case)
+    error = subject.check(subject.answer())
+    square = jnp.asarray(np.random.default_rng(1).normal(size=(SIDE, SIDE)).astype(np.float32))
+    calls = {"restricted": lambda: subject.answer().vector, "gemm": lambda: _gemm(square)}
+    timings = measure.interleave(calls, options.repeats, tell)
+    operations = 2 * subject.m * case.K * D**2
+    share = 2 * SIDE**3 / operations
+    record = case._asdict() | timings["restricted"].report() | {
+        "d": D,
+        "n": 2,
+        "sketch": sketch_size(case.K, D, case.margin, subject.spec.radius) if case.screen else 0,
+        "gemm_flops_per_s": 2 * SIDE**3 / timings["gemm"].median,
+        "times_gemm": share * timings["restricted"].times(timings["gemm"]),
+        "error": error,
+        "error_bound": error_bound(subject.spec),
+        "prompt_bytes": subject.bytes,
+    }  # fmt: skip
+    del subject, calls
+    if case.log_m == options.largest and case.K == 16:
+        tell("peak memory")
+        record["peak_bytes"] = peak_memory(case)
+    return record
+
+
+def peak_memory(case: Case) -> int:
+    """The peak resident memory of a process that makes the prompt and answers it, JAX and all."""
+    command = [sys.executable, "-m", "benchmarks.scale", "--peak", json.dumps(case)]
+    return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def cases(options: argparse.Namespace) -> list[Case]:
+    """K = 16 over a range of m, then 64 tasks with and without screening."""
+    growth = [Case(16, log_m, 0.5, False) for log_m in range(LEAST, options.largest + 1, 2)]
+    many = min(options.largest, 17)
+    return growth + [Case(64, many, margin, screen) for margin in (0.25, 0.5) for screen in (False, True)]
+
+
+def exponent(records: list[measure.Record]) -> float:
+    """The fitted exponent of m in the time of K = 16."""
+    growth = [(one["log_m"], np.log2(one["median_s"])) for one in records if one["K"] == 16]
+    return float(np.polyfit(*zip(*growth, strict=True), 1)[0]) if len(growth) > 1 else float("nan")
+
+
+def table(records: list[measure.Record]) -> Table:
+    """One row a case."""
+    title = f"d = {D}, n = 2, float32; time grows as m^{exponent(records):.2f} at K = 16"
+    rows = Table(
+        "K",
+        "m",
+        "margin",
+        "screened by",
+        "seconds",
+        "us an example",
+        "times the product",
+        "peak / prompt",
+        title=title,
+        box=SIMPLE_HEAD,
+    )
+    for one in records:
+        peak = f"{one['peak_bytes'] / one['prompt_bytes']:.2f}" if "peak_bytes" in one else ""
+        rows.add_row(
+            str(one["K"]),
+            f"2^{one['log_m']}",
+            f"{one['margin']:g}",
+            f"{one['sketch']} of {D}" if one["screen"] else "-",
+            f"{one['median_s']:.4f}",
+            f"{one['median_s'] / 2 ** one['log_m'] * 1e6:.2f}",
+            f"{one['times_gemm']:.2f}",
+            peak,
+        )
+    return rows
+
+
+def draw(axes: object, records: list[measure.Record]) -> None:
+    """Time over m beside the product alone."""
+    growth = [one for one in records if one["K"] == 16]
+    m = [2 ** one["log_m"] for one in growth]
+    axes.loglog(m, [one["median_s"] for one in growth], MARKERS[0] + "-", color=PALETTE[0], label="restricted, K = 16")
+    axes.loglog(m, [one["median_s"] / one["times_gemm"] for one in growth], ":", color=PALETTE[1], label="the product alone")
+    for i, screen in enumerate((False, True)):
+        points = [one for one in records if one["K"] == 64 and one["screen"] is screen and one["margin"] == 0.25]
+        label = f"K = 64, {'screened' if screen else 'unscreened'}"
+        axes.loglog(
+            [2 ** one["log_m"] for one in points],
+            [one["median_s"] for one in points],
+            MARKERS[i + 1],
+            color=PALETTE[i + 2],
+            label=label,
+        )
+    axes.set(xlabel="examples m", ylabel="seconds")
+    axes.legend(frameon=False)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The largest prompt."""
+    parser.add_argument("--largest", type=whole(LEAST), default=20, help="log2 of the most examples (20)")
+
+
+QUESTION = measure.Question(
+    name="scale",
+    text="How near is the restricted evaluator to Recognize's one matrix product, and how does it grow with m?",
+    cases=cases,
+    measure=restricted_time,
+    table=table,
+    draw=draw,
+    add_options=add_options,
+)
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--peak"]:
+        subject = Million(Case(*json.loads(sys.argv[2])))
+        subject.check(subject.answer())
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+    else:
+        measure.command([QUESTION], "python -m benchmarks.scale")
