@@ -22,7 +22,7 @@ from construct.prompt import Batch, Prompt, check_prompt, check_query, embed, st
 from construct.residual import Residual
 from construct.restricted.attention import Scores
 from construct.restricted.certificate import certificate
-from construct.restricted.sharding import check_mesh
+from construct.restricted.mesh import check_mesh
 from construct.restricted.streaming import restricted_answers, stream
 from construct.spec import Spec
 from construct.transformer import Hooks, Layer, Transformer

@@ -13,6 +13,7 @@ from jax.sharding import Mesh
 
 from construct import theorem1, theorem2, theorem3
 from construct.restricted import attention, sharding, streaming
+from construct.restricted import mesh as meshes
 from construct.restricted.plan import plan_of
 from proofs import theorem1 as proof1
 from proofs import theorem2 as proof2
@@ -173,6 +174,6 @@ class Device:
 )
 def test_a_mesh_across_processes_keeps_heads_together_and_leaves_no_process_out(monkeypatch, owners, message):
     spec = CASES["theorem 1"].spec
-    monkeypatch.setattr(sharding, "rows_of", lambda mesh: np.vectorize(Device)(owners))
+    monkeypatch.setattr(meshes, "rows_of", lambda mesh: np.vectorize(Device)(owners))
     with pytest.raises(ValueError, match=message):
-        sharding.check_mesh(spec, mesh_of(examples=1, heads=2))
+        meshes.check_mesh(spec, mesh_of(examples=1, heads=2))
