@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int
 
 from construct import checks
@@ -21,6 +22,7 @@ from construct.prompt import Batch, Prompt, check_prompt, check_query, embed, st
 from construct.residual import Residual
 from construct.restricted.attention import Scores
 from construct.restricted.certificate import certificate
+from construct.restricted.mesh import check_mesh
 from construct.restricted.streaming import restricted_answers, stream
 from construct.spec import Spec
 from construct.transformer import Hooks, Layer, Transformer
@@ -100,14 +102,22 @@ class Reading:
         return [answers[i] for i in range(len(prompts))]
 
     def stream(
-        self, model: Transformer, blocks: Iterable[Any], query: Any, progress: Callable[[int], None] | None, screen: bool | None
+        self,
+        model: Transformer,
+        blocks: Iterable[Any],
+        query: Any,
+        progress: Callable[[int], None] | None,
+        screen: bool | None,
+        mesh: Mesh | None,
     ) -> Answer:
         """Answer a prompt whose examples come in blocks, by the restricted evaluator. Raises ValueError as `answers` does."""
         certificate(model).require()
+        if mesh is not None:
+            check_mesh(model.spec, mesh)
         query = checks.floats("query", query, ("n-1", "d"))
         checks.shape("query", query, (model.spec.n - 1, model.spec.d), "(n-1, d)")
         check_query(model.spec, query, "prompt", self.gains.input_radius)
-        return stream(self, model, blocks, query, name="prompt", progress=progress, screen=screen)
+        return stream(self, model, blocks, query, name="prompt", progress=progress, screen=screen, mesh=mesh)
 
     def settle(
         self, spec: Spec, name: str, labels: np.ndarray, survey: dict[str, np.ndarray], first: int, doubtful: bool

@@ -12,6 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 import jax
 import numpy as np
 from flax import nnx
+from jax.sharding import Mesh
 from jaxtyping import Array, Float
 
 from construct.answer import Answer, Trace
@@ -127,7 +128,13 @@ class Reading(Protocol):
         """Answer prompts, whose `names` are for error messages; evaluator None picks one by size."""
 
     def stream(
-        self, model: "Transformer", blocks: Iterable[Any], query: Any, progress: Callable[[int], None] | None, screen: bool | None
+        self,
+        model: "Transformer",
+        blocks: Iterable[Any],
+        query: Any,
+        progress: Callable[[int], None] | None,
+        screen: bool | None,
+        mesh: Mesh | None,
     ) -> Answer:
         """Answer a prompt whose examples come in blocks."""
 
@@ -175,15 +182,20 @@ class Transformer(nnx.Module):
         *,
         progress: Callable[[int], None] | None = None,
         screen: bool | None = None,
+        mesh: Mesh | None = None,
     ) -> Answer:
         """Answer a prompt that need not fit into memory, by the restricted evaluator.
 
         blocks: any iterable of (inputs (b, n-1, d), labels (b, d)), at most m examples in all; query (n-1, d).
         progress: called with the number of examples done so far. screen: certify most wrong tasks off by a few coordinates of
         their residuals; None does where there are many tasks. The recognized tasks are the same either way.
-        Raises ValueError when the prompt is outside the theorem's hypotheses, or the weights have no certificate.
+        mesh: devices to share the work, with an axis 'examples' and, if heads are to be shared too, an axis 'heads' that divides
+        K; None: one device. With several processes (jax.distributed) all of them call this with the same blocks; a process
+        converts and copies only the rows of its own devices, so that memory-mapped blocks are read in shares.
+        Raises ValueError when the prompt is outside the theorem's hypotheses, or the weights have no certificate;
+        ConnectionError when another process of the mesh is gone.
         """
-        return self.reading.stream(self, blocks, query, progress, screen)
+        return self.reading.stream(self, blocks, query, progress, screen, mesh)
 
     def trace(self, prompt: Prompt, *, hooks: Hooks | None = None, attention: bool = True, enforce: bool = True) -> Trace:
         """Answer one prompt and keep every layer's residual stream, score gaps and (on request) attention weights.

@@ -114,7 +114,7 @@ def attend(
         # Computed once: without the barriers XLA repeats the sums of squares inside everything that reads a score.
         scores = jax.lax.optimization_barrier(_scores(bank, query, keys, screen))
         weights = jax.lax.optimization_barrier(softmax(scores))
-        for name, values in _move(bank, weights, keys).items():
+        for name, values in _all_heads(bank, _move(bank, weights, keys)).items():
             out[name] = dense(out[name]) + dense(values) if name in out else values
         seen.append(scores)
     return out, seen
@@ -154,6 +154,16 @@ def _move(bank: BankPlan, weights: Sequence[Weights], keys: Sequence[Keys]) -> S
     summed = [_summed(*part) for part in parts]
     value = sum(summed[1:], summed[0])
     return {name: block(value)[0] for name, block in bank.out.items()}
+
+
+def _all_heads(bank: BankPlan, moved: Stream) -> Stream:
+    """What heads on all devices move, from what this device's heads do."""
+    if bank.axis is None:
+        return moved
+    # One head to a device: then blocks that differ by head look shared here, and so would the basis of a mixture.
+    mixed = {name: values for name, values in moved.items() if isinstance(values, Mixed) and bank.count > 1}
+    total = jax.lax.psum({name: mixed[name].weight if name in mixed else dense(moved[name]) for name in moved}, bank.axis)
+    return {name: Mixed(mixed[name].basis, part) if name in mixed else part for name, part in total.items()}
 
 
 def write(bank: BankPlan, moved: Float[Array, "#H v #q #g"]) -> Stream:

@@ -39,15 +39,19 @@ class TermPlan:
     sketch: Blocks | None = None
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["terms", "value", "out"], meta_fields=["count"])
+@partial(jax.tree_util.register_dataclass, data_fields=["terms", "value", "out"], meta_fields=["count", "axis"])
 @dataclass(frozen=True)
 class BankPlan:
-    """A bank of `count` heads: the terms of its scores, W_V by the subspace it reads, W_O by the subspace it writes."""
+    """A bank of `count` heads: the terms of its scores, W_V by the subspace it reads, W_O by the subspace it writes.
+
+    axis: the axis of a device mesh over which the bank's heads are split, `count` of them to a device; None: they are not.
+    """
 
     terms: tuple[TermPlan, ...]
     value: Blocks
     out: Blocks
     count: int
+    axis: str | None = None
 
     @property
     def width(self) -> int:

@@ -30,6 +30,8 @@ from construct.spec import Spec
 from construct.transformer import Transformer
 
 if TYPE_CHECKING:
+    from jax.sharding import Mesh
+
     from construct.reading import Parts, Reading
 
 # Examples are sent to the device by the chunk, and run there by the piece, whose Recognize residuals stay in a cache of this
@@ -144,8 +146,7 @@ def _start(plan: Plan, norms: dict[str, Array], limits: Limits, query: Array, *,
     return before, found["output_norm"]
 
 
-@partial(jax.jit, static_argnames="static")
-def _chunk(
+def pieces(
     plan: Plan,
     norms: dict[str, Array],
     limits: Limits,
@@ -153,11 +154,15 @@ def _chunk(
     x: Float[Array, "c slots d"],
     y: Float[Array, "c d"],
     first: Array,
+    start: Array | int,
     count: Array,
     *,
     static: Static,
 ) -> tuple[program.Parts, Found]:
-    """A chunk's share of the answer, and what was found in its first `count` examples; the rest is padding."""
+    """The shares of the answer of the rows of a chunk from `start` on, piece by piece, and what was found in them.
+
+    The chunk begins with the prompt's example `first`; its rows from `count` on are padding.
+    """
     piece = min(static.piece, len(x))
     screen = Screen(limits.slack, limits.T) if static.screened else None
     pieces = len(x) // piece
@@ -180,19 +185,50 @@ def _chunk(
         return parts, Found(found, ~short, ~(decided & fits))
 
     split = lambda a: a.reshape(pieces, piece, *a.shape[1:])  # noqa: E731
-    parts, found = jax.lax.map(run, (split(x), split(y), jnp.arange(pieces) * piece))
+    parts, found = jax.lax.map(run, (split(x), split(y), start + jnp.arange(pieces) * piece))
     # Pieces stand first; examples are the last axis of everything that was surveyed.
     survey = {name: jnp.moveaxis(value, 0, -2).reshape(*value.shape[1:-1], -1) for name, value in found.survey.items()}
-    return program.combine_all(parts), Found(survey, found.long.any(), found.undecided.any())
+    return parts, Found(survey, found.long.any(), found.undecided.any())
+
+
+@partial(jax.jit, static_argnames="static")
+def _chunk(
+    plan: Plan,
+    norms: dict[str, Array],
+    limits: Limits,
+    before: list[Classes],
+    x: Float[Array, "c slots d"],
+    y: Float[Array, "c d"],
+    first: Array,
+    count: Array,
+    *,
+    static: Static,
+) -> tuple[program.Parts, Found]:
+    """A chunk's share of the answer, and what was found in its first `count` examples; the rest is padding."""
+    parts, found = pieces(plan, norms, limits, before, x, y, first, 0, count, static=static)
+    return program.combine_all(parts), found
 
 
 _finish = jax.jit(lambda plan, before, parts: program.finish(plan, before, program.combine_all(parts)).stream["y"])
 
 
+def padded_length(count: int, longest: int) -> int:
+    """The rows of a chunk of `count` examples, with padding: a power of two, so that few lengths compile."""
+    return min(longest, max(SHORTEST, 1 << (count - 1).bit_length()))
+
+
 class Run:
     """One prompt under way: its plan, the query before each layer, and what has been read of its examples so far."""
 
-    def __init__(self, reading: "Reading", model: Transformer, query: Float[np.ndarray, "slots d"], name: str, sketch: int) -> None:
+    def __init__(
+        self,
+        reading: "Reading",
+        model: Transformer,
+        query: Float[np.ndarray, "slots d"],
+        name: str,
+        sketch: int,
+        mesh: "Mesh | None" = None,
+    ) -> None:
         self.reading, self.spec, self.name, self.query = reading, model.spec, name, query
         self.plan = plan_of(model, sketch)
         self.norms = remembered(model, ("norms",), lambda: block_norms(self.plan))
@@ -200,6 +236,11 @@ class Run:
         self.static = static(reading, model.spec, sketch)
         self.before, norms = _start(self.plan, self.norms, self.limits, query.astype(self.spec.dtype), static=self.static)
         self.query_norms = np.asarray(norms)
+        self.shards = None
+        if mesh is not None:
+            from construct.restricted.sharding import Shards  # it runs this module's pieces
+
+            self.shards = Shards(model, mesh, sketch, self.plan, self.norms, self.limits, self.before, self.static)
         self.first = 0
         self.parts: list[program.Parts] = []
         self.recognized: list[np.ndarray] = []
@@ -215,30 +256,46 @@ class Run:
                 f"must be at most m = {self.spec.m}",
                 "drop some or build with a larger m",
             )
-        size = min(size, max(SHORTEST, 1 << (count - 1).bit_length()))
-        padded = (part.astype(self.spec.dtype, copy=False) for part in (x, y))
-        if count < size:
-            padded = (np.pad(part, [(0, size - count)] + [(0, 0)] * (part.ndim - 1)) for part in padded)
-        run = partial(_chunk, self.plan, self.norms, self.limits, self.before, *padded, self.first, count)
+        shards = self.shards
+        run = self._one_device(x, y, padded_length(count, size)) if shards is None else shards.chunk(x, y, self.first)
         parts, found = run(static=self.static)
-        self.parts.append(parts)
+        self.parts += parts
         self._pending.append((self.first, x, y, found, run))
         self.first += count
         if len(self._pending) > 1:
             self._settle()
 
+    def _one_device(self, x: np.ndarray, y: np.ndarray, size: int) -> Callable[..., tuple[list[program.Parts], Found]]:
+        count = len(x)
+        padded = (part.astype(self.spec.dtype, copy=False) for part in (x, y))
+        if count < size:
+            padded = (np.pad(part, [(0, size - count)] + [(0, 0)] * (part.ndim - 1)) for part in padded)
+        arguments = (self.plan, self.norms, self.limits, self.before, *padded, self.first, count)
+
+        def run(static: Static) -> tuple[list[program.Parts], Found]:
+            parts, found = _chunk(*arguments, static=static)
+            return [parts], found
+
+        return run
+
     def _settle(self) -> None:
         first, x, y, found, run = self._pending.popleft()
-        count = len(y)
+        if self.shards is not None:
+            found = self.shards.agreed(found)
         if bool(found.long):
             self._check_chunk(first, x, y)
         doubtful = bool(found.undecided) or not self.query_norms.max() <= self.limits.output
         if doubtful and not self.static.full:
             found = run(static=self.static._replace(full=True))[1]
-        survey = {name: np.asarray(value)[..., :count] for name, value in found.survey.items()}
-        if "output_norm" in survey:
-            survey["output_norm"] = np.concatenate([survey["output_norm"], self.query_norms], axis=2).swapaxes(1, 2)
-        self.recognized.append(self.reading.settle(self.spec, self.name, y, survey, first, doubtful))
+
+        def recognize(survey: dict[str, Array | np.ndarray], start: int, stop: int) -> np.ndarray:
+            survey = {name: np.asarray(value)[..., : stop - start] for name, value in survey.items()}
+            if "output_norm" in survey:
+                survey["output_norm"] = np.concatenate([survey["output_norm"], self.query_norms], axis=2).swapaxes(1, 2)
+            return self.reading.settle(self.spec, self.name, y[start:stop], survey, first + start, doubtful)
+
+        whole = recognize if self.shards is None else partial(self.shards.recognize, recognize)
+        self.recognized.append(whole(found.survey, 0, len(y)))
 
     def _check_chunk(self, first: int, x: np.ndarray, y: np.ndarray) -> None:
         """The checks of a prompt's examples, in the caller's own format. Raises ValueError if they fail."""
@@ -313,15 +370,20 @@ def stream(
     name: str,
     progress: Callable[[int], None] | None = None,
     screen: bool | None = None,
+    mesh: "Mesh | None" = None,
 ) -> Answer:
-    """The answer to a prompt that comes in blocks; `progress` is told of examples done, `screen` None screens where it pays."""
+    """The answer to a prompt that comes in blocks; `progress` is told of examples done, `screen` None screens where it pays.
+
+    mesh: the devices that share the examples, and the heads; None is one device.
+    """
     spec = model.spec
     wanted = screen if screen is not None else spec.K >= SCREENED_TASKS
     sketch = sketch_size(spec.K, spec.d, spec.margin, spec.radius) if wanted else 0
     with precision(spec.dtype):
-        run = Run(reading, model, query, name, sketch)
-        for x, y in rechunk(blocks, spec, CHUNK):
-            run.chunk(x, y, CHUNK)
+        run = Run(reading, model, query, name, sketch, mesh)
+        size = CHUNK if run.shards is None else CHUNK * run.shards.examples
+        for x, y in rechunk(blocks, spec, size):
+            run.chunk(x, y, size)
             if progress is not None:
                 progress(run.first)
         if not run.first:
