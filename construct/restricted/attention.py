@@ -186,7 +186,8 @@ def _mixture(block: Block, values: Values, weight: Weights, own: bool) -> Mixed 
 def _mix_keys(weight: Weights) -> Float[Array, "k #q #g"]:
     """sum_h of the weight of each key, all heads together."""
     if weight.within is None:
-        return weight.share.sum(0)[None]
+        # As a product, or XLA fuses the sum with what reads it and repeats it there for every coordinate.
+        return product("h,hqg->qg", jnp.ones(len(weight.share), weight.share.dtype), weight.share)[None]
     if weight.within.shape[3] == 1 and weight.within.shape[1] == 1:
         heads = len(weight.share)
         return product("hk,hqg->kqg", jnp.broadcast_to(weight.within[:, 0, :, 0], (heads, weight.within.shape[2])), weight.share)

@@ -3,7 +3,7 @@
 A head weighs a token by rest + factor ||r||^2 with factor < 0. A sketch S has orthonormal rows, so ||S r|| <= ||r||: where
 rest + factor (||S r|| - slack)^2, slack being what the two lengths round by, is already T behind the rival, the exact score
 is T behind too, its softmax weight is exactly 0, and the sketched score stands. Everywhere else the full residual decides.
-The survivors are served in passes, one head of a token at a time, grouped by head so that a pass is a batch of matrix
+The survivors are served in passes, a head or two of a token at a time, grouped by head so that a pass is a batch of matrix
 products; where there are many survivors, all residuals are computed in full. Neither choice changes a result.
 """
 
@@ -67,8 +67,10 @@ def screened_score(term: TermPlan, rest: Scores, others: list[Scores], stream: S
         k = apply(term.key, stream)
         return jnp.where(doubt, rest + factor * (k * k).sum(1), bound)
 
+    # Made out here, where XLA sees that it is the prompt's own layout, and not inside the branch, where it would be a copy.
+    rows = {name: _by_token(stream[name], shape[1:]) for name in term.key if name in stream}
+
     def survivors() -> Array:
-        rows = {name: _by_token(stream[name], shape[1:]) for name in term.key if name in stream}
         # What does not depend on the head is kept once.
         flat = jnp.broadcast_to(rest, (len(rest), *shape[1:])).reshape(-1, tokens)
         return _serve(term, rows, flat, bound.reshape(-1, tokens), doubt.reshape(-1, tokens), later).reshape(shape)
@@ -91,9 +93,9 @@ def _serve(term: TermPlan, stream: Stream, rest: Array, scores: Array, doubt: Bo
     heads, tokens = doubt.shape
     factor = jnp.broadcast_to(term.factor, (heads,))
 
-    def one_pass(state: tuple[Array, Array], capacity: int, group: int) -> tuple[Array, Array]:
+    def one_pass(state: tuple[Array, Array], each: int, capacity: int, group: int) -> tuple[Array, Array]:
         doubt, scores = state
-        head, token = _groups(doubt, capacity, group)
+        head, token = _groups(doubt, each, capacity, group)
         there = jnp.minimum(token, tokens - 1)
         r = sum(_rows(block, stream[name][there], head) for name, block in term.key.items() if name in stream)
         exact = rest[jnp.minimum(head, len(rest) - 1)[:, None], there] + factor[head, None] * (r * r).sum(1)
@@ -101,15 +103,23 @@ def _serve(term: TermPlan, stream: Stream, rest: Array, scores: Array, doubt: Bo
         set_at = lambda array, value: array.reshape(-1).at[at].set(value, mode="drop").reshape(heads, tokens)  # noqa: E731
         return set_at(doubt, False), set_at(scores, exact)
 
-    state = one_pass((doubt, scores), tokens, GROUP)
-    return jax.lax.while_loop(lambda state: state[0].any(), lambda state: one_pass(state, later, 1), state)[1]
+    # The right task, and sometimes a wrong one; then the few tokens that have more.
+    state = one_pass((doubt, scores), 2, tokens + tokens // 4, GROUP)
+    return jax.lax.while_loop(lambda state: state[0].any(), lambda state: one_pass(state, 1, later, 1), state)[1]
 
 
-def _groups(doubt: Bool[Array, "H t"], capacity: int, group: int) -> tuple[Int[Array, "b"], Int[Array, "b group"]]:
-    """Up to `capacity` tokens with their first head in doubt, in blocks of one head each: the heads, and the tokens (t: none)."""
+def _groups(doubt: Bool[Array, "H t"], each: int, capacity: int, group: int) -> tuple[Int[Array, "b"], Int[Array, "b group"]]:
+    """Up to `capacity` pairs of a token and one of its first `each` heads in doubt, in blocks of one head each.
+
+    The blocks' heads, and their tokens (t: none).
+    """
     heads, tokens = doubt.shape
-    first = heads - jnp.where(doubt, heads - jnp.arange(heads)[:, None], 0).max(0)
-    packed = jnp.sort(first * tokens + jnp.arange(tokens))[:capacity]
+    index = jnp.arange(heads)[:, None]
+    found, after = [], -1
+    for _ in range(each):
+        after = heads - jnp.where(doubt & (index > after), heads - index, 0).max(0)
+        found.append(after * tokens + jnp.arange(tokens))
+    packed = jnp.sort(jnp.concatenate(found))[:capacity]
     head, token = packed // tokens, packed % tokens
     token = jnp.where(head < heads, token, tokens)
     if group == 1:

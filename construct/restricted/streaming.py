@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 # Examples are sent to the device by the chunk, and run there by the piece, whose Recognize residuals stay in a cache of this
 # many bytes: matters of speed alone, chosen by benchmarks/scale.py.
 CHUNK = 1 << 15
-PIECE_BYTES = 1 << 22
+PIECE_BYTES = 1 << 23
 LONGEST_PIECE = 1 << 11
 SHORTEST = 1 << 6  # a shorter chunk is padded, so that few lengths compile
 

@@ -21,11 +21,11 @@ from tests.strategies import SHAPES, cases
 from verify.theorem1.check import answer_error
 
 THEOREMS = {1: (theorem1, proof1), 2: (theorem2, proof2), 3: (theorem3, proof3)}
-# A compilation each: one and several slots, features, a sum slot, both formats, many tasks that agree.
-MENU = [SHAPES[i] for i in (3, 4, 9, 10, 11)]
+# Compilations are what costs: several slots, many tasks that agree; a sum slot; ReLU features in float64.
+MENU = [SHAPES[i] for i in (3, 9, 10)]
 
 
-@settings(max_examples=40)
+@settings(max_examples=30)
 @given(cases(st.sampled_from(MENU), count=2))
 def test_agrees_with_dense_and_with_the_definition(case):
     tolerance = proof1.error_bound(case.spec)
@@ -70,7 +70,7 @@ def outcome(model, prompt, evaluator):
 
 
 @pytest.mark.parametrize("theorem", [1, 2, 3])
-@settings(max_examples=12)
+@settings(max_examples=8)
 @given(data=st.data())
 def test_any_entry_of_any_weight_counts_as_in_the_dense_evaluator(theorem, data):
     instance, prompt = drawn(theorem, 3, K=3, d=4, m=6, n=3)
