@@ -28,6 +28,7 @@ from verify.plots import MARKERS, PALETTE
 
 D, SIDE = 64, 2048
 LEAST = 12
+MANY = ((64, 17, 0.25), (64, 17, 0.5), (256, 15, 0.25))  # K, log2 m and margin where screening is compared
 
 
 class Case(NamedTuple):
@@ -126,10 +127,9 @@ def peak_memory(case: Case) -> int:
 
 
 def cases(options: argparse.Namespace) -> list[Case]:
-    """K = 16 over a range of m, then 64 tasks with and without screening."""
-    growth = [Case(16, log_m, 0.5, False) for log_m in range(LEAST, options.largest + 1, 2)]
-    many = min(options.largest, 17)
-    return growth + [Case(64, many, margin, screen) for margin in (0.25, 0.5) for screen in (False, True)]
+    """K = 16 over a range of m, then 64 and 256 tasks with and without screening."""
+    growth = [Case(16, log_m, 0.5, False) for log_m in range(min(LEAST, options.largest), options.largest + 1, 2)]
+    return growth + [Case(*size, screen) for size in MANY for screen in (False, True)]
 
 
 def exponent(records: list[measure.Record]) -> float:
@@ -190,7 +190,7 @@ def draw(axes: object, records: list[measure.Record]) -> None:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The largest prompt."""
-    parser.add_argument("--largest", type=whole(LEAST), default=20, help="log2 of the most examples (20)")
+    parser.add_argument("--largest", type=whole(1), default=20, help="log2 of the most examples (20)")
 
 
 QUESTION = measure.Question(

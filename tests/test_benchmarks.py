@@ -5,12 +5,13 @@ Nothing here asserts a time.
 
 import json
 import sys
+from dataclasses import replace
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from benchmarks import accuracy, build, evaluators, measure, peers, speed, stacks
+from benchmarks import accuracy, build, evaluators, measure, peers, scale, speed, stacks
 from benchmarks.evaluators import EVALUATORS, Setting, Unavailable, Way, check, draw_setting
 from tests.theorem1.layers import FEATURES, RANDOM, SUMS
 
@@ -34,6 +35,8 @@ def quick(monkeypatch):
     """One tiny size, no bursts, a small matrix product."""
     monkeypatch.setattr(measure, "BURST", 0.0)
     monkeypatch.setattr(peers, "GEMM", 16)
+    monkeypatch.setattr(scale, "SIDE", 16)
+    monkeypatch.setattr(scale, "MANY", ((64, 6, 0.25),))
     sizes = {"small": (2, 3, 6, 3)}
     for module in (evaluators, peers, speed):
         monkeypatch.setattr(module, "SIZES", sizes)
@@ -145,11 +148,11 @@ def test_all_questions_write_one_report(quick, command, tmp_path):
 
     out = tmp_path / "here.json"
     code, tables, err = command(
-        QUESTIONS, "--out", str(out), "--repeats", "2", "--batches", "2", "--evaluators", "dense,nnx,oracle"
+        QUESTIONS, "--out", str(out), "--repeats", "2", "--batches", "2", "--evaluators", "dense,nnx,oracle", "--largest", "6"
     )
     assert code == 0, err
     report = json.loads(out.read_text(), parse_constant=lambda name: pytest.fail(name))
-    assert set(report) == {"machine", "started", "repeats", "peers", "speed", "build", "accuracy"}
+    assert set(report) == {"machine", "started", "repeats", "peers", "scale", "speed", "build", "accuracy"}
     assert {"device", "cores", "processor", "versions", "load_average"} <= set(report["machine"])
     assert set(report["machine"]["versions"]) == set(measure.PACKAGES)
     first = report["peers"][0]
@@ -160,8 +163,27 @@ def test_all_questions_write_one_report(quick, command, tmp_path):
     assert TIMES | {"max_error"} == set(report["speed"][0]["calls"]["dense call"])
     assert {"varied", "K", "d", "m", "n", "median_s", "least_s", "repeats", "weight_bytes"} == set(report["build"][0])
     assert all(one["max_error"] <= one["error_bound"] for one in report["accuracy"])
+    sizes = [(one["K"], one["log_m"], one["screen"]) for one in report["scale"]]
+    assert sizes == [(16, 6, False), (64, 6, False), (64, 6, True)]
+    assert all(one["error"] <= one["error_bound"] and one["times_gemm"] > 0 for one in report["scale"])
+    # A process with JAX in it, which alone is more than this prompt.
+    assert report["scale"][0]["peak_bytes"] > report["scale"][0]["prompt_bytes"] == 2 * 4 * 64 * 64
     assert out.with_suffix(".png").stat().st_size and out.with_suffix(".svg").stat().st_size
     assert all(question.text[:20] in tables for question in QUESTIONS)
+
+
+def test_the_scale_subject_refuses_a_wrong_answer():
+    subject = scale.Million(scale.Case(3, 6, 0.5, False))
+    right = subject.answer()
+    assert subject.check(right) < 1e-6
+    for wrong in (replace(right, vector=right.vector + 1e-3), replace(right, recognized=np.roll(right.recognized, 1))):
+        with pytest.raises(ValueError, match="Case"):
+            subject.check(wrong)
+
+
+def test_the_fitted_exponent():
+    records = [{"K": 16, "log_m": i, "median_s": 1e-6 * 2 ** (1.05 * i)} for i in (12, 14, 16)]
+    assert scale.exponent([*records, {"K": 64, "log_m": 17, "median_s": 9.0}]) == pytest.approx(1.05)
 
 
 @pytest.mark.parametrize(
