@@ -1,0 +1,80 @@
+"""Every matrix product asks for the highest precision: a GPU multiplies in TF32 by default, with 11 bits, which breaks scores."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from construct.forward import precision
+from construct.prompt import stack
+from construct.reading import _batch
+from construct.restricted import streaming
+from construct.restricted.streaming import Run
+from proofs import theorem1 as proof
+from tests.restricted.cases import drawn, model_of
+from verify.oracle import judge
+from verify.theorem1.check import answer_error
+
+HIGHEST = jax.lax.Precision.HIGHEST
+GPU = any(device.platform == "gpu" for device in jax.devices())
+
+
+def products(jaxpr):
+    """The precision of every matrix product in a program, inner programs included."""
+    for equation in jaxpr.eqns:
+        if equation.primitive.name == "dot_general":
+            yield equation.params["precision"]
+        for value in equation.params.values():
+            for inner in jax.tree.leaves(value, is_leaf=lambda leaf: hasattr(leaf, "eqns") or hasattr(leaf, "jaxpr")):
+                if hasattr(inner, "jaxpr"):
+                    yield from products(inner.jaxpr)
+                elif hasattr(inner, "eqns"):
+                    yield from products(inner)
+
+
+def dense(model, prompt):
+    reading = model.reading
+    return jax.make_jaxpr(
+        lambda batch: _batch(
+            model.layers, batch, np.array(reading.slots), observe=reading.parts.observe, residual=model.residual, m=model.spec.m
+        )
+    )(stack([prompt], model.spec))
+
+
+def restricted(model, prompt, sketch):
+    run = Run(model.reading, model, prompt.query, "prompt", sketch, None)
+    arrays = (prompt.inputs.astype(model.spec.dtype), prompt.labels.astype(model.spec.dtype))
+    return jax.make_jaxpr(
+        lambda x, y: streaming._chunk(run.plan, run.norms, run.limits, run.before, x, y, 0, len(x), static=run.static)
+    )(*arrays)
+
+
+@pytest.mark.parametrize("theorem", [1, 2, 3])
+@pytest.mark.parametrize("sketch", [None, 0, 3])
+def test_all_products_ask_for_the_highest_precision(theorem, sketch):
+    """sketch: None for the dense evaluator, else the coordinates of the restricted one's screen."""
+    instance, prompt = drawn(theorem, 1, K=3, d=6, m=8, n=3)
+    model = model_of(theorem, instance)
+    with precision(model.spec.dtype):
+        program = dense(model, prompt) if sketch is None else restricted(model, prompt, sketch)
+    found = list(products(program.jaxpr))
+    assert len(found) > 3
+    assert all(one in (HIGHEST, (HIGHEST, HIGHEST)) for one in found)
+
+
+def test_a_product_at_default_precision_is_seen():
+    found = list(products(jax.make_jaxpr(jax.jit(lambda x: jax.lax.map(lambda row: row @ x, x)))(jnp.eye(3)).jaxpr))
+    assert found == [None]
+
+
+@pytest.mark.skipif(not GPU, reason="needs a GPU: TF32 is its default")
+@pytest.mark.parametrize("shape", [(4, 16, 32, 3), (16, 64, 2048, 4)])
+@pytest.mark.parametrize("evaluator", ["dense", "restricted"])
+def test_the_answer_on_a_gpu_is_within_the_bound(shape, evaluator):
+    instance, prompt = drawn(1, 0, **dict(zip("Kdmn", shape, strict=True)))
+    spec = instance.spec
+    with jax.default_matmul_precision("tensorfloat32"):
+        answer = model_of(1, instance)(prompt, evaluator=evaluator)
+    verdict = judge(instance.tasks, prompt, spec.tolerance, spec.margin, instance.feature_map)
+    assert (answer.recognized == verdict.recognized).all()
+    assert answer_error(answer.vector, verdict.vector) <= proof.error_bound(spec)
