@@ -8,7 +8,7 @@ import pytest
 from construct.forward import precision
 from construct.prompt import stack
 from construct.reading import _batch
-from construct.restricted import streaming
+from construct.restricted import chunk
 from construct.restricted.streaming import Run
 from proofs import theorem1 as proof
 from tests.restricted.cases import drawn, model_of
@@ -45,7 +45,7 @@ def restricted(model, prompt, sketch):
     run = Run(model.reading, model, prompt.query, "prompt", sketch, None)
     arrays = (prompt.inputs.astype(model.spec.dtype), prompt.labels.astype(model.spec.dtype))
     return jax.make_jaxpr(
-        lambda x, y: streaming._chunk(run.plan, run.norms, run.limits, run.before, x, y, 0, len(x), static=run.static)
+        lambda x, y: chunk.run_chunk(run.plan, run.norms, run.limits, run.before, x, y, 0, len(x), static=run.static)
     )(*arrays)
 
 

@@ -12,7 +12,7 @@ that it recognized or the refusal; so all of them return the same answer, or rai
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,13 +20,11 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float
 
-from construct.restricted import program
+from construct.restricted import chunk, program
+from construct.restricted.chunk import Found, Limits, Static
 from construct.restricted.mesh import EXAMPLES, HEADS, rows_of, together
 from construct.restricted.plan import BankPlan, LayerPlan, Plan, remembered
 from construct.transformer import Transformer
-
-if TYPE_CHECKING:
-    from construct.restricted.streaming import Found, Limits, Static
 
 # A refusal travels between processes as so many bytes, cut off there; longer than any that the checks word.
 MESSAGE = 1024
@@ -61,7 +59,7 @@ def _by_head(tree: Any, heads: int | None) -> Any:
 def _chunk(
     plan: Plan,
     norms: dict[str, Array],
-    limits: "Limits",
+    limits: Limits,
     before: list[program.Classes],
     x: Float[Array, "c slots d"],
     y: Float[Array, "c d"],
@@ -71,15 +69,14 @@ def _chunk(
     mesh: Mesh,
     K: int,
     group: int,
-    static: "Static",
+    static: Static,
 ) -> tuple[program.Parts, Array, Array, dict[str, Array], dict[str, Array]]:
     """A chunk's shares of the answer in groups of `group` examples; whether a vector is too long, whether a hypothesis is in
     doubt; and what was surveyed, by name: what has a row for each task, and the rest with examples first."""
-    from construct.restricted.streaming import pieces
 
-    def run(plan: Plan, norms: Any, limits: "Limits", before: Any, x: Array, y: Array, first: Array, count: Array) -> tuple:
+    def run(plan: Plan, norms: Any, limits: Limits, before: Any, x: Array, y: Array, first: Array, count: Array) -> tuple:
         start = jax.lax.axis_index(EXAMPLES) * len(x)
-        parts, found = pieces(plan, norms, limits, before, x, y, first, start, count, static=static)
+        parts, found = chunk.pieces(plan, norms, limits, before, x, y, first, start, count, static=static)
         banks = plan.layers[program.meeting(plan)].banks
         parts = {name: [_gather(bank, part) for bank, part in zip(banks, some, strict=True)] for name, some in parts.items()}
         grouped = jax.tree.map(partial(_grouped, size=group // min(static.piece, len(x))), parts, is_leaf=_is_part)
@@ -145,9 +142,9 @@ class Shards:
         sketch: int,
         plan: Plan,
         norms: dict[str, np.ndarray],
-        limits: "Limits",
+        limits: Limits,
         before: list[program.Classes],
-        static: "Static",
+        static: Static,
     ) -> None:
         # Plain axes, whatever types the caller's mesh gave them.
         names = (EXAMPLES, HEADS) if HEADS in mesh.shape else (EXAMPLES,)
@@ -180,29 +177,27 @@ class Shards:
         shape = (share * self.examples, *array.shape[1:])
         return jax.make_array_from_callback(shape, NamedSharding(self.mesh, PartitionSpec(EXAMPLES)), rows)
 
-    def chunk(self, x: np.ndarray, y: np.ndarray, first: int) -> Callable[..., tuple[list[program.Parts], "Found"]]:
+    def take(self, x: np.ndarray, y: np.ndarray, first: int) -> Callable[..., tuple[list[program.Parts], Found]]:
         """Place a chunk; run(static) then sends it off, for the shares of the answer that one device would get, chunk by chunk
         of its own, and for what is found."""
-        from construct.restricted import streaming
-
-        count, group = len(x), streaming.CHUNK
+        count, group = len(x), chunk.CHUNK
         # A device gets whole pieces, as one device would cut them: fewer rows could be multiplied in another order.
-        length = streaming.padded_length
+        length = chunk.padded_length
         share = max(length(-(-count // self.examples), group), min(self.static.piece, length(count, group)))
         rows = (self._rows(x, share), self._rows(y, share))
         arguments = (self.plan, self.norms, self.limits, self.before, *rows, np.int32(first), np.int32(count))
         fixed = {"mesh": self.mesh, "K": self.spec.K, "group": group}
 
-        def run(static: "Static") -> tuple[list[program.Parts], "Found"]:
+        def run(static: Static) -> tuple[list[program.Parts], Found]:
             with together():
                 parts, long, undecided, by_task, rest = _chunk(*arguments, **fixed, static=static)
                 here = jax.tree.map(lambda leaf: leaf.addressable_data(0), parts)
                 shares = [jax.tree.map(lambda leaf, i=i: leaf[i], here) for i in range(-(-count // group))]
-            return shares, streaming.Found({"by task": by_task, "rest": rest}, long, undecided)
+            return shares, Found({"by task": by_task, "rest": rest}, long, undecided)
 
         return run
 
-    def agreed(self, found: "Found") -> "Found":
+    def agreed(self, found: Found) -> Found:
         """The same with its two flags on the host: every process sees the same ones."""
         with together():
             return found._replace(long=bool(found.long), undecided=bool(found.undecided))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jax.sharding import Mesh
 
 from construct import theorem1, theorem2, theorem3
-from construct.restricted import attention, sharding, streaming
+from construct.restricted import attention, chunk, sharding
 from construct.restricted import mesh as meshes
 from construct.restricted.plan import plan_of
 from proofs import theorem1 as proof1
@@ -20,7 +20,7 @@ from proofs import theorem2 as proof2
 from proofs import theorem3 as proof3
 from verify.theorem1.draw import draw_instance, draw_prompt
 
-streaming.CHUNK, streaming.LONGEST_PIECE = 32, 16
+chunk.CHUNK, chunk.LONGEST_PIECE = 32, 16
 
 M = 128
 LEAST = M - 15  # so that the last chunk is longer than a piece: fewer shapes to compile

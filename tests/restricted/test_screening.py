@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from construct import Prompt, Spec, Task, build
-from construct.restricted import plan, screening, streaming
+from construct.restricted import chunk, plan, screening
 from construct.restricted.screening import sketch_size
 from proofs import theorem1 as proof
 from verify.theorem1.check import answer_error
@@ -87,9 +87,9 @@ def test_most_wrong_tasks_are_certified_off_and_hidden_ones_are_not():
 @pytest.fixture
 def recompiled():
     """Nothing compiled under a fault may serve another test, nor the other way round."""
-    streaming._chunk.clear_cache()
+    chunk.run_chunk.clear_cache()
     yield
-    streaming._chunk.clear_cache()
+    chunk.run_chunk.clear_cache()
 
 
 @pytest.mark.usefixtures("recompiled")

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from construct import Prompt
-from construct.restricted import streaming
+from construct.restricted import chunk, streaming
 from construct.restricted.program import halved_sum
 from proofs import theorem1 as proof
 from tests.restricted.cases import drawn, model_of
@@ -34,20 +34,20 @@ def test_any_cut_gives_the_same_answer(at):
     assert (answer.recognized == WHOLE.recognized).all() and (answer.counts == WHOLE.counts).all()
 
 
-@pytest.mark.parametrize("chunk", [1, 7, 16])
-def test_any_chunk_gives_the_answer(monkeypatch, chunk):
-    monkeypatch.setattr(streaming, "CHUNK", chunk)
-    monkeypatch.setattr(streaming, "SHORTEST", chunk)
+@pytest.mark.parametrize("length", [1, 7, 16])
+def test_any_chunk_gives_the_answer(monkeypatch, length):
+    monkeypatch.setattr(chunk, "CHUNK", length)
+    monkeypatch.setattr(chunk, "SHORTEST", length)
     done = []
     answer = MODEL.stream(cut([5, 30]), PROMPT.query, progress=done.append)
     assert (answer.recognized == WHOLE.recognized).all()
     assert answer_error(answer.vector, WHOLE.vector.astype(float)) <= 2 * proof.rounding(INSTANCE.spec)
-    assert done == [*range(chunk, 40, chunk), 40]
+    assert done == [*range(length, 40, length), 40]
 
 
 def test_blocks_are_taken_as_they_are_needed(monkeypatch):
     """A chunk is sent off before the next block is asked for: the prompt need not fit into memory."""
-    monkeypatch.setattr(streaming, "CHUNK", 8)
+    monkeypatch.setattr(chunk, "CHUNK", 8)
     order = []
 
     def blocks():
@@ -110,7 +110,7 @@ def test_bad_blocks_are_refused_by_name(blocks, message):
 
 
 def test_an_example_is_named_by_its_place_in_the_prompt(monkeypatch):
-    monkeypatch.setattr(streaming, "CHUNK", 16)
+    monkeypatch.setattr(chunk, "CHUNK", 16)
     j, labels = halfway()
     with pytest.raises(ValueError, match=rf"prompt example {j}, task"):
         MODEL.stream(changed(labels=labels), PROMPT.query)

@@ -1,0 +1,195 @@
+"""A chunk of examples on the device: its share of the answer, and what its numbers say of the theorem's hypotheses."""
+
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from construct.floats import gamma
+from construct.restricted import program
+from construct.restricted.attention import Scores, Screen, Tokens
+from construct.restricted.blocks import Leaf, apply, dense
+from construct.restricted.plan import LayerPlan, Plan
+from construct.restricted.program import Classes
+from construct.spec import Spec
+
+if TYPE_CHECKING:
+    from construct.reading import Parts, Reading
+
+# Examples are sent to the device by the chunk, and run there by the piece, whose Recognize residuals stay in a cache of this
+# many bytes: matters of speed alone, chosen by benchmarks/scale.py.
+CHUNK = 1 << 15
+PIECE_BYTES = 1 << 23
+LONGEST_PIECE = 1 << 11
+SHORTEST = 1 << 6  # a shorter chunk is padded, so that few lengths compile
+
+
+def padded_length(count: int, longest: int) -> int:
+    """The rows of a chunk of `count` examples, with padding: a power of two, so that few lengths compile."""
+    return min(longest, max(SHORTEST, 1 << (count - 1).bit_length()))
+
+
+class Limits(NamedTuple):
+    """What a chunk is held against: bounds on norms, the least gap of a decided head, the coldness and a sketch's slack."""
+
+    slots: Leaf  # (K,)
+    input_radius: Leaf
+    radius: Leaf
+    output: Leaf
+    decided: Leaf
+    T: Leaf
+    slack: Leaf
+
+
+class Static(NamedTuple):
+    """What a compiled chunk depends on besides shapes: what the theorem reads, the examples in a piece, whether to screen, and
+    whether to keep every gap and output norm."""
+
+    parts: "Parts"
+    piece: int
+    screened: bool
+    full: bool
+
+
+class Found(NamedTuple):
+    """What was read of a chunk: the survey by name, whether a vector is too long or not blank, whether a head is undecided or a
+    task's output too long."""
+
+    survey: dict[str, Array]
+    long: Array
+    undecided: Array
+
+
+def limits(reading: "Reading", spec: Spec) -> Limits:
+    """The limits of a theorem's Spec."""
+    gains, slack = reading.gains, reading.parts.slack(reading.gains, spec)
+    return Limits(
+        slots=np.array(reading.slots),
+        input_radius=gains.input_radius,
+        radius=spec.radius,
+        output=spec.radius + slack,
+        decided=gains.T - 2 * gains.error(reading.parts.outputs.layer),
+        T=gains.T,
+        slack=slack,
+    )
+
+
+def static(reading: "Reading", spec: Spec, sketch: int) -> Static:
+    """The size of a piece, by what Recognize holds of an example: d numbers of each task and slot, or a sketch of them."""
+    example = (spec.n - 1) * spec.K * (sketch or spec.d) * np.dtype(spec.dtype).itemsize
+    return Static(
+        reading.parts, min(LONGEST_PIECE, 1 << max(4, (PIECE_BYTES // example).bit_length() - 1)), sketch > 0, reading.parts.always
+    )
+
+
+def _observer(parts: "Parts", plan: Plan, norms: dict[str, Array], limits: Limits, found: dict[str, Array]) -> program.Observe:
+    def observe(layer: LayerPlan, name: str, before: Classes, after: Tokens, scores: list[list[Scores]]) -> None:
+        found.update(parts.survey(layer.name, name, after, scores, limits.slots))
+        if layer.name == parts.outputs.layer and "output_norm" not in found:
+            inputs = before[program.INPUTS if program.INPUTS in before else program.QUERY]
+            found["output_norm"] = _output_norms(plan, norms, inputs, limits.output)
+
+    return observe
+
+
+def _output_norms(plan: Plan, norms: dict[str, Array], inputs: Tokens, limit: Array) -> Float[Array, "K slots #g"]:
+    """||W_i f + b_i|| at all inputs, or a common upper bound of them where that is within the limit already."""
+    there = [name for name in plan.outputs if name in inputs.stream]
+    lengths = [norms[name].max() * jnp.sqrt((dense(inputs.stream[name]) ** 2).sum(0)).max() for name in there]
+    shape = jax.eval_shape(lambda: apply(plan.outputs, inputs.stream)).shape
+    shape = (shape[0], *shape[2:])
+
+    def exact() -> Array:
+        return jnp.sqrt((apply(plan.outputs, inputs.stream) ** 2).sum(1))
+
+    bound = sum(lengths[1:], lengths[0])
+    return jax.lax.cond(bound <= limit, lambda: jnp.broadcast_to(bound, shape), exact)
+
+
+def block_norms(plan: Plan) -> dict[str, np.ndarray]:
+    """By subspace, an upper bound of each task's spectral norm, of the stored blocks that make its output."""
+    found = {}
+    for name, block in plan.outputs.items():
+        rows = np.asarray(block.full(plan.residual.size(name)), np.float64)
+        gram = np.einsum("hru,hsu->hrs", rows, rows, optimize=True) if rows.shape[1] < rows.shape[2] else None
+        gram = np.einsum("hru,hrv->huv", rows, rows, optimize=True) if gram is None else gram
+        # The eigenvalues of a Gram matrix, rounded outward, and up to the dtype of the forward pass.
+        largest = np.linalg.eigvalsh(gram)[:, -1].clip(0)
+        slack = 1 + 4 * sum(rows.shape[1:]) * np.finfo(float).eps
+        found[name] = np.nextafter((np.sqrt(largest) * slack).astype(block.data.dtype), np.inf, dtype=block.data.dtype)
+    return found
+
+
+@partial(jax.jit, static_argnames="static")
+def start_query(
+    plan: Plan, norms: dict[str, Array], limits: Limits, query: Array, *, static: Static
+) -> tuple[list[Classes], Array]:
+    found: dict[str, Array] = {}
+    before = program.prelude(plan, query, _observer(static.parts, plan, norms, limits, found))
+    return before, found["output_norm"]
+
+
+def pieces(
+    plan: Plan,
+    norms: dict[str, Array],
+    limits: Limits,
+    before: list[Classes],
+    x: Float[Array, "c slots d"],
+    y: Float[Array, "c d"],
+    first: Array,
+    start: Array | int,
+    count: Array,
+    *,
+    static: Static,
+) -> tuple[program.Parts, Found]:
+    """The shares of the answer of the rows of a chunk from `start` on, piece by piece, and what was found in them.
+
+    The chunk begins with the prompt's example `first`; its rows from `count` on are padding.
+    """
+    piece = min(static.piece, len(x))
+    screen = Screen(limits.slack, limits.T) if static.screened else None
+    pieces = len(x) // piece
+
+    def run(part: tuple[Array, Array, Array]) -> tuple[program.Parts, Found]:
+        x, y, start = part
+        real = start + jnp.arange(piece) < count
+        found: dict[str, Array] = {}
+        observe = _observer(static.parts, plan, norms, limits, found)
+        parts = program.examples(plan, before, x, y, first + start, real, screen, observe)
+        # Norms are rounded here too: what is within that rounding of its limit is looked at again on the host, in float64.
+        slack = 1 - 4 * gamma(x.shape[-1] + 4, x.dtype.name)
+        short = ((x**2).sum(-1).max() <= slack * limits.input_radius**2) & ((y**2).sum(-1).max() <= slack * limits.radius**2)
+        if "sum" in plan.residual.names:
+            short &= ~(x[:, -1] != 0).any()
+        decided = jnp.where(real, jnp.abs(found["gap"]), jnp.inf).min() >= limits.decided
+        fits = jnp.where(real, found["output_norm"], 0).max() <= limits.output
+        if not static.full:
+            del found["gap"], found["output_norm"]
+        return parts, Found(found, ~short, ~(decided & fits))
+
+    split = lambda a: a.reshape(pieces, piece, *a.shape[1:])  # noqa: E731
+    parts, found = jax.lax.map(run, (split(x), split(y), start + jnp.arange(pieces) * piece))
+    # Pieces stand first; examples are the last axis of everything that was surveyed.
+    survey = {name: jnp.moveaxis(value, 0, -2).reshape(*value.shape[1:-1], -1) for name, value in found.survey.items()}
+    return parts, Found(survey, found.long.any(), found.undecided.any())
+
+
+@partial(jax.jit, static_argnames="static")
+def run_chunk(
+    plan: Plan,
+    norms: dict[str, Array],
+    limits: Limits,
+    before: list[Classes],
+    x: Float[Array, "c slots d"],
+    y: Float[Array, "c d"],
+    first: Array,
+    count: Array,
+    *,
+    static: Static,
+) -> tuple[program.Parts, Found]:
+    """A chunk's share of the answer, and what was found in its first `count` examples; the rest is padding."""
+    parts, found = pieces(plan, norms, limits, before, x, y, first, 0, count, static=static)
+    return program.combine_all(parts), found
