@@ -90,11 +90,19 @@ def check_prompt(spec: Spec, prompt: Prompt, name: str, input_radius: float) -> 
 
 
 def check_examples(
-    spec: Spec, inputs: Float[np.ndarray, "m slots d"], labels: Float[np.ndarray, "m d"], name: str, input_radius: float
+    spec: Spec,
+    inputs: Float[np.ndarray, "m slots d"],
+    labels: Float[np.ndarray, "m d"],
+    name: str,
+    input_radius: float,
+    first: int = 0,
 ) -> None:
-    """Refuse a label beyond the radius, an input beyond the input radius, or a sum slot that is not blank."""
-    _check_norms(f"{name}.labels", labels, spec.radius, "radius", "the labels' norms (Lemma 3)")
-    _check_inputs(spec, f"{name}.inputs", inputs, input_radius)
+    """Refuse a label beyond the radius, an input beyond the input radius, or a sum slot that is not blank.
+
+    first: the place in the prompt of the first of these examples.
+    """
+    _check_norms(f"{name}.labels", labels, spec.radius, "radius", "the labels' norms (Lemma 3)", first)
+    _check_inputs(spec, f"{name}.inputs", inputs, input_radius, first)
 
 
 def check_query(spec: Spec, query: Float[np.ndarray, "slots d"], name: str, input_radius: float) -> None:
@@ -102,7 +110,7 @@ def check_query(spec: Spec, query: Float[np.ndarray, "slots d"], name: str, inpu
     _check_inputs(spec, f"{name}.query", query, input_radius)
 
 
-def _check_inputs(spec: Spec, name: str, inputs: Float[np.ndarray, "*m slots d"], input_radius: float) -> None:
+def _check_inputs(spec: Spec, name: str, inputs: Float[np.ndarray, "*m slots d"], input_radius: float, first: int = 0) -> None:
     if spec.sum_slot:
         blank = inputs[..., -1, :]
         if blank.any():
@@ -113,16 +121,16 @@ def _check_inputs(spec: Spec, name: str, inputs: Float[np.ndarray, "*m slots d"]
                 "pass zeros there",
             )
         inputs = np.concatenate([inputs[..., :-1, :], inputs.sum(-2, keepdims=True)], -2)
-    _check_norms(name, inputs, input_radius, "input_radius", "the inputs' norms (rounding, or as passed)")
+    _check_norms(name, inputs, input_radius, "input_radius", "the inputs' norms (rounding, or as passed)", first)
 
 
-def _check_norms(name: str, values: np.ndarray, limit: float, parameter: str, meaning: str) -> None:
+def _check_norms(name: str, values: np.ndarray, limit: float, parameter: str, meaning: str, first: int) -> None:
     norms = np.linalg.norm(values, axis=-1)
     # Norms are rounded themselves: a vector that is exactly on the sphere must pass.
     if norms.size and norms.max() > limit * (1 + (values.shape[-1] + 2) * np.finfo(values.dtype).eps):
         where = tuple(int(i) for i in np.unravel_index(norms.argmax(), norms.shape))
         raise checks.refuse(
-            f"{name}{list(where)}",
+            f"{name}{[first + where[0], *where[1:]]}",
             f"a vector of norm {norms.max():.6g}",
             f"must have norm at most {parameter} = {limit:.6g}, which bounds {meaning}",
             f"build with a larger {parameter}, a wider margin or float64, or rescale",

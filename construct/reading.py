@@ -250,7 +250,7 @@ _step = partial(jax.jit, static_argnames=("keep", "answer_only"))(apply_layer)
 
 def check_decided(spec: Spec, name: str, gap: np.ndarray, gains: Cold, first: int = 0) -> None:
     """Recognize decides every residual that is at most rho or at least delta: its gap is T or more either way (Lemma 3)."""
-    undecided = np.abs(gap) < gains.T - 2 * gains.error("recognize")
+    undecided = ~(np.abs(gap) >= gains.T - 2 * gains.error("recognize"))
     if undecided.any():
         task, example = (int(i) for i in np.argwhere(undecided)[0])
         residual = gains.residual_norm(float(gap[task, example]))

@@ -48,10 +48,24 @@ class Bounds:
     center: Float[np.ndarray, "kinds D"]
     radius: Float[np.ndarray, "kinds subspaces"]
 
+    @property
+    def coded(self) -> Float[np.ndarray, "kinds 1"]:
+        """The length of the code that an example's tokens hold besides their center, 0 for others."""
+        example = Kinds((len(self.center) - 1) // 2).example
+        return np.sqrt(self.residual.size("e")) * np.isin(np.arange(len(self.center)), list(example))[:, None]
+
     def uncertain(self, matrix: Float[np.ndarray, "H rows D"]) -> Float[np.ndarray, "kinds H"]:
-        """How far matrix @ h can be from matrix @ center, by kind and head: the sum of norm times radius over the subspaces."""
+        """How far matrix @ h can be from matrix @ center, by kind and head: the sum of norm times radius over the subspaces, and
+        what an example's code adds."""
         norms = [matrix_norm(matrix[:, :, self.residual.where(name)]) for name in self.residual.names]
-        return self.radius @ np.stack(norms)
+        return self.radius @ np.stack(norms) + self.coded * matrix_norm(matrix[:, :, self.residual.where("e")])
+
+    def largest_rows(self, matrix: Float[np.ndarray, "H rows D"]) -> Float[np.ndarray, "kinds H rows"]:
+        """The largest magnitude of each row of matrix @ h, by kind and head."""
+        lengths = np.stack([np.linalg.norm(matrix[:, :, self.residual.where(name)], axis=-1) for name in self.residual.names])
+        code = np.linalg.norm(matrix[:, :, self.residual.where("e")], axis=-1)
+        exact = np.abs(np.einsum("hrd,cd->chr", matrix, self.center))
+        return exact + np.einsum("cs,shr->chr", self.radius, lengths) + self.coded[:, :, None] * code
 
     def plus(self, center: Float[np.ndarray, "kinds D"], radius: Float[np.ndarray, "kinds subspaces"]) -> "Bounds":
         """These bounds with something added to the stream."""
@@ -120,7 +134,8 @@ def mlp(bounds: Bounds, W_1: Float[np.ndarray, "w D"], W_2: Float[np.ndarray, "D
     apart = bounds.uncertain(W_1[None])[:, 0]
     for kind, middle in enumerate(bounds.center @ W_1.T):
         free = reads & (bounds.radius[kind] > 0)
-        if free.sum() == 1 and (sizes[free] == 1).all():
+        coded = bounds.coded[kind, 0] > 0 and W_1[:, residual.where("e")].any()
+        if not coded and free.sum() == 1 and (sizes[free] == 1).all():
             name = residual.names[int(np.flatnonzero(free)[0])]
             low, high = _range(W_2, middle, W_1[:, residual.where(name)][:, 0], float(bounds.radius[kind][free][0]))
             center[kind] = (low + high) / 2

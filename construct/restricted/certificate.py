@@ -2,17 +2,19 @@
 
 From the stored weights and the Spec alone, the bounds of `construct.restricted.bounds` are carried through the layers. At each
 layer every score outside the support is bounded from above and the best score inside it from below, for every kind of
-query token, kind of key token and head; the difference must be at least the coldness T. Where T also covers the rounding of
-scores (`hard`), such a key's softmax weight is exactly 0 in the dtype. The bounds use the theorem's hypotheses as the
+query token, kind of key token and head; the difference must be at least the coldness T, and after the rounding of both scores
+still enough to make that key's softmax weight exactly 0 in the dtype. The bounds use the theorem's hypotheses as the
 evaluator checks them on every prompt: labels and all tasks' outputs are within the radius, inputs within the input radius.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from construct import checks
+from construct.floats import gamma, hard_gap
 from construct.residual import position_code
 from construct.restricted.bounds import Bounds, Kinds, code_range, embedded, matrix_norm, mlp, pair_range
 from construct.restricted.plan import remembered, works
@@ -48,68 +50,94 @@ def certificate(model: Transformer) -> Certificate:
 
 def _certificate(model: Transformer) -> Certificate:
     spec, gains = model.spec, model.reading.gains
-    bounds = embedded(spec, model.residual, gains.input_radius)
-    wanted = needed(model.layers, lambda layer: any(works(bank) for bank in layer.banks))
-    gaps, flaws = [], []
+    flaws = list(_structure(model))
+    bounds, gaps, kinds = embedded(spec, model.residual, gains.input_radius), [], Kinds(spec.n)
+    places = {BOS: [0], QUERY: kinds.query[:-1], ANSWER: kinds.query[-1:], INPUTS: kinds.example[:-1], LABEL: kinds.example[-1:]}
+    wanted = needed(model.layers, attends)
     for layer, after in zip(model.layers, wanted[1:], strict=True):
-        kinds = Kinds(spec.n)
-        places = {
-            BOS: [0],
-            QUERY: kinds.query[:-1],
-            ANSWER: kinds.query[-1:],
-            INPUTS: kinds.example[:-1],
-            LABEL: kinds.example[-1:],
-        }
-        queries = [kind for name in after for kind in places[name]]
-        bounds, gap = _advance(model, layer, bounds, sorted(queries))
-        if gap is not None:
-            gaps.append((layer.name, gap))
-            if not gap >= gains.T:
-                flaws.append(
-                    f"in {layer.name} a key outside the support may come within {gap:.4g} of the winner, less than T = {gains.T:g}"
-                )
-    if not gains.hard:
-        flaws.append(f"at coldness {gains.T:g} a loser's softmax weight is not exactly 0 in {spec.dtype}")
+        matter = {kind for name in after for kind in places[name]}
+        bounds, gap, computed = _advance(model, layer, bounds, matter)
+        if not attends(layer):
+            continue
+        gaps.append((layer.name, gap))
+        if not gap >= gains.T:
+            flaws.append(
+                f"in {layer.name} a key outside the support may come within {gap:.4g} of the winner, less than T = {gains.T:g}"
+            )
+        elif not computed >= hard_gap(spec.dtype):
+            flaws.append(
+                f"in {layer.name} the scores round by so much that the computed gap may be {computed:.4g}, at which a loser's "
+                f"softmax weight is not exactly 0 in {spec.dtype}"
+            )
     return Certificate(tuple(gaps), flaws[0] if flaws else None)
 
 
-def _advance(model: Transformer, layer: Layer, bounds: Bounds, queries: list[int]) -> tuple[Bounds, float | None]:
-    """The bounds after a layer for the kinds that matter, and its least certified gap (None: it does not attend)."""
-    kinds, T = Kinds(model.spec.n), model.reading.gains.T
+def attends(layer: Layer) -> bool:
+    """Whether any head of a layer moves anything."""
+    return any(works(bank) for bank in layer.banks)
+
+
+def _structure(model: Transformer) -> Iterator[str]:
+    """What the evaluator takes for granted of the weights, where it is not so."""
+    if not model.reading.gains.hard:
+        yield f"at coldness {model.reading.gains.T:g} a loser's softmax weight is not exactly 0 in {model.spec.dtype}"
+    codes = model.residual.where("e")
+    for layer in model.layers:
+        if any(bank.terms != (("idle", 1),) for bank in layer.banks) and not attends(layer):
+            yield f"no head of {layer.name} moves anything"
+        written = [bank.W_O[...][:, codes] for bank in layer.banks] + ([] if layer.mlp is None else [layer.mlp.W_2[...][codes]])
+        if any(np.asarray(rows).any() for rows in written):
+            yield f"{layer.name} writes to e, which must stay the code of a token's example"
+
+
+def _advance(model: Transformer, layer: Layer, bounds: Bounds, matter: set[int]) -> tuple[Bounds, float, float]:
+    """The bounds after a layer, and the least certified gap of the kinds that matter: exactly, and after rounding.
+
+    Kinds that do not matter may attend to anything that they see: they are keys still, though nobody reads them.
+    """
+    kinds, hard = Kinds(model.spec.n), hard_gap(model.spec.dtype)
     center, radius = np.zeros_like(bounds.center), np.zeros_like(bounds.radius)
-    least = None
+    least = computed = np.inf
     for bank in layer.banks:
         if not works(bank):
             continue
         scores = Scores(model, layer, bank, bounds)
         values = Values(bank, bounds)
-        for q in queries:
-            support, visible = inside(layer, kinds, q)
-            low, high = scores.of(q)
+        for q in range(kinds.count):
+            support, sees, sure = inside(layer, kinds, q)
+            low, high, error = scores.of(q)
             # The winner scores at least as much as any key of the support that is surely there.
-            winner = np.where(visible[:, None], low["own"], -np.inf).max(0)
-            example = kinds.mask(kinds.example)
-            there = {"own": ~example | (q in kinds.example), "other": example}
-            outside = [np.where((there[g] & ~support[g])[:, None], high[g], -np.inf).max(0) for g in there]
-            gap = float((winner - np.maximum(*outside)).min())
-            least = gap if least is None else min(least, gap)
-            own, other = ((there[g] & support[g])[:, None] & (high[g] > winner - T) for g in there)
-            moved = values.moved(own | other, other, low["own"], high["own"])
-            center[q] += moved[0]
-            radius[q] += moved[1]
+            surely = (sure & (support["own"] | (q not in matter)))[:, None]
+            winner = np.where(surely, low["own"], -np.inf).max(0)
+            rounded = np.where(surely, low["own"] - error, -np.inf).max(0)
+            reach = {}
+            for group, keys in sees.items():
+                if q in matter:
+                    outside = (keys & ~support[group])[:, None]
+                    least = min(least, float((winner - np.where(outside, high[group], -np.inf).max(0)).min()))
+                    computed = min(computed, float((rounded - np.where(outside, high[group] + error, -np.inf).max(0)).min()))
+                    keys = keys & support[group]
+                reach[group] = keys[:, None] & (high[group] + error > rounded - hard)
+            sum_of = values.moved(reach["own"], reach["other"], surely, low["own"], high["own"])
+            center[q] += sum_of[0]
+            radius[q] += sum_of[1]
     bounds = bounds.plus(center, radius)
     if layer.mlp is not None:
         W_1, W_2 = (np.asarray(weight[...], np.float64) for weight in (layer.mlp.W_1, layer.mlp.W_2))
         bounds = mlp(bounds, W_1, W_2)
-    return bounds, least
+    return bounds, least, computed
 
 
-def inside(layer: Layer, kinds: Kinds, q: int) -> tuple[dict[str, Bool[np.ndarray, "kinds"]], Bool[np.ndarray, "kinds"]]:
-    """The kinds of keys in the support of a query token, in its `own` group and in `other` examples; and those surely visible.
+Groups = dict[str, Bool[np.ndarray, "kinds"]]
+
+
+def inside(layer: Layer, kinds: Kinds, q: int) -> tuple[Groups, Groups, Bool[np.ndarray, "kinds"]]:
+    """The kinds of keys in the support of a query token, and those that it may see: in its `own` group, and in `other` examples;
+    and the kinds of the own group that are surely there and seen.
 
     BOS and the query count as of everybody's own group, where each kind is one token.
     """
-    example, query = kinds.mask(kinds.example), kinds.mask(kinds.query)
+    example, query, bos = kinds.mask(kinds.example), kinds.mask(kinds.query), kinds.mask([0])
     labels, none = kinds.mask(kinds.example[-1:]), np.zeros(kinds.count, bool)
     group = example if q in kinds.example else query if q in kinds.query else none
     own = {
@@ -119,13 +147,13 @@ def inside(layer: Layer, kinds: Kinds, q: int) -> tuple[dict[str, Bool[np.ndarra
         Support.EXAMPLE_AND_QUERY: group | query,
         Support.LABELS: labels,
         Support.INPUTS: example & ~labels,
-    }[layer.support] | kinds.mask([0])
+    }[layer.support] | bos
     other = own & example if layer.support in (Support.LABELS, Support.INPUTS) else none
-    visible = own if q in kinds.example else own & ~example
-    if layer.causal:
-        before = np.arange(kinds.count) <= q
-        visible = visible & (kinds.mask([0]) | before & (example if q in kinds.example else query))
-    return {"own": own, "other": other}, visible
+    before = np.arange(kinds.count) <= q
+    sees = bos | (group & before) if layer.causal else bos | query | (example & (q in kinds.example))
+    # Other examples are there or not, and before a token or not; BOS sees none of them under a causal mask.
+    others = none if layer.causal and q == 0 else example
+    return {"own": own, "other": other}, {"own": sees, "other": others}, sees
 
 
 class Scores:
@@ -136,18 +164,25 @@ class Scores:
         self.kinds, self.bounds, self.excluded = Kinds(spec.n), bounds, position_code(spec.m, spec.example_bits)
         W_Q, W_K = (np.asarray(weight[...], np.float64) for weight in (bank.W_Q, bank.W_K))
         self.product = np.zeros((self.kinds.count, self.kinds.count, bank.count))
+        self.itself = np.zeros((self.kinds.count, bank.count))
         if layer.name == outputs.layer:
             rows = bank.rows(outputs.term)
-            self.product = self._outputs(model, W_Q[:, rows], W_K[:, rows])
+            self.product, self.itself = self._outputs(model, W_Q[:, rows], W_K[:, rows])
             W_Q, W_K = (np.delete(W, np.r_[rows], axis=1) for W in (W_Q, W_K))
         self.Q, self.K = W_Q, W_K
         self.q_center, self.k_center = (np.einsum("hrd,cd->chr", W, bounds.center) for W in (W_Q, W_K))
         e = residual.where("e")
         self.q_code, self.k_code = W_Q[:, :, e], W_K[:, :, e]
         self.form = np.einsum("hrb,hrc->hbc", self.q_code, self.k_code)
+        # A score is a sum of so many products, each at most this in magnitude, and of the outputs' rows.
+        self.roundings = gamma(sum(size for _, size in bank.terms) + 4, spec.dtype)
+        self.q_largest, self.k_largest = bounds.largest_rows(W_Q), bounds.largest_rows(W_K)
 
-    def _outputs(self, model: Transformer, query: np.ndarray, key: np.ndarray) -> Float[np.ndarray, "kinds kinds H"]:
-        """|<q, k>| <= |q| |k| for the rows whose key side is a task's output, whose norm the theorem bounds (less y, perhaps)."""
+    def _outputs(self, model: Transformer, query: np.ndarray, key: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """|<q, k>| <= |q| |k| for the rows whose key side is a task's output, whose norm the theorem bounds (less y, perhaps).
+
+        (kinds, kinds, H), and (kinds, H) how large it can be where a token meets itself: a negative multiple of a square.
+        """
         spec, bounds, parts = model.spec, self.bounds, model.reading.parts
         limit = spec.radius + parts.slack(model.reading.gains, spec)
         rows = key if parts.outputs.plus is None else key + bounds.residual[parts.outputs.plus]
@@ -157,17 +192,18 @@ class Scores:
         # W_Q is a multiple of W_K up to its rounding, where that is so.
         square = (key**2).sum((1, 2))
         factor = np.where(square > 0, (query * key).sum((1, 2)) / np.where(square > 0, square, 1), 0)
-        queries = np.minimum(self._norm(query), np.abs(factor) * keys + self._norm(query - factor[:, None, None] * key))
-        return queries[:, None] * keys[None]
+        rest = self._norm(query - factor[:, None, None] * key)
+        queries = np.minimum(self._norm(query), np.abs(factor) * keys + rest)
+        return queries[:, None] * keys[None], np.where(factor < 0, rest, queries) * keys
 
     def _norm(self, rows: Float[np.ndarray, "H rank D"]) -> Float[np.ndarray, "kinds H"]:
         """The largest norm of rows @ h by kind of token and head."""
         center = np.linalg.norm(np.einsum("hrd,cd->chr", rows, self.bounds.center), axis=-1)
-        code = matrix_norm(rows[:, :, self.bounds.residual.where("e")]) * np.sqrt(len(self.excluded))
-        return center + self.bounds.uncertain(rows) + self.kinds.mask(self.kinds.example)[:, None] * code
+        return center + self.bounds.uncertain(rows)
 
-    def of(self, q: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        """The least and largest score of each kind of key (kinds, H): in the query token's `own` group, or in `other` examples."""
+    def of(self, q: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], Float[np.ndarray, "kinds H"]]:
+        """The least and largest score of each kind of key (kinds, H): in the query token's `own` group, or in `other` examples;
+        and how far a computed one can be off."""
         example = self.kinds.mask(self.kinds.example)[:, None]
         a = self.q_center[q]
         base = np.einsum("hr,chr->ch", a, self.k_center)
@@ -183,7 +219,9 @@ class Scores:
         for bound, i, sign in ((low, 0, -1), (high, 1, 1)):
             bound["own"] = base + sign * off + np.where(example, both[i] + same[i], mine[i])
             bound["other"] = base + sign * off + np.where(example, mine[i] + theirs[i] + differ[i], mine[i])
-        return low, high
+        high["own"][q] += self.itself[q] - self.product[q, q]
+        error = self.roundings * (np.einsum("hr,chr->ch", self.q_largest[q], self.k_largest) + self.product[q])
+        return low, high, error
 
     def _apart(self, q: int) -> Float[np.ndarray, "kinds H"]:
         """How far the uncertain subspaces can move a score."""
@@ -221,15 +259,19 @@ class Values:
                 self.radius[:, :, i] = bounds.uncertain(np.einsum("hov,hvd->hod", written, W_V))
 
     def moved(
-        self, reach: Bool[np.ndarray, "kinds H"], many: Bool[np.ndarray, "kinds H"], low: np.ndarray, high: np.ndarray
+        self,
+        own: Bool[np.ndarray, "kinds H"],
+        other: Bool[np.ndarray, "kinds H"],
+        surely: Bool[np.ndarray, "kinds 1"],
+        low: Float[np.ndarray, "kinds H"],
+        high: Float[np.ndarray, "kinds H"],
     ) -> tuple[Float[np.ndarray, "D"], Float[np.ndarray, "subspaces"]]:
-        """What the heads add together: a convex combination of what can be reached, by head.
+        """What the heads add together: a convex combination, by head, of what can be reached in the own group and elsewhere.
 
-        many: kinds of which more than one token can be reached. A single token's weight is at most 1/(1 + the others' shares),
-        whose least and largest scores are low and high.
+        A token of the own group weighs at most 1/(1 + the shares of those that are surely there), by the scores' bounds.
         """
-        share = np.where(reach, 1 / (1 + self._others(reach, low, high)), 0)
-        share = np.where(many, 1, share)
+        reach = own | other
+        share = np.where(other, 1, np.where(own, 1 / (1 + self._others(surely, low, high)), 0))
         inner, outer = (np.where(reach[..., None], self.center, fill) for fill in (np.inf, -np.inf))
         middle = (inner.min(0) + outer.max(0)) / 2
         center, radius = middle.sum(0), np.zeros(len(self.residual.names))
@@ -241,10 +283,9 @@ class Values:
         return center, radius
 
     @staticmethod
-    def _others(reach: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-        """By kind and head, the least of sum over the other reachable kinds of exp(their score - its score)."""
-        least = np.where(reach, low, -np.inf)
-        with np.errstate(over="ignore", invalid="ignore"):
-            shares = np.exp(np.minimum(least[None] - high[:, None], 0))
+    def _others(surely: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+        """By kind and head, the least of the sum over the other kinds that are surely there of exp(their score - its score)."""
+        least = np.where(surely, low, -np.inf)
+        shares = np.exp(np.minimum(least[None] - high[:, None], 0))
         shares[np.arange(len(low)), np.arange(len(low))] = 0
-        return np.nan_to_num(shares).sum(1)
+        return shares.sum(1)

@@ -55,12 +55,12 @@ class Static(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What was read of a chunk: the survey by name, whether a vector is too long or not blank, whether a head is undecided or a
-    task's output too long."""
+    """What was read of a chunk: the survey by name, whether a vector is suspect (too long, not a number, or not blank), whether
+    it is doubtful that all heads are decided and all outputs short enough."""
 
     survey: dict[str, Array]
-    long: Array
-    undecided: Array
+    suspect: Array
+    doubtful: Array
 
 
 def limits(reading: "Reading", spec: Spec) -> Limits:
@@ -161,20 +161,22 @@ def pieces(
         parts = program.examples(plan, before, x, y, first + start, real, screen, observe)
         # Norms are rounded here too: what is within that rounding of its limit is looked at again on the host, in float64.
         slack = 1 - 4 * gamma(x.shape[-1] + 4, x.dtype.name)
+        blank = True
+        if "sum" in plan.residual.names:  # the sum slot is blank, and holds the sum once Lift has filled it
+            blank = ~(x[:, -1] != 0).any()
+            x = x.at[:, -1].set(x.sum(1))
         short = ((x**2).sum(-1).max() <= slack * limits.input_radius**2) & ((y**2).sum(-1).max() <= slack * limits.radius**2)
-        if "sum" in plan.residual.names:
-            short &= ~(x[:, -1] != 0).any()
         decided = jnp.where(real, jnp.abs(found["gap"]), jnp.inf).min() >= limits.decided
         fits = jnp.where(real, found["output_norm"], 0).max() <= limits.output
         if not static.full:
             del found["gap"], found["output_norm"]
-        return parts, Found(found, ~short, ~(decided & fits))
+        return parts, Found(found, ~(short & blank), ~(decided & fits))
 
     split = lambda a: a.reshape(pieces, piece, *a.shape[1:])  # noqa: E731
     parts, found = jax.lax.map(run, (split(x), split(y), start + jnp.arange(pieces) * piece))
     # Pieces stand first; examples are the last axis of everything that was surveyed.
     survey = {name: jnp.moveaxis(value, 0, -2).reshape(*value.shape[1:-1], -1) for name, value in found.survey.items()}
-    return parts, Found(survey, found.long.any(), found.undecided.any())
+    return parts, Found(survey, found.suspect.any(), found.doubtful.any())
 
 
 @partial(jax.jit, static_argnames="static")

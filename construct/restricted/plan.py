@@ -162,8 +162,9 @@ def _term(name: str, query: np.ndarray, key: np.ndarray, residual: Residual, ske
     factor = shared_factor(query, key)
     sketched = None
     if sketch < query.shape[1] and sketch and factor is not None and (factor < 0).all():
-        rows = orthonormal_rows(query.shape[1], sketch).astype(query.dtype)
-        sketched = cut(np.einsum("sa,had->hsd", rows, key, optimize=True), residual)
+        # In float64 and rounded once, so that a sketched residual rounds by no more than the residual, which has more rows.
+        rows = orthonormal_rows(query.shape[1], sketch)
+        sketched = cut(np.einsum("sa,had->hsd", rows, key, optimize=True).astype(query.dtype), residual)
     return TermPlan(name, cut(query, residual), cut(key, residual), factor, sketched)
 
 

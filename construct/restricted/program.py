@@ -22,6 +22,9 @@ from construct.transformer import Support
 BOS, QUERY, ANSWER, INPUTS, LABEL = "bos", "query inputs", "answer", "inputs", "label"
 MEETINGS = {Support.LABELS: LABEL, Support.INPUTS: INPUTS}
 
+# The classes of which a token sees some under a causal mask; other examples come in at the meeting alone.
+BEFORE = {BOS: [], INPUTS: [INPUTS], LABEL: [INPUTS, LABEL], QUERY: [QUERY], ANSWER: [QUERY, ANSWER]}
+
 Classes = dict[str, Tokens]
 # observe(layer, class, all classes before the layer, that class after it, its scores by bank and class of keys)
 Observe = Callable[[LayerPlan, str, Classes, Tokens, list[list[Scores]]], None]
@@ -96,7 +99,7 @@ def _keys(layer: LayerPlan, name: str, classes: Classes) -> list[Keys]:
     own = layer.support is Support.SELF
     keys = []
     for key in reads(layer.support, name):
-        if layer.causal and (name, key) in ((QUERY, ANSWER), (INPUTS, LABEL)):
+        if layer.causal and key not in BEFORE[name]:
             continue
         keys.append(Keys(classes[key], own=own, causal=layer.causal and key == name))
     return [*keys, Keys(classes[BOS])]
@@ -146,7 +149,8 @@ def examples(
         classes = {name: classes[name] for name in names}
     layer = plan.layers[last]
     keys = Keys(classes[MEETINGS[layer.support]])
-    queries = {name: before[last][name] for name in (BOS, QUERY, ANSWER) if name in wanted[last + 1]}
+    names = (QUERY, ANSWER) if layer.causal else (BOS, QUERY, ANSWER)  # under a causal mask BOS sees no example
+    queries = {name: before[last][name] for name in names if name in wanted[last + 1]}
     return {name: [_part(bank, query, keys, real) for bank in layer.banks] for name, query in queries.items()}
 
 
@@ -157,7 +161,7 @@ def _part(bank: BankPlan, query: Tokens, keys: Keys, real: Bool[Array, "g"] | No
     scores = jnp.broadcast_to(scores, (scores.shape[0], query.slots, *scores.shape[2:]))
     top = scores.max((2, 3))
     weight = jnp.exp(scores - _finite(top)[:, :, None, None])
-    # Padding has a score of -inf, hence weight 0 whatever its value.
+    # Padding has a score of -inf, hence weight 0, and is 0 in the prompt, hence has a finite value.
     value = apply(bank.value, keys.tokens.stream)
     if value is None:
         moved = jnp.zeros((bank.count, bank.width, query.slots), scores.dtype)
@@ -207,6 +211,8 @@ def finish(plan: Plan, before: list[Classes], parts: Parts) -> Tokens:
             for target, moved in write(bank, (both.value / both.total[:, None])[..., None]).items():
                 out[target] = out[target] + moved if target in out else moved
         classes[name] = mlp(layer, before[-1][name].plus(out))
+    if BOS in wanted[last + 1] and BOS not in parts:
+        classes[BOS] = _advance(plan, layer, before[-1], [BOS], None, None)[BOS]
     for i, layer in enumerate(plan.layers[last + 1 :], start=last + 1):
         names = [name for name in (BOS, QUERY, ANSWER) if name in wanted[i + 1]]
         classes = _advance(plan, layer, classes, names, None, None)

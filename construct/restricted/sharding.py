@@ -80,7 +80,7 @@ def _chunk(
         banks = plan.layers[program.meeting(plan)].banks
         parts = {name: [_gather(bank, part) for bank, part in zip(banks, some, strict=True)] for name, some in parts.items()}
         grouped = jax.tree.map(partial(_grouped, size=group // min(static.piece, len(x))), parts, is_leaf=_is_part)
-        flags = jax.lax.pmax(jnp.stack([found.long, found.undecided]).astype(jnp.int32), mesh.axis_names)
+        flags = jax.lax.pmax(jnp.stack([found.suspect, found.doubtful]).astype(jnp.int32), mesh.axis_names)
         by_task = {name: found.survey[name] for name in ("gap", "output_norm") if static.full}
         rest = {name: jnp.moveaxis(value, -1, 0) for name, value in found.survey.items() if name not in by_task}
         return jax.vmap(program.combine_all)(grouped), flags[0] > 0, flags[1] > 0, by_task, rest
@@ -190,17 +190,17 @@ class Shards:
 
         def run(static: Static) -> tuple[list[program.Parts], Found]:
             with together():
-                parts, long, undecided, by_task, rest = _chunk(*arguments, **fixed, static=static)
+                parts, suspect, doubtful, by_task, rest = _chunk(*arguments, **fixed, static=static)
                 here = jax.tree.map(lambda leaf: leaf.addressable_data(0), parts)
                 shares = [jax.tree.map(lambda leaf, i=i: leaf[i], here) for i in range(-(-count // group))]
-            return shares, Found({"by task": by_task, "rest": rest}, long, undecided)
+            return shares, Found({"by task": by_task, "rest": rest}, suspect, doubtful)
 
         return run
 
     def agreed(self, found: Found) -> Found:
         """The same with its two flags on the host: every process sees the same ones."""
         with together():
-            return found._replace(long=bool(found.long), undecided=bool(found.undecided))
+            return found._replace(suspect=bool(found.suspect), doubtful=bool(found.doubtful))
 
     def recognize(self, recognize: Callable[..., np.ndarray], survey: dict[str, Any], start: int, stop: int) -> np.ndarray:
         """The tasks of a chunk's examples; recognize(survey, start, stop) does it for some rows. Raises what that raises."""

@@ -106,9 +106,9 @@ class Run:
         first, x, y, found, run = self._pending.popleft()
         if self.shards is not None:
             found = self.shards.agreed(found)
-        if bool(found.long):
+        if bool(found.suspect):
             self._check_chunk(first, x, y)
-        doubtful = bool(found.undecided) or not self.query_norms.max() <= self.limits.output
+        doubtful = bool(found.doubtful) or not self.query_norms.max() <= self.limits.output
         if doubtful and not self.static.full:
             found = run(static=self.static._replace(full=True))[1]
 
@@ -123,11 +123,12 @@ class Run:
 
     def _check_chunk(self, first: int, x: np.ndarray, y: np.ndarray) -> None:
         """The checks of a prompt's examples, in the caller's own format. Raises ValueError if they fail."""
-        name = f"{self.name} (from example {first} on)"
-        axes = {"inputs": (x, ("m", "n-1", "d")), "labels": (y, ("m", "d"))}
-        for what, (array, shape) in axes.items():
-            checks.floats(f"{name}.{what}", array, shape)
-        check_examples(self.spec, x, y, name, self.reading.gains.input_radius)
+        for what, part in (("inputs", x), ("labels", y)):
+            if not np.isfinite(part).all():
+                where = tuple(int(i) for i in np.argwhere(~np.isfinite(part))[0])
+                name = f"{self.name}.{what}{[first + where[0], *where[1:]]}"
+                raise checks.refuse(name, part[where], "must be finite", "remove NaN and infinity first")
+        check_examples(self.spec, x, y, self.name, self.reading.gains.input_radius, first)
 
     def finish(self) -> tuple[np.ndarray, np.ndarray]:
         """The answer's vector, and the task that each example was committed to."""
@@ -139,17 +140,20 @@ class Run:
 
 def rechunk(blocks: Iterable[Any], spec: Spec, size: int) -> Iterator[Examples]:
     """The same examples in chunks of `size` (the last may be shorter); whole chunks of a block are views."""
-    left: Examples | None = None
+    held: list[Examples] = []
+    count = 0  # of examples held: less than a chunk
     for index, block in enumerate(blocks):
-        x, y = check_block(spec, block, index)
-        if left is not None:
-            x, y = np.concatenate([left[0], x]), np.concatenate([left[1], y])
-        whole = len(x) - len(x) % size
+        held.append(check_block(spec, block, index))
+        count += len(held[-1][1])
+        if count < size:
+            continue
+        x, y = (np.concatenate(parts) if len(held) > 1 else parts[0] for parts in zip(*held, strict=True))
+        whole = count - count % size
         for start in range(0, whole, size):
             yield x[start : start + size], y[start : start + size]
-        left = (x[whole:], y[whole:]) if whole < len(x) else None
-    if left is not None:
-        yield left
+        held, count = [(x[whole:], y[whole:])], count - whole
+    if count:
+        yield tuple(np.concatenate(parts) for parts in zip(*held, strict=True))
 
 
 def check_block(spec: Spec, block: Any, index: int) -> Examples:

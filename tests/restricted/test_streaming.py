@@ -98,9 +98,9 @@ def halfway():
         ([(np.zeros((3, 2, 6)), np.zeros((2, 6)))], r"blocks\[0\] .* the same b in inputs and labels"),
         ([(np.zeros((3, 2, 6), complex), np.zeros((3, 6)))], "must hold real numbers"),
         ([*changed(), *changed()], "prompt.inputs = more than 40 examples"),
-        (changed(inputs=with_value(PROMPT.inputs, (7, 1, 0), np.nan)), r"inputs\[7, 1, 0\] = nan: must be finite"),
+        (changed(inputs=with_value(PROMPT.inputs, (7, 1, 0), np.nan)), r"prompt.inputs\[7, 1, 0\] = nan: must be finite"),
         (changed(inputs=with_value(PROMPT.inputs, (7, 1, 0), 1e6)), r"inputs\[7, 1\] = a vector of norm 1e\+06"),
-        (changed(labels=with_value(PROMPT.labels, (39, 0), 1e6)), r"labels\[39\] = a vector of norm 1e\+06"),
+        (changed(labels=with_value(PROMPT.labels, (39, 0), 1e6)), r"prompt.labels\[39\] = a vector of norm 1e\+06"),
         (changed(labels=halfway()[1]), f"example {halfway()[0]}, task .* a residual of"),
     ],
 )
@@ -109,11 +109,40 @@ def test_bad_blocks_are_refused_by_name(blocks, message):
         MODEL.stream(blocks, PROMPT.query)
 
 
-def test_an_example_is_named_by_its_place_in_the_prompt(monkeypatch):
+@pytest.mark.parametrize(
+    ("blocks", "message"),
+    [
+        (changed(labels=halfway()[1]), rf"prompt example {halfway()[0]}, task"),
+        (changed(labels=with_value(PROMPT.labels, (39, 0), 1e6)), r"prompt.labels\[39\] = a vector of norm"),
+        (changed(inputs=with_value(PROMPT.inputs, (38, 1, 0), np.inf)), r"prompt.inputs\[38, 1, 0\] = inf"),
+    ],
+)
+def test_an_example_is_named_by_its_place_in_the_prompt(monkeypatch, blocks, message):
     monkeypatch.setattr(chunk, "CHUNK", 16)
-    j, labels = halfway()
-    with pytest.raises(ValueError, match=rf"prompt example {j}, task"):
-        MODEL.stream(changed(labels=labels), PROMPT.query)
+    with pytest.raises(ValueError, match=message):
+        MODEL.stream(blocks, PROMPT.query)
+
+
+def test_a_sum_that_is_too_long_is_refused_as_by_the_dense_evaluator():
+    """Two inputs within the bound whose sum, which Lift writes into the blank slot, is not."""
+    instance, prompt = drawn(1, 0, K=2, d=4, m=6, n=4, sum_slot=True)
+    model = model_of(1, instance)
+    inputs = np.array(prompt.inputs)
+    inputs[3, :2] = 0.52 * instance.spec.input_radius * np.eye(4)[0]
+    with pytest.raises(ValueError, match="a vector of norm") as dense:
+        model(Prompt(inputs=inputs, labels=prompt.labels, query=prompt.query), evaluator="dense")
+    with pytest.raises(ValueError, match=r"prompt.inputs\[3, 2\] = a vector of norm") as streamed:
+        model.stream([(inputs, prompt.labels)], prompt.query)
+    assert str(streamed.value) == str(dense.value)
+    inputs[3, 2] = 0.1
+    with pytest.raises(ValueError, match="the sum slot must be blank"):
+        model.stream([(inputs, prompt.labels)], prompt.query)
+
+
+def test_many_small_blocks_are_gathered(monkeypatch):
+    monkeypatch.setattr(chunk, "CHUNK", 16)
+    blocks = [(PROMPT.inputs[i : i + 1], PROMPT.labels[i : i + 1]) for i in range(40)]
+    assert (MODEL.stream(blocks, PROMPT.query).recognized == WHOLE.recognized).all()
 
 
 @pytest.mark.parametrize(
