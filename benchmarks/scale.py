@@ -8,9 +8,11 @@ of a process of its own that makes the prompt and answers it.
 
 import argparse
 import json
+import re
 import resource
 import subprocess
 import sys
+from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -126,6 +128,15 @@ def peak_memory(case: Case) -> int:
     return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
+def resident_peak() -> int:
+    """Bytes of this process's peak resident memory; getrusage would tell of the parent's too, before it became this program."""
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return int(re.search(r"VmHWM:\s*(\d+) kB", status).group(1)) * 1024
+
+
 def cases(options: argparse.Namespace) -> list[Case]:
     """K = 16 over a range of m, then 64 and 256 tasks with and without screening."""
     growth = [Case(16, log_m, 0.5, False) for log_m in range(min(LEAST, options.largest), options.largest + 1, 2)]
@@ -207,6 +218,6 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--peak"]:
         subject = Million(Case(*json.loads(sys.argv[2])))
         subject.check(subject.answer())
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+        print(resident_peak())
     else:
         measure.command([QUESTION], "python -m benchmarks.scale")

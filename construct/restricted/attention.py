@@ -20,7 +20,7 @@ from construct.restricted.plan import BankPlan, LayerPlan, TermPlan
 
 Scores = Float[Array, "#H #q #k #g"]
 
-CODE = "e"  # the +-1 code of a token's example, which no layer writes to
+CODE = "e"  # the +-1 code of a token's example; the certificate refuses weights that write to it
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["stream"], meta_fields=["slots"])

@@ -17,7 +17,7 @@ from construct.restricted.attention import Scores, Screen
 from construct.restricted.blocks import Block, Stream, Values, apply, dense, product
 from construct.restricted.plan import TermPlan
 
-# How a pass groups its tokens, and what part of them later passes take: matters of speed alone, chosen by benchmarks/scale.py.
+# How a pass groups its tokens, and what part of them later passes take: measured on two cores, and matters of speed alone.
 GROUP = 32
 LATER = 32
 MOST_PASSES = 8

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
     from construct.reading import Reading
 
-# Up to so many tokens the dense pass answers, and batches; from so many tasks on, screening pays. Results depend on neither.
+# Up to so many tokens the dense pass answers, and batches; from so many tasks on, screening pays: measured on two cores (see
+# benchmarks/peers.py and benchmarks/scale.py for what is near them). Results depend on neither.
 DENSE_TOKENS = 512
 SCREENED_TASKS = 48
 
