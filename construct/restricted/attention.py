@@ -31,6 +31,11 @@ class Tokens:
     stream: Stream
     slots: int
 
+    def read(self, name: str, size: int) -> Float[Array, "size #slots #groups"]:
+        """A subspace of that size; zeros where nothing was ever written to it."""
+        some = dense(next(iter(self.stream.values())))
+        return dense(self.stream[name]) if name in self.stream else jnp.zeros((size, 1, 1), some.dtype)
+
     def plus(self, more: Stream) -> "Tokens":
         """These tokens with more added to their stream."""
         stream = dict(self.stream)
@@ -104,13 +109,11 @@ def attend(
 ) -> tuple[Stream, list[list[Scores]]]:
     """What a layer's heads add to a class of query tokens, and their scores by bank and class of keys.
 
-    Where no key has a value the heads add exactly 0, and nothing is scored.
+    Where no key has a value the heads add exactly 0, and scores that nobody asks for are compiled away.
     """
     out: dict[str, Values] = {}
     seen = []
     for bank in layer.banks:
-        if not any(name in one.tokens.stream for name in bank.value for one in keys):
-            continue
         # Computed once: without the barriers XLA repeats the sums of squares inside everything that reads a score.
         scores = jax.lax.optimization_barrier(_scores(bank, query, keys, screen))
         weights = jax.lax.optimization_barrier(softmax(scores))
@@ -146,6 +149,8 @@ def _move(bank: BankPlan, weights: Sequence[Weights], keys: Sequence[Keys]) -> S
         for name, block in bank.value.items()
         if name in one.tokens.stream
     ]
+    if not parts:
+        return {}
     if not bank.alike:
         moved = [_by_head(*part) for part in parts]
         return write(bank, sum(moved[1:], moved[0]))

@@ -170,6 +170,8 @@ def pieces(
         fits = jnp.where(real, found["output_norm"], 0).max() <= limits.output
         if not static.full:
             del found["gap"], found["output_norm"]
+        # What all examples of a piece have in common was kept once.
+        found = {name: jnp.broadcast_to(value, (*value.shape[:-1], piece)) for name, value in found.items()}
         return parts, Found(found, ~(short & blank), ~(decided & fits))
 
     split = lambda a: a.reshape(pieces, piece, *a.shape[1:])  # noqa: E731

@@ -49,7 +49,7 @@ def survey(layer: str, tokens: str, after: Tokens, scores: list[list[Scores]], s
     if (layer, tokens) == ("recognize", INPUTS):
         return {"gap": gap_at_slots(scores, slots)}
     if (layer, tokens) == ("commit", LABEL):
-        return {"code": after.stream["z"][:, 0], "ok": after.stream["ok"][0, 0]}
+        return {"code": after.read("z", 2)[:, 0], "ok": after.read("ok", 1)[0, 0]}
     return {}
 
 

@@ -13,7 +13,6 @@ from construct.floats import gamma
 from construct.reading import Outputs, Parts, Readings, check_decided, check_output_norms, gap_at_slots
 from construct.residual import Residual
 from construct.restricted.attention import Scores, Tokens
-from construct.restricted.blocks import dense
 from construct.restricted.program import LABEL
 from construct.spec import Spec
 from construct.theorem3.gains import Gains
@@ -49,7 +48,7 @@ def survey(layer: str, tokens: str, after: Tokens, scores: list[list[Scores]], s
     """The same of the restricted evaluator, examples last."""
     if (layer, tokens) != ("recognize", LABEL):
         return {}
-    return {"gap": gap_at_slots(scores, slots), "code": dense(after.stream["w"])[:, 0], "ok": after.stream["ok"][0, 0]}
+    return {"gap": gap_at_slots(scores, slots), "code": after.read("w", len(slots))[:, 0], "ok": after.read("ok", 1)[0, 0]}
 
 
 def decode(

@@ -147,6 +147,34 @@ def test_every_matrix_moves_the_restricted_answer(layer, which):
     assert answer_error(restricted.vector, dense.vector.astype(float)) <= 8 * proof1.rounding(instance.spec)
 
 
+@pytest.mark.parametrize(
+    ("theorem", "layer", "matrix", "subspace"),
+    [(1, "recognize", "W_O", "z"), (1, "recognize", "W_O", "count"), (1, "recognize", "W_V", "inp"), (3, "recognize", "W_O", "w")],
+)
+def test_a_subspace_that_is_never_written_reads_as_zero(theorem, layer, matrix, subspace):
+    """An ablation: what the layer writes to (or reads of) a subspace is 0, so that the restricted evaluator has no such stream."""
+    instance, prompt = drawn(theorem, 1, K=3, d=4, m=6, n=3)
+    model = model_of(theorem, instance)
+    where = model.residual.where(subspace)
+
+    def ablated(old):
+        if matrix == "W_O":
+            old[:, where] = 0
+        else:  # and something else instead, that no input has
+            old[:, :, model.residual.where("lab")] = old[:, :, where]
+            old[:, :, where] = 0
+        return old
+
+    wrong = damaged(model, layer, matrix, ablated)
+    assert certificate(wrong).valid
+    dense, restricted = (outcome(wrong, prompt, name) for name in ("dense", "restricted"))
+    if isinstance(dense, str):
+        assert restricted == dense
+        return
+    assert (restricted.recognized == dense.recognized).all()
+    assert answer_error(restricted.vector, dense.vector.astype(float)) <= 8 * THEOREMS[theorem][1].rounding(instance.spec)
+
+
 def test_the_size_picks_the_evaluator(monkeypatch):
     instance, prompt = drawn(1, 0, K=3, d=4, m=6, n=3)
     model = model_of(1, instance)
