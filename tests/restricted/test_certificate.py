@@ -55,19 +55,34 @@ def outputs_within_radius(model, prompt):
     return norms.max() <= spec.radius + parts.slack(model.reading.gains, spec)
 
 
+def tokens_that_matter(model, name, examples):
+    """The tokens that the answer can depend on after a layer, walking the supports back from the answer token."""
+    n = model.spec.n
+    matter = {(examples + 1) * n}
+    for layer in reversed(model.layers):
+        if layer.name == name:
+            return matter
+        if any(moves(bank) for bank in layer.banks):
+            matter = matter | {int(key) for query in matter for key in np.flatnonzero(support(layer, n, examples, query))}
+    raise KeyError(name)
+
+
+def moves(bank):
+    """Whether a bank of heads moves anything."""
+    return np.asarray(bank.W_V[...]).any() and np.asarray(bank.W_O[...]).any()
+
+
 def seen_gap(model, prompt, name):
     """The least distance, over heads and the query tokens that matter, of the best key outside the support from the winner."""
     n, layer = model.spec.n, model.layer(name)
     before = stream_before(model, prompt, name)
-    last = name == [layer.name for layer in model.layers if layer.support in (Support.LABELS, Support.INPUTS)][-1]
-    queries = [len(before) - 1] if last or layer.causal else range(len(before))
     least = np.inf
     for bank in layer.banks:
-        if not np.asarray(bank.W_V[...]).any():
+        if not moves(bank):
             continue
         Q, K = (np.einsum("hrd,nd->hnr", np.asarray(W[...], float), before) for W in (bank.W_Q, bank.W_K))
         scores = np.einsum("hqr,hkr->hqk", Q, K)
-        for q in queries:
+        for q in tokens_that_matter(model, name, prompt.examples):
             inside = support(layer, n, prompt.examples, q)
             visible = np.arange(len(before)) <= q if layer.causal else np.ones(len(before), bool)
             outside = scores[:, q, ~inside & visible]
