@@ -98,7 +98,11 @@ def softmax(scores: Sequence[Scores]) -> list[Weights]:
     best = tops[0]
     for top in tops[1:]:
         best = jnp.maximum(best, top)
-    shares = [jnp.exp(top - best) for top in tops]
+    if len(tops) == 2:  # one of them is exp(0) = 1
+        less = jnp.exp(-jnp.abs(tops[0] - tops[1]))
+        shares = [jnp.where(top < best, less, 1) for top in tops]
+    else:
+        shares = [jnp.exp(top - best) for top in tops]
     whole = [1 if part is None else part.sum(2) for part in parts]
     total = sum(share * sums for share, sums in zip(shares, whole, strict=True))
     return [Weights(part, share / total) for part, share in zip(parts, shares, strict=True)]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from construct.floats import gamma
 from construct.restricted import program
@@ -45,13 +45,14 @@ class Limits(NamedTuple):
 
 
 class Static(NamedTuple):
-    """What a compiled chunk depends on besides shapes: what the theorem reads, the examples in a piece, whether to screen, and
-    whether to keep every gap and output norm."""
+    """What a compiled chunk depends on besides shapes: what the theorem reads, the examples in a piece, whether to screen,
+    whether to keep every gap and output norm, and whether to compute those norms where their bound does not settle them."""
 
     parts: "Parts"
     piece: int
     screened: bool
     full: bool
+    exact: bool = False
 
 
 class Found(NamedTuple):
@@ -85,27 +86,39 @@ def static(reading: "Reading", spec: Spec, sketch: int) -> Static:
     )
 
 
-def _observer(parts: "Parts", plan: Plan, norms: dict[str, Array], limits: Limits, found: dict[str, Array]) -> program.Observe:
+def _observer(
+    static: Static, plan: Plan, norms: dict[str, Array], limits: Limits, found: dict[str, Array], real: Array | None = None
+) -> program.Observe:
     def observe(layer: LayerPlan, name: str, before: Classes, after: Tokens, scores: list[list[Scores]]) -> None:
-        found.update(parts.survey(layer.name, name, after, scores, limits.slots))
-        if layer.name == parts.outputs.layer and "output_norm" not in found:
+        found.update(static.parts.survey(layer.name, name, after, scores, limits.slots))
+        if layer.name == static.parts.outputs.layer and "output_norm" not in found:
             inputs = before[program.INPUTS if program.INPUTS in before else program.QUERY]
-            found["output_norm"] = _output_norms(plan, norms, inputs, limits.output)
+            bound = _longest_output(plan, norms, inputs)
+            # Of an example the bound alone may do: where it is too long, the chunk is doubtful, and looked at again.
+            exact = real is None or static.exact
+            found["output_norm"] = _output_norms(plan, inputs, bound, limits.output, real) if exact else bound
 
     return observe
 
 
-def _output_norms(plan: Plan, norms: dict[str, Array], inputs: Tokens, limit: Array) -> Float[Array, "K slots #g"]:
-    """||W_i f + b_i|| at all inputs, or a common upper bound of them where that is within the limit already."""
+def _longest_output(plan: Plan, norms: dict[str, Array], inputs: Tokens) -> Float[Array, ""]:
+    """An upper bound of ||W_i f + b_i|| over all inputs."""
     there = [name for name in plan.outputs if name in inputs.stream]
-    lengths = [norms[name].max() * jnp.sqrt((dense(inputs.stream[name]) ** 2).sum(0)).max() for name in there]
-    shape = jax.eval_shape(lambda: apply(plan.outputs, inputs.stream)).shape
-    shape = (shape[0], *shape[2:])
+    # As the prompt has them, tokens first: XLA then need not lay them out for this.
+    lengths = [norms[name].max() * jnp.sqrt((dense(inputs.stream[name]).T ** 2).sum(2).max()) for name in there]
+    return sum(lengths[1:], lengths[0])
+
+
+def _output_norms(
+    plan: Plan, inputs: Tokens, bound: Array, limit: Array, real: Bool[Array, "g"] | None
+) -> Float[Array, "K slots #g"] | Float[Array, ""]:
+    """||W_i f + b_i|| at all inputs, or the longest of those of the `real` groups; their bound where that is within the limit."""
 
     def exact() -> Array:
-        return jnp.sqrt((apply(plan.outputs, inputs.stream) ** 2).sum(1))
+        every = jnp.sqrt((apply(plan.outputs, inputs.stream) ** 2).sum(1))
+        return every if real is None else jnp.where(real, every, 0).max()
 
-    bound = sum(lengths[1:], lengths[0])
+    shape = jax.eval_shape(exact).shape
     return jax.lax.cond(bound <= limit, lambda: jnp.broadcast_to(bound, shape), exact)
 
 
@@ -128,7 +141,7 @@ def start_query(
     plan: Plan, norms: dict[str, Array], limits: Limits, query: Array, *, static: Static
 ) -> tuple[list[Classes], Array]:
     found: dict[str, Array] = {}
-    before = program.prelude(plan, query, _observer(static.parts, plan, norms, limits, found))
+    before = program.prelude(plan, query, _observer(static, plan, norms, limits, found))
     return before, found["output_norm"]
 
 
@@ -149,15 +162,16 @@ def pieces(
 
     The chunk begins with the prompt's example `first`; its rows from `count` on are padding.
     """
-    piece = min(static.piece, len(x))
+    piece, (slots, d) = min(static.piece, len(x)), x.shape[1:]
     screen = Screen(limits.slack, limits.T) if static.screened else None
     pieces = len(x) // piece
 
     def run(part: tuple[Array, Array, Array]) -> tuple[program.Parts, Found]:
         x, y, start = part
+        x = x.reshape(piece, slots, d)
         real = start + jnp.arange(piece) < count
         found: dict[str, Array] = {}
-        observe = _observer(static.parts, plan, norms, limits, found)
+        observe = _observer(static, plan, norms, limits, found, None if static.full else real)
         parts = program.examples(plan, before, x, y, first + start, real, screen, observe)
         # Norms are rounded here too: what is within that rounding of its limit is looked at again on the host, in float64.
         slack = 1 - gamma(x.shape[-1] + 4, x.dtype.name)
@@ -166,7 +180,8 @@ def pieces(
             blank = ~(x[:, -1] != 0).any()
             x = x.at[:, -1].set(x.sum(1))
         short = ((x**2).sum(-1).max() <= slack * limits.input_radius**2) & ((y**2).sum(-1).max() <= slack * limits.radius**2)
-        decided = jnp.where(real, jnp.abs(found["gap"]), jnp.inf).min() >= limits.decided
+        # Over the heads first: XLA does that as it makes them, and would store them all for a mask of examples.
+        decided = jnp.where(real, jnp.abs(found["gap"]).min(0), jnp.inf).min() >= limits.decided
         fits = jnp.where(real, found["output_norm"], 0).max() <= limits.output
         if not static.full:
             del found["gap"], found["output_norm"]
@@ -175,7 +190,8 @@ def pieces(
         return parts, Found(found, ~(short & blank), ~(decided & fits))
 
     split = lambda a: a.reshape(pieces, piece, *a.shape[1:])  # noqa: E731
-    parts, found = jax.lax.map(run, (split(x), split(y), start + jnp.arange(pieces) * piece))
+    # Without an axis of slots: where that has length 1, XLA takes its layout for another one and copies the chunk.
+    parts, found = jax.lax.map(run, (split(x.reshape(len(x), -1)), split(y), start + jnp.arange(pieces) * piece))
     # Pieces stand first; examples are the last axis of everything that was surveyed.
     survey = {name: jnp.moveaxis(value, 0, -2).reshape(*value.shape[1:-1], -1) for name, value in found.survey.items()}
     return parts, Found(survey, found.suspect.any(), found.doubtful.any())

@@ -11,6 +11,8 @@ import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.experimental.layout import Layout, with_layout_constraint
 from jaxtyping import Array, Bool, Float, Int
 
 from construct.restricted.attention import Scores, Screen
@@ -20,12 +22,13 @@ from construct.restricted.plan import TermPlan
 # How a pass groups its tokens, and what part of them later passes take: measured on two cores, and matters of speed alone.
 GROUP = 32
 LATER = 32
+SPARE = 8
 MOST_PASSES = 8
 
 
 # A wrong task that survives costs about as much as two rows of a sketch for 64 tasks; at one in this many examples that is
 # a hundredth of the sketch. A matter of speed alone, like what follows from it.
-FEW_SURVIVORS = 32
+FEW_SURVIVORS = 16
 
 
 def sketch_size(K: int, d: int, margin: float, radius: float) -> int:
@@ -61,21 +64,27 @@ def screened_score(term: TermPlan, rest: Scores, others: list[Scores], stream: S
     doubt = in_doubt(bound, rival, screen.T)
     tokens = shape[1] * shape[2]
     later = max(1, tokens // LATER)
-    few = doubt.sum() <= tokens + MOST_PASSES * later
-
-    def whole() -> Array:
-        k = apply(term.key, stream)
-        return jnp.where(doubt, rest + factor * (k * k).sum(1), bound)
+    few = doubt.sum(0, dtype=narrow(len(doubt))).sum(dtype=int) <= tokens + MOST_PASSES * later
 
     # Made out here, where XLA sees that it is the prompt's own layout, and not inside the branch, where it would be a copy.
     rows = {name: _by_token(stream[name], shape[1:]) for name in term.key if name in stream}
 
+    def whole() -> Array:
+        k = apply(term.key, {name: row.T.reshape(-1, *shape[1:]) for name, row in rows.items()})
+        return jnp.where(doubt, rest + factor * (k * k).sum(1), bound)
+
     def survivors() -> Array:
         # What does not depend on the head is kept once.
         flat = jnp.broadcast_to(rest, (len(rest), *shape[1:])).reshape(-1, tokens)
-        return _serve(term, rows, flat, bound.reshape(-1, tokens), doubt.reshape(-1, tokens), later).reshape(shape)
+        return _serve(term, rows, flat, bound.reshape(-1, tokens), doubt.reshape(-1, tokens), later)
 
-    return jax.lax.cond(few, survivors, whole)[:, :, None]
+    # Two axes, for the same reason: with one of length 1 XLA would copy what a branch returns.
+    return jax.lax.cond(few, survivors, lambda: whole().reshape(-1, tokens)).reshape(shape)[:, :, None]
+
+
+def narrow(count: int) -> np.dtype:
+    """The shortest signed integers that hold -1 and a count: what a pass over them takes goes by their bytes."""
+    return np.min_scalar_type(-1 - count)
 
 
 def in_doubt(bound: Array, rival: Array, T: Array) -> Array:
@@ -85,7 +94,8 @@ def in_doubt(bound: Array, rival: Array, T: Array) -> Array:
 
 def _by_token(values: Values, shape: tuple[int, ...]) -> Float[Array, "t size"]:
     x = dense(values)
-    return jnp.broadcast_to(x, (len(x), *shape)).reshape(len(x), -1).T
+    by_token = jnp.broadcast_to(x, (len(x), *shape)).reshape(len(x), -1).T
+    return with_layout_constraint(by_token, Layout(major_to_minor=(0, 1)))
 
 
 def _serve(term: TermPlan, stream: Stream, rest: Array, scores: Array, doubt: Bool[Array, "H t"], later: int) -> Array:
@@ -98,50 +108,51 @@ def _serve(term: TermPlan, stream: Stream, rest: Array, scores: Array, doubt: Bo
         head, token = _groups(doubt, each, capacity, group)
         there = jnp.minimum(token, tokens - 1)
         r = sum(_rows(block, stream[name][there], head) for name, block in term.key.items() if name in stream)
-        exact = rest[jnp.minimum(head, len(rest) - 1)[:, None], there] + factor[head, None] * (r * r).sum(1)
+        exact = rest[jnp.minimum(head, len(rest) - 1)[:, None], there] + factor[head, None] * (r * r).sum(2)
         at = jnp.where(token < tokens, head[:, None] * tokens + token, heads * tokens)
         set_at = lambda array, value: array.reshape(-1).at[at].set(value, mode="drop").reshape(heads, tokens)  # noqa: E731
         return set_at(doubt, False), set_at(scores, exact)
 
     # The right task, and sometimes a wrong one; then the few tokens that have more.
-    state = one_pass((doubt, scores), 2, tokens + tokens // 4, GROUP)
+    state = one_pass((doubt, scores), 2, tokens + tokens // SPARE, GROUP)
     return jax.lax.while_loop(lambda state: state[0].any(), lambda state: one_pass(state, 1, later, 1), state)[1]
 
 
 def _groups(doubt: Bool[Array, "H t"], each: int, capacity: int, group: int) -> tuple[Int[Array, "b"], Int[Array, "b group"]]:
-    """Up to `capacity` pairs of a token and one of its first `each` heads in doubt, in blocks of one head each.
+    """Up to `capacity` pairs of a token and a head in doubt, its first (and its last, if `each` is 2), in blocks of one head each.
 
     The blocks' heads, and their tokens (t: none).
     """
     heads, tokens = doubt.shape
-    index = jnp.arange(heads)[:, None]
-    found, after = [], -1
-    for _ in range(each):
-        after = heads - jnp.where(doubt & (index > after), heads - index, 0).max(0)
-        found.append(after * tokens + jnp.arange(tokens))
-    packed = jnp.sort(jnp.concatenate(found))[:capacity]
+    index = jnp.arange(heads, dtype=narrow(heads))[:, None]
+    first = jnp.where(doubt, index, index.dtype.type(heads)).min(0).astype(int)
+    found = [first * tokens + jnp.arange(tokens)]
+    if each == 2:
+        last = jnp.where(doubt, index, index.dtype.type(-1)).max(0).astype(int)
+        found.append(jnp.where(last > first, last, heads) * tokens + jnp.arange(tokens))
+    packed = jnp.sort(jnp.concatenate(found), stable=False)[:capacity]
     head, token = packed // tokens, packed % tokens
     token = jnp.where(head < heads, token, tokens)
     if group == 1:
         return jnp.minimum(head, heads - 1), token[:, None]
-    start = jnp.searchsorted(packed, jnp.arange(heads + 1) * tokens)
+    start = jnp.searchsorted(packed, jnp.arange(heads + 1) * tokens, method="compare_all")
     blocks = -(-jnp.diff(start) // group)
     end = jnp.cumsum(blocks)
     count = capacity // group + heads  # each head leaves at most one block unfilled
     place = ((end - blocks) * group - start[:-1])[jnp.minimum(head, heads - 1)] + jnp.arange(len(packed))
     place = jnp.where(head < heads, place, count * group)
     table = jnp.full(count * group, tokens).at[place].set(token, mode="drop").reshape(count, group)
-    return jnp.minimum(jnp.searchsorted(end, jnp.arange(count), side="right"), heads - 1), table
+    return jnp.minimum(jnp.searchsorted(end, jnp.arange(count), side="right", method="compare_all"), heads - 1), table
 
 
-def _rows(block: Block, x: Float[Array, "b group size"], head: Int[Array, "b"]) -> Float[Array, "b rank group"]:
+def _rows(block: Block, x: Float[Array, "b group size"], head: Int[Array, "b"]) -> Float[Array, "b group rank"]:
     """A block times each token, for the one head that its group has."""
     data = block.data if block.shared else block.data[head]
     if block.run is not None:
         row, column, rank = block.run
         length = data.shape[1]
-        out = data[:, :, None] * jnp.swapaxes(x[..., column : column + length], 1, 2)
-        return jnp.pad(out, [(0, 0), (row, rank - row - length), (0, 0)])
+        out = data[:, None] * x[..., column : column + length]
+        return jnp.pad(out, [(0, 0), (0, 0), (row, rank - row - length)]) if length < rank else out
     if x.shape[2] == 1:
-        return data * x[:, None, :, 0]
-    return product("ru,bgu->brg", data[0], x) if block.shared else product("bru,bgu->brg", data, x)
+        return data[:, None, :, 0] * x
+    return product("bgu,ru->bgr", x, data[0]) if block.shared else product("bgu,bru->bgr", x, data)
