@@ -41,6 +41,9 @@ SCREENED_TASKS = 48
 # steps leave cores idle. Measured on two cores; a matter of speed alone.
 UNDER_WAY = 2
 
+# Bytes; XLA copies an array on the host that begins elsewhere.
+ALIGNMENT = 64
+
 Examples = tuple[np.ndarray, np.ndarray]  # inputs (b, n-1, d), labels (b, d)
 
 
@@ -91,23 +94,22 @@ class Run:
                 "drop some or build with a larger m",
             )
         if self.shards is None:
-            run = self._one_device(x, y, chunk.padded_length(count, size))
+            padded = [padded_copy(part, chunk.padded_length(count, size), self.spec.dtype) for part in (x, y)]
+            run = self._one_device(*padded, count)
+            x, y = (copy[:count] if copy.dtype == part.dtype else owned(part) for part, copy in zip((x, y), padded, strict=True))
             result = self.threads.submit(run, static=self.static).result
         else:
+            x, y = owned(x), owned(y)
             run = self.shards.take(x, y, self.first)
-            sent = run(static=self.static)
-            result = lambda: sent  # noqa: E731
+            parts = run(static=self.static)
+            result = lambda: parts  # noqa: E731
         self._pending.append((self.first, x, y, result, run))
         self.first += count
         if len(self._pending) > UNDER_WAY:
             self._settle()
 
-    def _one_device(self, x: np.ndarray, y: np.ndarray, size: int) -> Callable[..., tuple[list[program.Parts], chunk.Found]]:
-        count = len(x)
-        padded = (part.astype(self.spec.dtype, copy=False) for part in (x, y))
-        if count < size:
-            padded = (np.pad(part, [(0, size - count)] + [(0, 0)] * (part.ndim - 1)) for part in padded)
-        arguments = (self.plan, self.norms, self.limits, self.before, *padded, self.first, count)
+    def _one_device(self, x: np.ndarray, y: np.ndarray, count: int) -> Callable[..., tuple[list[program.Parts], chunk.Found]]:
+        arguments = (self.plan, self.norms, self.limits, self.before, x, y, self.first, count)
 
         def run(static: chunk.Static) -> tuple[list[program.Parts], chunk.Found]:
             with precision(self.spec.dtype):  # a thread has its own
@@ -126,7 +128,7 @@ class Run:
             self._check_chunk(first, x, y)
         doubtful = bool(found.doubtful) or not self.query_norms.max() <= self.limits.output
         if doubtful and not self.static.full:
-            found = run(static=self.static._replace(full=True))[1]
+            found = run(static=self.static._replace(full=True, exact=True))[1]
 
         def recognize(survey: dict[str, Array | np.ndarray], start: int, stop: int) -> np.ndarray:
             survey = {name: np.asarray(value)[..., : stop - start] for name, value in survey.items()}
@@ -156,20 +158,42 @@ class Run:
         return np.asarray(_finish(self.plan, self.before, stacked))[:, 0, 0], np.concatenate(self.recognized)
 
 
+def owned(part: np.ndarray) -> np.ndarray:
+    """A copy, unless it is mapped to a file: an iterator may fill the same memory with every block that it yields."""
+    base = part
+    while base is not None:
+        if isinstance(base, np.memmap):
+            return part
+        base = getattr(base, "base", None)
+    return np.array(part)
+
+
+def padded_copy(part: np.ndarray, size: int, dtype: str) -> np.ndarray:
+    """A copy with zeros for padding, at an address that lets a CPU device use it where it is."""
+    shape = (size, *part.shape[1:])
+    space = np.empty(int(np.prod(shape)) * np.dtype(dtype).itemsize + ALIGNMENT, np.uint8)
+    start = -space.ctypes.data % ALIGNMENT
+    copy = space[start : len(space) - ALIGNMENT + start].view(dtype).reshape(shape)
+    copy[: len(part)], copy[len(part) :] = part, 0
+    return copy
+
+
 def rechunk(blocks: Iterable[Any], spec: Spec, size: int) -> Iterator[Examples]:
-    """The same examples in chunks of `size` (the last may be shorter); whole chunks of a block are views."""
+    """The same examples in chunks of `size` (the last may be shorter); whole chunks of a block are views, to be used before the
+    next one is asked for."""
     held: list[Examples] = []
     count = 0  # of examples held: less than a chunk
     for index, block in enumerate(blocks):
         held.append(check_block(spec, block, index))
         count += len(held[-1][1])
         if count < size:
+            held[-1] = tuple(owned(part) for part in held[-1])
             continue
         x, y = (np.concatenate(parts) if len(held) > 1 else parts[0] for parts in zip(*held, strict=True))
         whole = count - count % size
         for start in range(0, whole, size):
             yield x[start : start + size], y[start : start + size]
-        held, count = [(x[whole:], y[whole:])], count - whole
+        held, count = [(owned(x[whole:]), owned(y[whole:]))], count - whole
     if count:
         yield tuple(np.concatenate(parts) for parts in zip(*held, strict=True))
 

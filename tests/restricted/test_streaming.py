@@ -2,13 +2,15 @@
 
 from itertools import pairwise
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jax.sharding import Mesh
 
-from construct import Prompt
+from construct import Prompt, Spec, Task, build
 from construct.restricted import chunk, streaming
 from construct.restricted.program import halved_sum
 from proofs import theorem1 as proof
@@ -57,6 +59,62 @@ def test_blocks_are_taken_as_they_are_needed(monkeypatch):
 
     MODEL.stream(blocks(), PROMPT.query, progress=lambda done: order.append("done"))
     assert order == ["block", "done"] * 5
+
+
+def refilled(sizes, dtype, change=None):
+    """Blocks of these sizes that share one piece of memory: each is overwritten when the next one is asked for."""
+    x, y = np.empty((max(sizes), *PROMPT.inputs.shape[1:]), dtype), np.empty((max(sizes), PROMPT.labels.shape[1]), dtype)
+    start = 0
+    for size in sizes:
+        part = slice(start, start + size)
+        x[:size], y[:size] = PROMPT.inputs[part], PROMPT.labels[part]
+        if change == start:
+            y[0] *= 40
+        yield x[:size], y[:size]
+        x[:], y[:] = np.nan, np.nan
+        start += size
+
+
+MESHES = {"one device": None, "mesh": Mesh(np.array(jax.devices()[:1]), ("examples",))}
+
+
+@pytest.mark.parametrize("mesh", MESHES)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("sizes", [(8,) * 5, (3, 1, 5, 30, 1), (20, 20)])
+def test_an_iterator_may_fill_the_same_memory_again(monkeypatch, sizes, dtype, mesh):
+    """Chunks are still under way, or waiting to be full, when the next block is asked for."""
+    monkeypatch.setattr(chunk, "CHUNK", 8)
+    plain = MODEL.stream([(PROMPT.inputs.astype(dtype), PROMPT.labels.astype(dtype))], PROMPT.query, mesh=MESHES[mesh])
+    answer = MODEL.stream(refilled(sizes, dtype), PROMPT.query, mesh=MESHES[mesh])
+    assert (answer.vector == plain.vector).all() and (answer.recognized == plain.recognized).all()
+    with pytest.raises(ValueError, match=r"labels\[0\]"):  # what is looked at again is what was sent
+        MODEL.stream(refilled(sizes, dtype, change=0), PROMPT.query, mesh=MESHES[mesh])
+
+
+def test_outputs_whose_bound_is_too_long_are_computed(monkeypatch):
+    """||W|| R + ||b|| exceeds the radius and no output does: the chunks under way are looked at again, later ones need not be."""
+    monkeypatch.setattr(chunk, "CHUNK", 16)
+    rng = np.random.default_rng(0)
+    weight = np.diag([0.9, 0.1, 0.1, 0.1])
+    tasks = [
+        Task(slot=0, weight=weight, bias=np.array([0.6, 0, 0, 0])),
+        Task(slot=0, weight=weight / 20, bias=np.array([0, 0.9, 0, 0])),
+    ]
+    spec = Spec.of(tasks, m=96, n=2, margin=0.5, radius=1.0)
+    model = build(spec, tasks)
+    x = rng.normal(size=(96, 1, 4))
+    x[..., 0] = -np.abs(x[..., 0])
+    x /= np.linalg.norm(x, axis=-1, keepdims=True)
+    prompt = Prompt(x, x[:, 0] @ weight.T + tasks[0].bias, x[0])
+    run_chunk, ran = chunk.run_chunk, []
+    monkeypatch.setattr(
+        chunk, "run_chunk", lambda *a, static: ran.append((static.full, static.exact)) or run_chunk(*a, static=static)
+    )
+    dense, answer = (model(prompt, evaluator=name) for name in ("dense", "restricted"))
+    assert (answer.recognized == 0).all() and (dense.recognized == 0).all()
+    assert answer_error(answer.vector, dense.vector.astype(float)) <= 2 * proof.rounding(spec)
+    again = streaming.UNDER_WAY + 1
+    assert sorted(ran) == sorted(again * [(False, False), (True, True)] + (6 - again) * [(False, True)])
 
 
 def test_integers_and_other_floats_are_taken():
