@@ -110,6 +110,13 @@ def test_a_bad_request_is_one_line(run, name):
     assert "Traceback" not in out + err
 
 
+@pytest.mark.parametrize("path", ["/nonexistent/report.json", "/"])
+def test_a_report_that_cannot_be_written_is_known_before_the_run(monkeypatch, run, path):
+    monkeypatch.setattr("verify.theorem1.verification.verify", None)  # not run
+    code, out, err = run(*SMALL, "--json", path)
+    assert (code, out) == (2, "") and f"{path!r} cannot be written" in err
+
+
 def test_as_a_process():
     root = Path(__file__).parent.parent
     ran = subprocess.run([sys.executable, "-m", "verify.theorem1", "--noise", "99"], cwd=root, capture_output=True, text=True)

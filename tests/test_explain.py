@@ -83,6 +83,11 @@ def test_options_that_make_no_page(monkeypatch, capsys, tmp_path, arguments):
     refused(monkeypatch, capsys, tmp_path / "page.html", *arguments)
 
 
+def test_what_random_prompts_are_drawn_by_is_refused_with_typed_ones(monkeypatch, capsys, tmp_path):
+    files = written(tmp_path, "cat->c\ndog->")
+    assert "--K, --seed" in refused(monkeypatch, capsys, tmp_path / "page.html", "--seed", 0, "--K", 3, "--prompt", *files)
+
+
 def test_a_page_that_cannot_be_written_is_one_line(monkeypatch, capsys, tmp_path):
     assert "--out" in refused(monkeypatch, capsys, tmp_path / "no folder" / "page.html")
 

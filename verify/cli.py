@@ -3,6 +3,7 @@
 import argparse
 import json
 import math
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -47,10 +48,23 @@ def positive(text: str) -> float:
     return value
 
 
+def output(text: str) -> str:
+    """An argparse type: a path that can be written, which is better known before the work than after it; '-' is stdout."""
+    path = Path(text)
+    if text != "-" and (
+        path.is_dir() or not path.parent.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK)
+    ):
+        raise argparse.ArgumentTypeError(f"{text!r} cannot be written; pass a path in a folder that exists and can be written")
+    return text
+
+
 def add_json(parser: argparse.ArgumentParser) -> None:
     """The option --json PATH, shared by all commands."""
     parser.add_argument(
-        "--json", metavar="PATH", help="write the result as JSON to PATH; '-' is stdout, and then nothing else goes there"
+        "--json",
+        type=output,
+        metavar="PATH",
+        help="write the result as JSON to PATH; '-' is stdout, and then nothing else goes there",
     )
 
 

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 PROG = "python -m verify.explain"
 
+# What random tasks and prompts are drawn by, where nothing else is asked for.
+DRAWN = {"K": 4, "d": 16, "m": 12, "n": 3, "seed": 0}
+
 
 def parser() -> cli.Parser:
     """The options of the command."""
@@ -21,14 +24,14 @@ def parser() -> cli.Parser:
     )
     add = parser.add_argument
     add("--theorem", type=int, choices=(1, 2, 3), default=1, help="whose transformer: Theorem 1, 2 or 3 (1)")
-    add("--K", type=cli.whole(1), default=4, help="random tasks (4)")
-    add("--d", type=cli.whole(1), default=16, help="dimension of their vectors (16)")
-    add("--m", type=cli.whole(1), default=12, help="examples of a prompt (12)")
-    add("--n", type=cli.whole(2), default=3, help="tokens per example (3)")
-    add("--seed", type=cli.whole(0), default=0, help="seed of the random tasks and prompts (0)")
+    add("--K", type=cli.whole(1), help="random tasks (4)")
+    add("--d", type=cli.whole(1), help="dimension of their vectors (16)")
+    add("--m", type=cli.whole(1), help="examples of a prompt (12)")
+    add("--n", type=cli.whole(2), help="tokens per example (3)")
+    add("--seed", type=cli.whole(0), help="seed of the random tasks and prompts (0)")
     add("--prompt", metavar="FILE", nargs="+", help="show typed prompts instead: up to 5 files of one family")
     add("--family", help="the family of the typed prompts (default: picked by how the lines are written)")
-    add("--out", metavar="PATH", help="the page (theorem1.html, or as the theorem's number is)")
+    add("--out", type=cli.output, metavar="PATH", help="the page (theorem1.html, or as the theorem's number is)")
     cli.add_json(parser)
     return parser
 
@@ -107,6 +110,10 @@ def main() -> int:
     options = parser().parse_args()
     if options.family and not options.prompt:
         raise ValueError("--family: names the family of typed prompts; pass them with --prompt")
+    drawn = {name: getattr(options, name) for name in DRAWN if getattr(options, name) is not None}
+    if drawn and options.prompt:
+        asked = ", ".join(f"--{name}" for name in drawn)
+        raise ValueError(f"{asked}: for random prompts, and --prompt shows typed ones; leave out one of the two")
     from verify.explorer.data import THEOREMS, collect
     from verify.explorer.page import page
 
@@ -115,7 +122,7 @@ def main() -> int:
     if options.prompt:
         subject = typed_subject(options.prompt, options.family)
     else:
-        subject = random_subject(options.K, options.d, options.m, options.n, options.seed, theorem)
+        subject = random_subject(**DRAWN | drawn, theorem=theorem)
     report = collect(subject, theorem)
     text = page(report)
     out = options.out or f"theorem{theorem.number}.html"

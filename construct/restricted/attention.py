@@ -6,7 +6,7 @@ groups), with 1 where all agree. The softmax over several classes is taken class
 is its share of its class, times the share of the class.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
@@ -19,6 +19,10 @@ from construct.restricted.blocks import Block, Mixed, Stream, Values, apply, den
 from construct.restricted.plan import BankPlan, LayerPlan, TermPlan
 
 Scores = Float[Array, "#H #q #k #g"]
+
+# How to score the sketched term in full only where it matters: (term, the other terms' score, the scores of the other classes of
+# keys, the query tokens' stream) -> the score. See `construct.restricted.screening`.
+Screen = Callable[[TermPlan, Scores, Sequence[Scores], Stream], Scores]
 
 CODE = "e"  # the +-1 code of a token's example; the certificate refuses weights that write to it
 
@@ -98,7 +102,7 @@ def softmax(scores: Sequence[Scores]) -> list[Weights]:
     best = tops[0]
     for top in tops[1:]:
         best = jnp.maximum(best, top)
-    if len(tops) == 2:  # one of them is exp(0) = 1
+    if len(tops) == 2:  # one share is exp(0) = 1
         less = jnp.exp(-jnp.abs(tops[0] - tops[1]))
         shares = [jnp.where(top < best, less, 1) for top in tops]
     else:
@@ -109,7 +113,7 @@ def softmax(scores: Sequence[Scores]) -> list[Weights]:
 
 
 def attend(
-    layer: LayerPlan, query: Tokens, keys: Sequence[Keys], screen: "Screen | None" = None
+    layer: LayerPlan, query: Tokens, keys: Sequence[Keys], screen: Screen | None = None
 ) -> tuple[Stream, list[list[Scores]]]:
     """What a layer's heads add to a class of query tokens, and their scores by bank and class of keys.
 
@@ -127,22 +131,13 @@ def attend(
     return out, seen
 
 
-class Screen(NamedTuple):
-    """How to score a term in full only where its sketch leaves a doubt: see `construct.restricted.screening`."""
-
-    slack: Array
-    T: Array
-
-
 def _scores(bank: BankPlan, query: Tokens, keys: Sequence[Keys], screen: Screen | None) -> list[Scores]:
-    from construct.restricted.screening import screened_score  # it builds on this module's scores
-
     term = next((term for term in bank.terms if term.sketch is not None), None)
     if screen is None or term is None or not keys[0].own or len(keys) < 2 or apply(term.key, query.stream) is None:
         return [score(bank.terms, query, one, bank.count) for one in keys]
     others = [score(bank.terms, query, one, bank.count) for one in keys[1:]]
     rest = score([one for one in bank.terms if one is not term], query, keys[0])
-    return [screened_score(term, rest, others, query.stream, screen), *others]
+    return [screen(term, rest, others, query.stream), *others]
 
 
 def _move(bank: BankPlan, weights: Sequence[Weights], keys: Sequence[Keys]) -> Stream:
@@ -225,9 +220,7 @@ def _summed(block: Block, values: Values, weight: Weights, own: bool) -> Float[A
 
 def _by_head(block: Block, values: Values, weight: Weights, own: bool) -> Float[Array, "#H v #q #g"]:
     v = block(values)
-    if own:
-        return weight.share[:, None] * v
-    if weight.within is None:
+    if own or weight.within is None:
         return weight.share[:, None] * v
     return (weight.within[:, None] * weight.share[:, None, :, None] * v[:, :, None]).sum(3)
 

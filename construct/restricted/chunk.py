@@ -10,19 +10,20 @@ from jaxtyping import Array, Bool, Float
 
 from construct.floats import gamma
 from construct.restricted import program
-from construct.restricted.attention import Scores, Screen, Tokens
+from construct.restricted.attention import Scores, Tokens
 from construct.restricted.blocks import Leaf, apply, dense
 from construct.restricted.plan import LayerPlan, Plan
 from construct.restricted.program import Classes
+from construct.restricted.screening import screened_score
 from construct.spec import Spec
 
 if TYPE_CHECKING:
     from construct.reading import Parts, Reading
 
-# Examples are sent to the device by the chunk, and run there by the piece, whose Recognize residuals stay in a cache of this
-# many bytes: measured on two cores with 1 MiB of cache each, and matters of speed alone.
+# Examples are sent to the device by the chunk, and run there by the piece, whose Recognize residuals take at most so
+# many bytes: measured on two cores with 1 MiB of cache each and two chunks at once, and matters of speed alone.
 CHUNK = 1 << 15
-PIECE_BYTES = 1 << 23
+PIECE_BYTES = 1 << 22
 LONGEST_PIECE = 1 << 11
 SHORTEST = 1 << 6  # a shorter chunk is padded, so that few lengths compile
 
@@ -163,7 +164,7 @@ def pieces(
     The chunk begins with the prompt's example `first`; its rows from `count` on are padding.
     """
     piece, (slots, d) = min(static.piece, len(x)), x.shape[1:]
-    screen = Screen(limits.slack, limits.T) if static.screened else None
+    screen = partial(screened_score, slack=limits.slack, T=limits.T) if static.screened else None
     pieces = len(x) // piece
 
     def run(part: tuple[Array, Array, Array]) -> tuple[program.Parts, Found]:

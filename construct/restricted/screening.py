@@ -8,6 +8,7 @@ products; where there are many survivors, all residuals are computed in full. Ne
 """
 
 import math
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -15,19 +16,18 @@ import numpy as np
 from jax.experimental.layout import Layout, with_layout_constraint
 from jaxtyping import Array, Bool, Float, Int
 
-from construct.restricted.attention import Scores, Screen
+from construct.restricted.attention import Scores
 from construct.restricted.blocks import Block, Stream, Values, apply, dense, product
 from construct.restricted.plan import TermPlan
 
-# How a pass groups its tokens, and what part of them later passes take: measured on two cores, and matters of speed alone.
+# Matters of speed alone, measured on two cores. A first pass takes tokens in groups of one head; beyond one head a token it has
+# room for a wrong task in one of so many, later passes for one token in so many, and so many such passes still pay.
 GROUP = 32
-LATER = 32
 SPARE = 8
+LATER = 32
 MOST_PASSES = 8
 
-
-# A wrong task that survives costs about as much as two rows of a sketch for 64 tasks; at one in this many examples that is
-# a hundredth of the sketch. A matter of speed alone, like what follows from it.
+# A wrong task survives at most once in so many examples: the first pass has room for twice that.
 FEW_SURVIVORS = 16
 
 
@@ -50,7 +50,7 @@ def sketch_size(K: int, d: int, margin: float, radius: float) -> int:
     return 0
 
 
-def screened_score(term: TermPlan, rest: Scores, others: list[Scores], stream: Stream, screen: Screen) -> Scores:
+def screened_score(term: TermPlan, rest: Scores, others: Sequence[Scores], stream: Stream, *, slack: Array, T: Array) -> Scores:
     """rest + factor ||r||^2 exactly for every head within T of its rival, and at most that much and T behind elsewhere."""
     part = apply(term.sketch, stream)
     rival = others[0].max(2)
@@ -58,10 +58,10 @@ def screened_score(term: TermPlan, rest: Scores, others: list[Scores], stream: S
         rival = jnp.maximum(rival, one.max(2))
     factor = term.factor[:, None, None]
     length = jax.lax.optimization_barrier((part * part).sum(1))
-    bound = rest[:, :, 0] + factor * jnp.maximum(jnp.sqrt(length) - screen.slack, 0) ** 2
+    bound = rest[:, :, 0] + factor * jnp.maximum(jnp.sqrt(length) - slack, 0) ** 2
     shape = jnp.broadcast_shapes(bound.shape, rival.shape)
     bound, rest = jnp.broadcast_to(bound, shape), rest[:, :, 0]
-    doubt = in_doubt(bound, rival, screen.T)
+    doubt = in_doubt(bound, rival, T)
     tokens = shape[1] * shape[2]
     later = max(1, tokens // LATER)
     few = doubt.sum(0, dtype=narrow(len(doubt))).sum(dtype=int) <= tokens + MOST_PASSES * later
