@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # Examples are sent to the device by the chunk, and run there by the piece, whose Recognize residuals take at most so
 # many bytes: measured on two cores with 1 MiB of cache each and two chunks at once, and matters of speed alone.
 CHUNK = 1 << 15
-PIECE_BYTES = 1 << 22
+PIECE_BYTES = 1 << 23
 LONGEST_PIECE = 1 << 11
 SHORTEST = 1 << 6  # a shorter chunk is padded, so that few lengths compile
 
@@ -47,13 +47,13 @@ class Limits(NamedTuple):
 
 class Static(NamedTuple):
     """What a compiled chunk depends on besides shapes: what the theorem reads, the examples in a piece, whether to screen,
-    whether to keep every gap and output norm, and whether to compute those norms where their bound does not settle them."""
+    whether to keep every gap and output norm, and whether to compute those norms where their bound is too long."""
 
     parts: "Parts"
     piece: int
     screened: bool
     full: bool
-    exact: bool = False
+    exact: bool
 
 
 class Found(NamedTuple):
@@ -82,9 +82,16 @@ def limits(reading: "Reading", spec: Spec) -> Limits:
 def static(reading: "Reading", spec: Spec, sketch: int) -> Static:
     """The size of a piece, by what Recognize holds of an example: d numbers of each task and slot, or a sketch of them."""
     example = (spec.n - 1) * spec.K * (sketch or spec.d) * np.dtype(spec.dtype).itemsize
-    return Static(
-        reading.parts, min(LONGEST_PIECE, 1 << max(4, (PIECE_BYTES // example).bit_length() - 1)), sketch > 0, reading.parts.always
-    )
+    piece = min(LONGEST_PIECE, 1 << max(4, (PIECE_BYTES // example).bit_length() - 1))
+    return Static(reading.parts, piece, sketch > 0, reading.parts.always, exact=True)
+
+
+def bounded(spec: Spec, norms: dict[str, np.ndarray], limits: Limits, x: Float[np.ndarray, "c slots d"]) -> bool:
+    """Whether the bound on output norms is likely within the limit for examples like these, so that nothing need be computed."""
+    longest = np.sqrt(np.einsum("csd,csd->cs", x, x).max())
+    # What makes an output: an input, or its features, and the flag of an input.
+    lengths = {"x": spec.feature_norm * longest + spec.feature_bias_norm}
+    return bool(np.max(sum(norm * lengths.get(name, 1) for name, norm in norms.items())) <= limits.output)
 
 
 def _observer(
@@ -95,8 +102,7 @@ def _observer(
         if layer.name == static.parts.outputs.layer and "output_norm" not in found:
             inputs = before[program.INPUTS if program.INPUTS in before else program.QUERY]
             bound = _longest_output(plan, norms, inputs)
-            # Of an example the bound alone may do: where it is too long, the chunk is doubtful, and looked at again.
-            exact = real is None or static.exact
+            exact = static.exact or real is None
             found["output_norm"] = _output_norms(plan, inputs, bound, limits.output, real) if exact else bound
 
     return observe
@@ -106,8 +112,7 @@ def _longest_output(plan: Plan, norms: dict[str, Array], inputs: Tokens) -> Floa
     """An upper bound of ||W_i f + b_i|| over all inputs."""
     there = [name for name in plan.outputs if name in inputs.stream]
     # As the prompt has them, tokens first: XLA then need not lay them out for this.
-    lengths = [norms[name].max() * jnp.sqrt((dense(inputs.stream[name]).T ** 2).sum(2).max()) for name in there]
-    return sum(lengths[1:], lengths[0])
+    return sum(norms[name] * jnp.sqrt((dense(inputs.stream[name]).T ** 2).sum(2).max()) for name in there).max()
 
 
 def _output_norms(

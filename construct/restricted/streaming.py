@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -43,6 +43,8 @@ UNDER_WAY = 2
 
 # Bytes; XLA copies an array on the host that begins elsewhere.
 ALIGNMENT = 64
+
+T = TypeVar("T")
 
 Examples = tuple[np.ndarray, np.ndarray]  # inputs (b, n-1, d), labels (b, d)
 
@@ -95,14 +97,16 @@ class Run:
             )
         if self.shards is None:
             padded = [padded_copy(part, chunk.padded_length(count, size), self.spec.dtype) for part in (x, y)]
+            if not self.first:
+                self.static = self.static._replace(exact=not chunk.bounded(self.spec, self.norms, self.limits, padded[0]))
             run = self._one_device(*padded, count)
             x, y = (copy[:count] if copy.dtype == part.dtype else owned(part) for part, copy in zip((x, y), padded, strict=True))
-            result = self.threads.submit(run, static=self.static).result
+            # A short one is the last, and most often the only one: it runs here, without a thread's start.
+            result = self.threads.submit(run, static=self.static).result if count == size else _now(run, self.static)
         else:
             x, y = owned(x), owned(y)
             run = self.shards.take(x, y, self.first)
-            parts = run(static=self.static)
-            result = lambda: parts  # noqa: E731
+            result = _now(run, self.static)
         self._pending.append((self.first, x, y, result, run))
         self.first += count
         if len(self._pending) > UNDER_WAY:
@@ -138,7 +142,7 @@ class Run:
 
         whole = recognize if self.shards is None else partial(self.shards.recognize, recognize)
         self.recognized.append(whole(found.survey, 0, len(y)))
-        if doubtful:  # and yet all is well: most likely the bound on output norms is too long to settle anything
+        if doubtful:  # and yet all is well: its inputs are longer than those of the first chunk
             self.static = self.static._replace(exact=True)
 
     def _check_chunk(self, first: int, x: np.ndarray, y: np.ndarray) -> None:
@@ -156,6 +160,11 @@ class Run:
             self._settle()
         stacked = jax.tree.map(lambda *parts: jnp.stack(parts), *self.parts)
         return np.asarray(_finish(self.plan, self.before, stacked))[:, 0, 0], np.concatenate(self.recognized)
+
+
+def _now(run: Callable[..., T], static: chunk.Static) -> Callable[[], T]:
+    done = run(static=static)
+    return lambda: done
 
 
 def owned(part: np.ndarray) -> np.ndarray:

@@ -91,30 +91,38 @@ def test_an_iterator_may_fill_the_same_memory_again(monkeypatch, sizes, dtype, m
         MODEL.stream(refilled(sizes, dtype, change=0), PROMPT.query, mesh=MESHES[mesh])
 
 
-def test_outputs_whose_bound_is_too_long_are_computed(monkeypatch):
-    """||W|| R + ||b|| exceeds the radius and no output does: the chunks under way are looked at again, later ones need not be."""
+@pytest.mark.parametrize(
+    ("bias", "scale", "expected"),
+    [
+        (0.05, 1, 6 * ["bound"]),
+        (0.6, 1, 6 * ["exact"]),  # ||W|| R + ||b|| exceeds the radius, and no output does
+        # All chunks but the first are so; the second one tells, and by then two more are under way.
+        (0.05, 1.5, ["bound"] + 3 * ["bound", "again"] + 2 * ["exact"]),
+    ],
+)
+def test_outputs_whose_bound_is_too_long_are_computed(monkeypatch, bias, scale, expected):
     monkeypatch.setattr(chunk, "CHUNK", 16)
     rng = np.random.default_rng(0)
     weight = np.diag([0.9, 0.1, 0.1, 0.1])
-    tasks = [
-        Task(slot=0, weight=weight, bias=np.array([0.6, 0, 0, 0])),
-        Task(slot=0, weight=weight / 20, bias=np.array([0, 0.9, 0, 0])),
-    ]
+    tasks = [Task(slot=0, weight=weight, bias=np.array([bias, 0, 0, 0])), Task(slot=0, weight=weight / 20, bias=[0, 0.9, 0, 0])]
     spec = Spec.of(tasks, m=96, n=2, margin=0.5, radius=1.0)
     model = build(spec, tasks)
     x = rng.normal(size=(96, 1, 4))
-    x[..., 0] = -np.abs(x[..., 0])
+    x[..., 0] = -np.abs(x[..., 0]) if scale == 1 else 0
     x /= np.linalg.norm(x, axis=-1, keepdims=True)
+    x[16:] *= scale
     prompt = Prompt(x, x[:, 0] @ weight.T + tasks[0].bias, x[0])
     run_chunk, ran = chunk.run_chunk, []
-    monkeypatch.setattr(
-        chunk, "run_chunk", lambda *a, static: ran.append((static.full, static.exact)) or run_chunk(*a, static=static)
-    )
+
+    def counted(*arguments, static):
+        ran.append("again" if static.full else "exact" if static.exact else "bound")
+        return run_chunk(*arguments, static=static)
+
+    monkeypatch.setattr(chunk, "run_chunk", counted)
     dense, answer = (model(prompt, evaluator=name) for name in ("dense", "restricted"))
     assert (answer.recognized == 0).all() and (dense.recognized == 0).all()
     assert answer_error(answer.vector, dense.vector.astype(float)) <= 2 * proof.rounding(spec)
-    again = streaming.UNDER_WAY + 1
-    assert sorted(ran) == sorted(again * [(False, False), (True, True)] + (6 - again) * [(False, True)])
+    assert sorted(ran) == sorted(expected)
 
 
 def test_integers_and_other_floats_are_taken():
