@@ -186,7 +186,8 @@ class Transformer(nnx.Module):
     ) -> Answer:
         """Answer a prompt that need not fit into memory, by the restricted evaluator.
 
-        blocks: any iterable of (inputs (b, n-1, d), labels (b, d)), at most m examples in all; query (n-1, d).
+        blocks: any iterable of (inputs (b, n-1, d), labels (b, d)), at most m examples in all, which may fill the same arrays
+        with every block; query (n-1, d).
         progress: called with the number of examples done so far. screen: certify most wrong tasks off by a few coordinates of
         their residuals; None does where there are many tasks. The recognized tasks are the same either way.
         mesh: devices to share the work, with an axis 'examples' and, if heads are to be shared too, an axis 'heads' that divides
