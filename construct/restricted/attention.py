@@ -102,9 +102,9 @@ def softmax(scores: Sequence[Scores]) -> list[Weights]:
     best = tops[0]
     for top in tops[1:]:
         best = jnp.maximum(best, top)
-    if len(tops) == 2:  # one share is exp(0) = 1
+    if len(tops) == 2:  # one share is exp(0) = 1; NaN stays NaN
         less = jnp.exp(-jnp.abs(tops[0] - tops[1]))
-        shares = [jnp.where(top < best, less, 1) for top in tops]
+        shares = [jnp.where(top >= best, 1, less) for top in tops]
     else:
         shares = [jnp.exp(top - best) for top in tops]
     whole = [1 if part is None else part.sum(2) for part in parts]
