@@ -1,5 +1,7 @@
 """Every matrix product asks for the highest precision: a GPU multiplies in TF32 by default, with 11 bits, which breaks scores."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -42,7 +44,7 @@ def dense(model, prompt):
 
 
 def restricted(model, prompt, sketch):
-    run = Run(model.reading, model, prompt.query, "prompt", sketch, None)
+    run = Run(model.reading, model, prompt.query, "prompt", sketch, ThreadPoolExecutor(1))
     arrays = (prompt.inputs.astype(model.spec.dtype), prompt.labels.astype(model.spec.dtype))
     return jax.make_jaxpr(
         lambda x, y: chunk.run_chunk(run.plan, run.norms, run.limits, run.before, x, y, 0, len(x), static=run.static)
