@@ -15,8 +15,7 @@ def theorem(request):
 @pytest.fixture(scope="session")
 def subject(theorem):
     """What the command shows unless told otherwise."""
-    options = vars(explain.parser().parse_args([]))
-    return explain.random_subject(**{name: options[name] for name in ("K", "d", "m", "n", "seed")}, theorem=theorem)
+    return explain.random_subject(**explain.DRAWN, theorem=theorem)
 
 
 @pytest.fixture(scope="session")
