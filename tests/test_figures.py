@@ -131,6 +131,12 @@ def test_pairs_that_make_no_mixture(monkeypatch, capsys, pair):
     assert capsys.readouterr().err.count("\n") == 1
 
 
+def test_a_plot_may_be_called_as_a_folder_is(tmp_path):
+    """The files are STEM.png and STEM.svg."""
+    (tmp_path / "three").mkdir()
+    assert figure3.parser().parse_args(["--out", str(tmp_path / "three")]).out == str(tmp_path / "three")
+
+
 def test_a_plot_that_cannot_be_written(monkeypatch, capsys):
     arguments = ("--pair", "plus2", "plus7", "--prompts", 1, "--out", "/nowhere/three")
     assert command(monkeypatch, figure3, *arguments) == 2

@@ -58,6 +58,12 @@ def output(text: str) -> str:
     return text
 
 
+def stem(text: str) -> str:
+    """An argparse type: what a plot's files are called before .png and .svg, in a folder where they can be written."""
+    output(f"{text}.png")
+    return text
+
+
 def add_json(parser: argparse.ArgumentParser) -> None:
     """The option --json PATH, shared by all commands."""
     parser.add_argument(

@@ -28,7 +28,7 @@ def parser() -> cli.Parser:
     add("--examples", type=cli.whole(1), default=20, help="examples a task, where they are even (20)")
     add("--family", choices=tuple(WRITINGS), action="append", help="a family; may be repeated (the four of the figure)")
     add("--seed", type=cli.whole(0), default=0, help="seed of the random prompts (0)")
-    add("--out", type=cli.output, default="figure2", metavar="STEM", help="write the plot to STEM.png and STEM.svg (figure2)")
+    add("--out", type=cli.stem, default="figure2", metavar="STEM", help="write the plot to STEM.png and STEM.svg (figure2)")
     cli.add_json(parser)
     return parser
 

@@ -29,7 +29,7 @@ def parser() -> cli.Parser:
     add("--examples", type=cli.whole(1), default=20, help="examples of a prompt (20)")
     add("--prompts", type=cli.whole(1), default=10, help="random prompts for each ratio (10)")
     add("--seed", type=cli.whole(0), default=0, help="seed of the random prompts (0)")
-    add("--out", type=cli.output, default="figure3", metavar="STEM", help="write the plot to STEM.png and STEM.svg (figure3)")
+    add("--out", type=cli.stem, default="figure3", metavar="STEM", help="write the plot to STEM.png and STEM.svg (figure3)")
     cli.add_json(parser)
     return parser
 

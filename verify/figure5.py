@@ -60,7 +60,7 @@ def parser() -> cli.Parser:
     add("--steps", type=cli.whole(1), default=10, help="steps of an interpolation (10)")
     add("--dtype", choices=("float32", "float64"), default="float32", help="floating-point format (float32)")
     add("--seed", type=cli.whole(0), default=0, help="seed of the words and the pairs (0)")
-    add("--out", type=cli.output, default="figure5", metavar="STEM", help="write the plot to STEM.png and STEM.svg (figure5)")
+    add("--out", type=cli.stem, default="figure5", metavar="STEM", help="write the plot to STEM.png and STEM.svg (figure5)")
     cli.add_json(parser)
     return parser
 

@@ -78,7 +78,7 @@ def screened_score(term: TermPlan, rest: Scores, others: Sequence[Scores], strea
         flat = jnp.broadcast_to(rest, (len(rest), *shape[1:])).reshape(-1, tokens)
         return _serve(term, rows, flat, bound.reshape(-1, tokens), doubt.reshape(-1, tokens), later)
 
-    # Two axes, for the same reason: with one of length 1 XLA would copy what a branch returns.
+    # Two axes: with another one of length 1, XLA would copy what a branch returns.
     return jax.lax.cond(few, survivors, lambda: whole().reshape(-1, tokens)).reshape(shape)[:, :, None]
 
 

@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 
 from construct import Prompt, Spec, Task, build
 from construct.restricted import chunk, streaming
+from construct.restricted.attention import softmax
 from construct.restricted.program import halved_sum
 from proofs import theorem1 as proof
 from tests.restricted.cases import drawn, model_of
@@ -25,6 +26,18 @@ WHOLE = MODEL(PROMPT, evaluator="restricted")
 def cut(at, prompt=PROMPT):
     edges = [0, *sorted(at), prompt.examples]
     return [(prompt.inputs[a:b], prompt.labels[a:b]) for a, b in pairwise(edges)]
+
+
+@pytest.mark.parametrize("classes", [1, 2, 3])
+def test_softmax_over_classes(classes):
+    """The share of a class of one key is that of the softmax over all; NaN shows."""
+    scores = np.random.default_rng(classes).normal(size=(classes, 2, 1, 1, 4)).astype(np.float32)
+    scores[:, 0, 0, 0, 0] = 3  # a tie
+    shares = np.array([weights.share for weights in softmax(list(jnp.array(scores)))])[:, :, 0]
+    expected = np.exp(scores.astype(float))[:, :, 0, 0]
+    np.testing.assert_allclose(shares, expected / expected.sum(0), rtol=8 * np.finfo(np.float32).eps)
+    scores[0, 1, 0, 0, 2] = np.nan
+    assert all(np.isnan(weights.share[1, 0, 2]) for weights in softmax(list(jnp.array(scores))))
 
 
 @settings(max_examples=20)
@@ -96,8 +109,8 @@ def test_an_iterator_may_fill_the_same_memory_again(monkeypatch, sizes, dtype, m
     [
         (0.05, 1, 6 * ["bound"]),
         (0.6, 1, 6 * ["exact"]),  # ||W|| R + ||b|| exceeds the radius, and no output does
-        # All chunks but the first are so; the second one tells, and by then two more are under way.
-        (0.05, 1.5, ["bound"] + 3 * ["bound", "again"] + 2 * ["exact"]),
+        # All chunks but the first are so; the second one tells, and by then some more are under way.
+        (0.05, 1.5, ["bound"] + (1 + streaming.UNDER_WAY) * ["bound", "again"] + (4 - streaming.UNDER_WAY) * ["exact"]),
     ],
 )
 def test_outputs_whose_bound_is_too_long_are_computed(monkeypatch, bias, scale, expected):
