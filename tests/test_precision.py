@@ -47,7 +47,7 @@ def restricted(model, prompt, sketch):
     run = Run(model.reading, model, prompt.query, "prompt", sketch, ThreadPoolExecutor(1))
     arrays = (prompt.inputs.astype(model.spec.dtype), prompt.labels.astype(model.spec.dtype))
     return jax.make_jaxpr(
-        lambda x, y: chunk.run_chunk(run.plan, run.norms, run.limits, run.before, x, y, 0, len(x), static=run.static)
+        lambda x, y: chunk.run_alone(run.plan, run.norms, run.limits, run.query, x, y, len(x), static=run.static)
     )(*arrays)
 
 

@@ -219,3 +219,32 @@ def run_chunk(
     """A chunk's share of the answer, and what was found in its first `count` examples; the rest is padding."""
     parts, found = pieces(plan, norms, limits, before, x, y, first, 0, count, static=static)
     return program.combine_all(parts), found
+
+
+@jax.jit
+def finish(plan: Plan, before: list[Classes], parts: program.Parts) -> Float[Array, "d"]:
+    """The answer's vector, from the chunks' shares of it, stacked on a first axis."""
+    return _vector(plan, before, program.combine_all(parts))
+
+
+def _vector(plan: Plan, before: list[Classes], parts: program.Parts) -> Float[Array, "d"]:
+    return program.finish(plan, before, parts).stream["y"][:, 0, 0]
+
+
+@partial(jax.jit, static_argnames="static")
+def run_alone(
+    plan: Plan,
+    norms: dict[str, Array],
+    limits: Limits,
+    query: Float[Array, "slots d"],
+    x: Float[Array, "c slots d"],
+    y: Float[Array, "c d"],
+    count: Array,
+    *,
+    static: Static,
+) -> tuple[Float[Array, "d"], Array, Found]:
+    """A prompt of one chunk from the query to the answer in one call, which a short prompt's time goes by: the answer's vector,
+    and what `start_query` and `run_chunk` find."""
+    before, query_norms = start_query(plan, norms, limits, query, static=static)
+    parts, found = run_chunk(plan, norms, limits, before, x, y, 0, count, static=static)
+    return _vector(plan, before, parts), query_norms, found

@@ -7,11 +7,10 @@ at again on the host, by the same checks that the dense evaluator runs.
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
@@ -21,7 +20,7 @@ from construct.forward import precision
 from construct.prompt import check_examples
 from construct.restricted import chunk, program
 from construct.restricted.certificate import certificate
-from construct.restricted.plan import plan_of, remembered
+from construct.restricted.plan import Plan, plan_of, remembered
 from construct.restricted.screening import sketch_size
 from construct.restricted.sharding import Shards
 from construct.spec import Spec
@@ -49,11 +48,8 @@ T = TypeVar("T")
 Examples = tuple[np.ndarray, np.ndarray]  # inputs (b, n-1, d), labels (b, d)
 
 
-_finish = jax.jit(lambda plan, before, parts: program.finish(plan, before, program.combine_all(parts)).stream["y"])
-
-
 class Run:
-    """One prompt under way: its plan, the query before each layer, and what has been read of its examples so far.
+    """One prompt under way: its plan, the query, and what has been read of its examples so far.
 
     threads: where chunks wait for the device; with a mesh they do not, so that all processes send theirs in the same order.
     """
@@ -69,14 +65,16 @@ class Run:
         mesh: "Mesh | None" = None,
     ) -> None:
         self.reading, self.spec, self.name, self.threads = reading, model.spec, name, threads
-        self.plan = plan_of(model, sketch)
-        self.norms = remembered(model, ("norms",), lambda: chunk.block_norms(self.plan))
-        self.limits = chunk.limits(reading, model.spec)
-        self.static = chunk.static(reading, model.spec, sketch)
-        self.before, norms = chunk.start_query(
-            self.plan, self.norms, self.limits, query.astype(self.spec.dtype), static=self.static
-        )
-        self.query_norms = np.asarray(norms)
+
+        def prepare() -> tuple[Plan, dict[str, np.ndarray], chunk.Limits, chunk.Static]:
+            plan = plan_of(model, sketch)
+            return plan, chunk.block_norms(plan), chunk.limits(reading, model.spec), chunk.static(reading, model.spec, sketch)
+
+        # Once for all prompts, as all of it follows from the model and the sketch.
+        self.plan, self.norms, self.limits, self.static = remembered(model, ("run", sketch), prepare)
+        self.query = query.astype(self.spec.dtype)
+        self.query_norms: np.ndarray | None = None
+        self.vector: np.ndarray | None = None
         self.shards = None
         if mesh is not None:
             self.shards = Shards(model, mesh, sketch, self.plan, self.norms, self.limits, self.before, self.static)
@@ -84,6 +82,13 @@ class Run:
         self.parts: list[program.Parts] = []
         self.recognized: list[np.ndarray] = []
         self._pending: deque = deque()
+
+    @cached_property
+    def before(self) -> list[program.Classes]:
+        """BOS and the query before each layer; makes them, and the norms of the query's outputs."""
+        before, norms = chunk.start_query(self.plan, self.norms, self.limits, self.query, static=self.static)
+        self.query_norms = np.asarray(norms)
+        return before
 
     def take(self, x: np.ndarray, y: np.ndarray, size: int) -> None:
         """Send a chunk off, and look at an earlier one where enough are under way."""
@@ -96,12 +101,16 @@ class Run:
                 "drop some or build with a larger m",
             )
         if self.shards is None:
-            padded = [padded_copy(part, chunk.padded_length(count, size), self.spec.dtype) for part in (x, y)]
+            alone = not self.first and count < size  # a short one is the last, and most often the only one
+            # A short one is a copy already: nobody else writes to it.
+            prepare = padded if count < size else padded_copy
+            sent = [prepare(part, chunk.padded_length(count, size), self.spec.dtype) for part in (x, y)]
             if not self.first:
-                self.static = self.static._replace(exact=not chunk.bounded(self.spec, self.norms, self.limits, padded[0]))
-            run = self._one_device(*padded, count)
-            x, y = (copy[:count] if copy.dtype == part.dtype else owned(part) for part, copy in zip((x, y), padded, strict=True))
-            # A short one is the last, and most often the only one: it runs here, without a thread's start.
+                self.static = self.static._replace(exact=not chunk.bounded(self.spec, self.norms, self.limits, sent[0]))
+            run = self._alone(*sent, count) if alone else self._one_device(*sent, count)
+            if count == size:
+                x, y = (copy if copy.dtype == part.dtype else owned(part) for part, copy in zip((x, y), sent, strict=True))
+            # A short one runs here, without a thread's start.
             result = self.threads.submit(run, static=self.static).result if count == size else _now(run, self.static)
         else:
             x, y = owned(x), owned(y)
@@ -119,6 +128,17 @@ class Run:
             with precision(self.spec.dtype):  # a thread has its own
                 parts, found = jax.block_until_ready(chunk.run_chunk(*arguments, static=static))
             return [parts], found
+
+        return run
+
+    def _alone(self, x: np.ndarray, y: np.ndarray, count: int) -> Callable[..., tuple[list[program.Parts], chunk.Found]]:
+        """The only chunk: no shares are left to put together."""
+        arguments = (self.plan, self.norms, self.limits, self.query, x, y, count)
+
+        def run(static: chunk.Static) -> tuple[list[program.Parts], chunk.Found]:
+            vector, norms, found = chunk.run_alone(*arguments, static=static)
+            self.vector, self.query_norms = np.asarray(vector), np.asarray(norms)
+            return [], found
 
         return run
 
@@ -158,8 +178,11 @@ class Run:
         """The answer's vector, and the task that each example was committed to."""
         while self._pending:
             self._settle()
-        stacked = jax.tree.map(lambda *parts: jnp.stack(parts), *self.parts)
-        return np.asarray(_finish(self.plan, self.before, stacked))[:, 0, 0], np.concatenate(self.recognized)
+        if self.vector is None:
+            # On the host, where stacking a few small arrays takes no call of the device.
+            stacked = jax.tree.map(lambda *parts: np.stack(parts), *self.parts)
+            self.vector = np.asarray(chunk.finish(self.plan, self.before, stacked))
+        return self.vector, np.concatenate(self.recognized)
 
 
 def _now(run: Callable[..., T], static: chunk.Static) -> Callable[[], T]:
@@ -174,10 +197,16 @@ def owned(part: np.ndarray) -> np.ndarray:
         if isinstance(base, np.memmap):
             return part
         base = getattr(base, "base", None)
-    return np.array(part)
+    return padded_copy(part, len(part), part.dtype)
 
 
-def padded_copy(part: np.ndarray, size: int, dtype: str) -> np.ndarray:
+def padded(part: np.ndarray, size: int, dtype: str) -> np.ndarray:
+    """The same with zeros for padding, copied only where a CPU device could not use it where it is."""
+    usable = len(part) == size and part.dtype == dtype and part.flags.c_contiguous and part.ctypes.data % ALIGNMENT == 0
+    return part if usable else padded_copy(part, size, dtype)
+
+
+def padded_copy(part: np.ndarray, size: int, dtype: str | np.dtype) -> np.ndarray:
     """A copy with zeros for padding, at an address that lets a CPU device use it where it is."""
     shape = (size, *part.shape[1:])
     space = np.empty(int(np.prod(shape)) * np.dtype(dtype).itemsize + ALIGNMENT, np.uint8)
@@ -188,8 +217,8 @@ def padded_copy(part: np.ndarray, size: int, dtype: str) -> np.ndarray:
 
 
 def rechunk(blocks: Iterable[Any], spec: Spec, size: int) -> Iterator[Examples]:
-    """The same examples in chunks of `size` (the last may be shorter); whole chunks of a block are views, to be used before the
-    next one is asked for."""
+    """The same examples in chunks of `size`; whole chunks of a block are views, to be used before the next one is asked for,
+    a last shorter one is its own."""
     held: list[Examples] = []
     count = 0  # of examples held: less than a chunk
     for index, block in enumerate(blocks):
@@ -204,7 +233,7 @@ def rechunk(blocks: Iterable[Any], spec: Spec, size: int) -> Iterator[Examples]:
             yield x[start : start + size], y[start : start + size]
         held, count = [(owned(x[whole:]), owned(y[whole:]))], count - whole
     if count:
-        yield tuple(np.concatenate(parts) for parts in zip(*held, strict=True))
+        yield tuple(np.concatenate(parts) if len(parts) > 1 else parts[0] for parts in zip(*held, strict=True))
 
 
 def check_block(spec: Spec, block: Any, index: int) -> Examples:

@@ -87,9 +87,11 @@ def test_most_wrong_tasks_are_certified_off_and_hidden_ones_are_not():
 @pytest.fixture
 def recompiled():
     """Nothing compiled under a fault may serve another test, nor the other way round."""
-    chunk.run_chunk.clear_cache()
+    for compiled in (chunk.run_chunk, chunk.run_alone):
+        compiled.clear_cache()
     yield
-    chunk.run_chunk.clear_cache()
+    for compiled in (chunk.run_chunk, chunk.run_alone):
+        compiled.clear_cache()
 
 
 @pytest.mark.usefixtures("recompiled")

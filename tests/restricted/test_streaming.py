@@ -104,6 +104,23 @@ def test_an_iterator_may_fill_the_same_memory_again(monkeypatch, sizes, dtype, m
         MODEL.stream(refilled(sizes, dtype, change=0), PROMPT.query, mesh=MESHES[mesh])
 
 
+@pytest.mark.parametrize(("count", "copies"), [(32, 1), (30, 2)])
+def test_a_prompt_of_one_chunk_is_copied_as_often_as_it_must_be(monkeypatch, count, copies):
+    """Once, as its iterator may fill the memory again; twice where it must be padded."""
+    monkeypatch.setattr(chunk, "SHORTEST", 8)
+    padded_copy, made = streaming.padded_copy, []
+
+    def counted(part, *arguments):
+        made.append(len(part))
+        return padded_copy(part, *arguments)
+
+    monkeypatch.setattr(streaming, "padded_copy", counted)
+    answer = MODEL.stream(refilled([count], np.float32), PROMPT.query)
+    assert made == copies * [count, count]  # inputs and labels
+    plain = MODEL(Prompt(PROMPT.inputs[:count], PROMPT.labels[:count], PROMPT.query), evaluator="restricted")
+    assert (answer.vector == plain.vector).all() and (answer.recognized == plain.recognized).all()
+
+
 @pytest.mark.parametrize(
     ("bias", "scale", "expected"),
     [
