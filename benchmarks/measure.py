@@ -43,13 +43,14 @@ Tell = Callable[[str], None]  # what is being run just now, for the progress bar
 class Question:
     """One question: its name in the JSON, its text, the cases that answer it, and how to measure, tabulate and draw them.
 
-    cases(options) -> cases; measure(case, options, tell) -> a record of JSON values; `options` are the command's arguments.
+    cases(options) -> cases; measure(case, options, tell) -> a record of JSON values, or several of what ran in the same rounds;
+    `options` are the command's arguments.
     """
 
     name: str
     text: str
     cases: Callable[[argparse.Namespace], list]
-    measure: Callable[[Any, argparse.Namespace, Tell], Record]
+    measure: Callable[[Any, argparse.Namespace, Tell], Record | list[Record]]
     table: Callable[[list[Record]], "Table"]
     draw: Callable[["Axes", list[Record]], None]
     add_options: Callable[[argparse.ArgumentParser], None] = lambda parser: None
@@ -196,8 +197,8 @@ def ask(questions: Sequence[Question], options: argparse.Namespace) -> Record:
         for question, case in work:
             label = f"{question.name} {case}"
             tell(label)
-            record = question.measure(case, options, lambda text, label=label: tell(f"{label} | {text}"))
-            report[question.name].append(record)
+            found = question.measure(case, options, lambda text, label=label: tell(f"{label} | {text}"))
+            report[question.name] += found if isinstance(found, list) else [found]
             done()
     return report
 

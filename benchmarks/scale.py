@@ -41,6 +41,18 @@ class Case(NamedTuple):
     margin: float
     screen: bool
 
+    @property
+    def label(self) -> str:
+        """Which one it is among those of its group."""
+        return f"2^{self.log_m}{' screened' if self.screen else ''}"
+
+
+class Group(tuple):
+    """Cases of one K that are measured in the same rounds."""
+
+    def __str__(self) -> str:
+        return f"K = {self[0].K}, margin {self[0].margin:g}: {', '.join(case.label for case in self)}"
+
 
 class Million:
     """Random rotations of the unit sphere, and a prompt of 2^log_m examples in float32, of which a tenth are noise."""
@@ -95,31 +107,41 @@ def _gemm(square: jax.Array) -> jax.Array:
     return jnp.matmul(square, square, precision=jax.lax.Precision.HIGHEST)
 
 
-def restricted_time(case: Case, options: argparse.Namespace, tell: measure.Tell) -> measure.Record:
-    """Seconds of an answer, and how many times those of the one product; the peak memory of the largest case."""
-    tell("making the prompt")
-    subject = Million(case)
-    error = subject.check(subject.answer())
+def restricted_times(group: Group, options: argparse.Namespace, tell: measure.Tell) -> list[measure.Record]:
+    """By case: seconds of an answer, and how many times those of the one product; the peak memory of the largest case.
+
+    The cases of a group, and the product, run in the same rounds, so that what is said of two of them is not the machine's drift.
+    """
+    subjects, errors = {}, {}
+    for case in group:
+        tell(f"making the prompt of {case.label}")
+        subjects[case.label] = Million(case)
+        errors[case.label] = subjects[case.label].check(subjects[case.label].answer())
     square = jnp.asarray(np.random.default_rng(1).normal(size=(SIDE, SIDE)).astype(np.float32))
-    calls = {"restricted": lambda: subject.answer().vector, "gemm": lambda: _gemm(square)}
-    timings = measure.interleave(calls, options.repeats, tell)
-    operations = 2 * subject.m * case.K * D**2
-    share = 2 * SIDE**3 / operations
-    record = case._asdict() | timings["restricted"].report() | {
-        "d": D,
-        "n": 2,
-        "sketch": sketch_size(case.K, D, case.margin, subject.spec.radius) if case.screen else 0,
-        "gemm_flops_per_s": 2 * SIDE**3 / timings["gemm"].median,
-        "times_gemm": share * timings["restricted"].times(timings["gemm"]),
-        "error": error,
-        "error_bound": error_bound(subject.spec),
-        "prompt_bytes": subject.bytes,
-    }  # fmt: skip
-    del subject, calls
-    if case.log_m == options.largest and case.K == 16:
-        tell("peak memory")
-        record["peak_bytes"] = peak_memory(case)
-    return record
+    calls = {label: lambda subject=subject: subject.answer().vector for label, subject in subjects.items()}
+    timings = measure.interleave(calls | {"gemm": lambda: _gemm(square)}, options.repeats, tell)
+    records = []
+    for case in group:
+        subject = subjects[case.label]
+        share = 2 * SIDE**3 / (2 * subject.m * case.K * D**2)
+        records.append(
+            case._asdict() | timings[case.label].report() | {
+                "d": D,
+                "n": 2,
+                "sketch": sketch_size(case.K, D, case.margin, subject.spec.radius) if case.screen else 0,
+                "gemm_flops_per_s": 2 * SIDE**3 / timings["gemm"].median,
+                "times_gemm": share * timings[case.label].times(timings["gemm"]),
+                "error": errors[case.label],
+                "error_bound": error_bound(subject.spec),
+                "prompt_bytes": subject.bytes,
+            }
+        )  # fmt: skip
+    del subject, subjects, calls
+    for case, record in zip(group, records, strict=True):
+        if case.log_m == options.largest and case.K == 16:
+            tell("peak memory")
+            record["peak_bytes"] = peak_memory(case)
+    return records
 
 
 def peak_memory(case: Case) -> int:
@@ -137,10 +159,10 @@ def resident_peak() -> int:
     return int(re.search(r"VmHWM:\s*(\d+) kB", status).group(1)) * 1024
 
 
-def cases(options: argparse.Namespace) -> list[Case]:
+def cases(options: argparse.Namespace) -> list[Group]:
     """K = 16 over a range of m, then 64 and 256 tasks with and without screening."""
-    growth = [Case(16, log_m, 0.5, False) for log_m in range(min(LEAST, options.largest), options.largest + 1, 2)]
-    return growth + [Case(*size, screen) for size in MANY for screen in (False, True)]
+    growth = Group(Case(16, log_m, 0.5, False) for log_m in range(min(LEAST, options.largest), options.largest + 1, 2))
+    return [growth, *(Group(Case(*size, screen) for screen in (False, True)) for size in MANY)]
 
 
 def exponent(records: list[measure.Record]) -> float:
@@ -208,7 +230,7 @@ QUESTION = measure.Question(
     name="scale",
     text="How near is the restricted evaluator to Recognize's one matrix product, and how does it grow with m?",
     cases=cases,
-    measure=restricted_time,
+    measure=restricted_times,
     table=table,
     draw=draw,
     add_options=add_options,
