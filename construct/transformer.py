@@ -192,7 +192,7 @@ class Transformer(nnx.Module):
         their residuals; None does where there are many tasks. The recognized tasks are the same either way.
         mesh: devices to share the work, with an axis 'examples' and, if heads are to be shared too, an axis 'heads' that divides
         K; None: one device. With several processes (jax.distributed) all of them call this with the same blocks; a process
-        converts and copies only the rows of its own devices, so that memory-mapped blocks are read in shares.
+        converts and copies only the rows of its own devices, so that blocks mapped with mode 'r' are read in shares.
         Raises ValueError when the prompt is outside the theorem's hypotheses, or the weights have no certificate;
         ConnectionError when another process of the mesh is gone.
         """

@@ -102,7 +102,7 @@ class Run:
             )
         if self.shards is None:
             alone = not self.first and count < size  # a short one is the last, and most often the only one
-            # A short one is a copy already: nobody else writes to it.
+            # A short one is `owned` already: nobody else writes to it.
             prepare = padded if count < size else padded_copy
             sent = [prepare(part, chunk.padded_length(count, size), self.spec.dtype) for part in (x, y)]
             if not self.first:
@@ -191,10 +191,10 @@ def _now(run: Callable[..., T], static: chunk.Static) -> Callable[[], T]:
 
 
 def owned(part: np.ndarray) -> np.ndarray:
-    """A copy, unless it is mapped to a file: an iterator may fill the same memory with every block that it yields."""
+    """A copy, unless it is mapped to a file for reading: an iterator may fill the same memory with every block that it yields."""
     base = part
     while base is not None:
-        if isinstance(base, np.memmap):
+        if isinstance(base, np.memmap) and base.mode == "r":
             return part
         base = getattr(base, "base", None)
     return padded_copy(part, len(part), part.dtype)

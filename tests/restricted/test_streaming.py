@@ -104,9 +104,9 @@ def test_an_iterator_may_fill_the_same_memory_again(monkeypatch, sizes, dtype, m
         MODEL.stream(refilled(sizes, dtype, change=0), PROMPT.query, mesh=MESHES[mesh])
 
 
-@pytest.mark.parametrize(("count", "copies"), [(32, 1), (30, 2)])
-def test_a_prompt_of_one_chunk_is_copied_as_often_as_it_must_be(monkeypatch, count, copies):
-    """Once, as its iterator may fill the memory again; twice where it must be padded."""
+@pytest.mark.parametrize(("count", "dtype", "copies"), [(32, np.float32, 1), (30, np.float32, 2), (32, np.float64, 2)])
+def test_a_prompt_of_one_chunk_is_copied_as_often_as_it_must_be(monkeypatch, count, dtype, copies):
+    """Once, as its iterator may fill the memory again; twice where it must be padded or converted."""
     monkeypatch.setattr(chunk, "SHORTEST", 8)
     padded_copy, made = streaming.padded_copy, []
 
@@ -115,10 +115,38 @@ def test_a_prompt_of_one_chunk_is_copied_as_often_as_it_must_be(monkeypatch, cou
         return padded_copy(part, *arguments)
 
     monkeypatch.setattr(streaming, "padded_copy", counted)
-    answer = MODEL.stream(refilled([count], np.float32), PROMPT.query)
+    answer = MODEL.stream(refilled([count], dtype), PROMPT.query)
     assert made == copies * [count, count]  # inputs and labels
     plain = MODEL(Prompt(PROMPT.inputs[:count], PROMPT.labels[:count], PROMPT.query), evaluator="restricted")
     assert (answer.vector == plain.vector).all() and (answer.recognized == plain.recognized).all()
+
+
+def test_a_file_mapped_for_writing_may_be_filled_again(tmp_path):
+    """As any memory; one mapped for reading is not copied."""
+    mapped = np.memmap(tmp_path / "inputs", PROMPT.inputs.dtype, "w+", shape=PROMPT.inputs.shape)
+
+    def block():
+        mapped[:] = PROMPT.inputs
+        yield mapped, PROMPT.labels
+        mapped[:] = np.nan
+
+    answer = MODEL.stream(block(), PROMPT.query)
+    assert (answer.vector == WHOLE.vector).all() and (answer.recognized == WHOLE.recognized).all()
+    reading = np.memmap(tmp_path / "inputs", mapped.dtype, "r", shape=mapped.shape)
+    assert np.shares_memory(streaming.owned(np.asarray(reading)), reading)
+
+
+@pytest.mark.parametrize("length", [4, 64])
+def test_a_query_whose_output_is_too_long_is_refused(monkeypatch, length):
+    """In a prompt of several chunks, and of one."""
+    monkeypatch.setattr(chunk, "CHUNK", length)
+    tasks = [Task(slot=0, weight=np.diag([0.9, 0.1]), bias=[0.6, 0]), Task(slot=0, weight=np.diag([0.1, 0.1]), bias=[0, 0.9])]
+    model = build(Spec.of(tasks, m=8, n=2, margin=0.5, radius=1.0), tasks)
+    inputs = np.tile([[-1.0, 0.0]], (8, 1))
+    blocks = [(inputs[:, None], inputs @ tasks[0].weight.T + tasks[0].bias)]
+    assert (model.stream(blocks, inputs[:1]).recognized == 0).all()
+    with pytest.raises(ValueError, match=r"query, slot 0.*output of norm 1\.5"):
+        model.stream(blocks, -inputs[:1])
 
 
 @pytest.mark.parametrize(
