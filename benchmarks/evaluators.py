@@ -172,7 +172,7 @@ def dense_flops(setting: Setting) -> int:
     for i, layer in enumerate(setting.model.layers):
         queries = 1 if i == len(setting.model.layers) - 1 else N
         for bank in layer.banks:
-            if bank.terms == (("idle", 1),):
+            if bank.idle:
                 continue
             H, rank, v = bank.count, bank.W_Q.shape[1], bank.W_V.shape[1]
             total += 2 * H * (D * (queries * rank + N * rank + N * v) + queries * N * (rank + v) + queries * v * D)

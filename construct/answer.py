@@ -18,7 +18,7 @@ class Answer:
     vector (d,): the answer token's content, sum_i (m_i / M) g_i(query); 0 when there is no evidence.
     recognized (m',): the task that each example was committed to, or -1 where the construction abstained on it.
     counts (K,): m_i, the examples committed to each task, decoded from the labels' task codes.
-    evaluator: 'dense' or 'restricted', which of the two computed it; they agree to rounding.
+    evaluator: 'dense', 'bf16' or 'restricted', which of them computed it; they agree to rounding.
     """
 
     vector: Float[np.ndarray, "d"]

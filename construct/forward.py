@@ -6,7 +6,7 @@ taken in chunks, so that memory grows with the number of tokens and not with its
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, TypeVar
 
@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from construct import checks
+from construct.bf16 import Pieces, Split
 from construct.residual import Residual
 from construct.transformer import Heads, Hooks, Layer, Support
 
@@ -65,7 +66,9 @@ def over_prompts(one: Callable[[T], U], batch: T, scores: int) -> U:
 
 
 def _product(subscripts: str, *arrays: Array) -> Array:
-    return jnp.einsum(subscripts, *arrays, precision=jax.lax.Precision.HIGHEST)
+    # Products of bfloat16 numbers are summed in float32.
+    kept = jnp.promote_types(arrays[0].dtype, jnp.float32)
+    return jnp.einsum(subscripts, *arrays, precision=jax.lax.Precision.HIGHEST, preferred_element_type=kept)
 
 
 def _weigh(weights: Float[Array, "H q N"], values: Float[Array, "H N v"], many_winners: bool) -> Float[Array, "H q v"]:
@@ -102,26 +105,38 @@ def _attend(
     many_heads: bool,
     tie: Array | None,
     keep: bool,
+    pieces: Pieces | None,
 ) -> tuple[Float[Array, "q D"], Seen | None]:
     """What a bank of heads adds at the query tokens; with a `tie`, also the gaps: tie[0] is the
-    score difference up to which keys tie with the top, tie[1] the one up to which a loser is near."""
+    score difference up to which keys tie with the top, tie[1] the one up to which a loser is near. With `pieces`, scores and
+    weighted sums multiply bfloat16 numbers."""
+    split = None if pieces is None else Split(pieces)
     keys = _product("nd,had->hna", stream, bank.W_K[...])
     values = _product("nd,hvd->hnv", stream, bank.W_V[...])
     heads, N = values.shape[:2]
     # The softmax divides last: a value of 1 beside the others sums the weights in the same product, so that the scores, the
     # largest arrays of all, are passed over once less often. With hard heads this sum is a count, hence exact.
+    if split is not None:
+        keys, values = split.keys(keys, real), split.values(values, real)
     values = jnp.concatenate([values, jnp.ones((heads, N, 1), values.dtype)], axis=-1)
     count = len(queries)
 
     def rows(part: tuple[Float[Array, "c D"], Int[Array, "c"]]) -> tuple[Array, Seen | None]:
         chunk, place = part
-        scores = _product("hca,hka->hck", _product("cd,had->hca", chunk, bank.W_Q[...]), keys)
+        asked = _product("cd,had->hca", chunk, bank.W_Q[...])
+        if split is not None:
+            asked = split.queries(asked, real[place])
+        scores = _product("hca,hka->hck", asked, keys)
         visible = real & (jnp.arange(N) <= place[:, None]) if causal else real
         scores = jnp.where(visible, scores, -jnp.inf)
         top = scores.max(-1, keepdims=True)
         weights = jnp.exp(scores - jax.lax.stop_gradient(top))
+        if split is not None:
+            weights = split.weights(weights, real[place])
         summed = _weigh(weights, values, many_winners)
         moved, total = summed[..., :-1], summed[..., -1:]
+        if split is not None:
+            moved = split.joined(moved)
         out = _write(moved / total, bank.W_O[...], many_heads)
         if tie is None:
             return out, None
@@ -149,8 +164,11 @@ def apply_layer(
     tie: Array | None = None,
     keep: bool = False,
     answer_only: bool = False,
+    pieces: tuple[Pieces | None, ...] | None = None,
 ) -> tuple[Float[Array, "q D"], Seen | None]:
     """One layer: attention, then the MLP. With `answer_only`, just the last token's row, which is all that is wanted at the end.
+
+    pieces: by bank, how its scores and weighted sums are to multiply bfloat16 numbers; None: they do not.
 
     An idle bank is skipped while all its W_V and W_O are 0, which is exact, gradients included; a `tie` asks for the gaps
     of all heads, and then nothing is skipped.
@@ -158,12 +176,12 @@ def apply_layer(
     queries = stream[-1:] if answer_only else stream
     after, seen = queries, []
     many_winners = layer.support in (Support.LABELS, Support.INPUTS)
-    for bank in layer.banks:
+    for bank, split in zip(layer.banks, pieces or [None] * len(layer.banks), strict=True):
 
-        def active(bank: Heads = bank) -> tuple[Array, Seen | None]:
-            return _attend(bank, queries, stream, real, many_winners, layer.causal, layer.many_heads, tie, keep)
+        def active(bank: Heads = bank, split: Pieces | None = split) -> tuple[Array, Seen | None]:
+            return _attend(bank, queries, stream, real, many_winners, layer.causal, layer.many_heads, tie, keep, split)
 
-        if bank.terms == (("idle", 1),) and tie is None:
+        if bank.idle and tie is None:
             used = jnp.any((bank.W_V[...] != 0) | (jnp.swapaxes(bank.W_O[...], 1, 2) != 0))
             after = jax.lax.cond(used, lambda h, active=active: h + active()[0], lambda h: h, after)
         else:
@@ -198,13 +216,15 @@ def run(
     ties: Array | None = None,
     keep: bool = False,
     step: Callable[..., tuple[Array, Seen | None]] = apply_layer,
+    pieces: Sequence[tuple[Pieces | None, ...]] | None = None,
 ) -> tuple[Float[Array, "D"], Record]:
     """Run the layers on one embedded prompt; returns the stream at the answer token and what was recorded.
 
     observe(layer, before, after) sees each layer's stream. hooks[layer name, subspace] reads a subspace after that layer
     ('embed': before the first) and may return its replacement. ties (layers, 2): by layer, the score differences up to which keys
     tie and up to which losers are near;
-    with them, every stream and gap is recorded, and with `keep` every attention weight.
+    with them, every stream and gap is recorded, and with `keep` every attention weight. pieces: by layer and bank, how to
+    multiply bfloat16 numbers (`construct.bf16`).
     """
     layers = list(layers)
     stream = _hooked(stream, "embed", residual, hooks)
@@ -212,7 +232,9 @@ def run(
     for i, layer in enumerate(layers):
         # Hooks and records want the whole stream; otherwise the last layer is asked for the answer token alone.
         answer_only = i == len(layers) - 1 and ties is None and not hooks
-        after, seen = step(layer, stream, real, tie=None if ties is None else ties[i], keep=keep, answer_only=answer_only)
+        asked = {} if pieces is None else {"pieces": pieces[i]}
+        tie = None if ties is None else ties[i]
+        after, seen = step(layer, stream, real, tie=tie, keep=keep, answer_only=answer_only, **asked)
         after = _hooked(after, layer.name, residual, hooks)
         if observe is not None:
             observe(layer, stream, after)

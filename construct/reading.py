@@ -16,6 +16,7 @@ from jaxtyping import Array, Float, Int
 
 from construct import checks
 from construct.answer import Answer, Trace, answer_of, token_names
+from construct.bf16 import Pieces, pieces_of
 from construct.forward import Record, apply_layer, check_hooks, over_prompts, own_gap, precision, run
 from construct.gains import Cold
 from construct.prompt import Batch, Prompt, check_prompt, check_query, embed, stack
@@ -23,9 +24,9 @@ from construct.residual import Residual
 from construct.restricted.attention import Scores
 from construct.restricted.certificate import certificate
 from construct.restricted.mesh import check_mesh
-from construct.restricted.streaming import restricted_answers, stream
+from construct.restricted.streaming import evaluator_for, stream
 from construct.spec import Spec
-from construct.transformer import Hooks, Layer, Transformer
+from construct.transformer import Hooks, Layer, Transformer, remembered
 
 
 class Readings(NamedTuple):
@@ -90,14 +91,15 @@ class Reading:
         for prompt, name in zip(prompts, names, strict=True):
             check_prompt(spec, prompt, name, self.gains.input_radius)
         if hooks:
-            if evaluator == "restricted":
-                raise checks.refuse("evaluator", "'restricted'", "hooks need the dense evaluator", "leave out one of the two")
+            if evaluator not in (None, "dense"):
+                raise checks.refuse("evaluator", repr(evaluator), "hooks need the dense evaluator", "leave out one of the two")
             return [self.trace(model, prompt, hooks, keep=False, enforce=False).answer for prompt in prompts]
-        restricted = [restricted_answers(model, prompt.tokens, evaluator) for prompt in prompts]
-        dense = [i for i, other in enumerate(restricted) if not other]
-        answers = dict(zip(dense, self._dense(model, [prompts[i] for i in dense], [names[i] for i in dense]), strict=True))
+        evaluators = [evaluator_for(model, prompt.tokens, evaluator) for prompt in prompts]
+        dense = [i for i, one in enumerate(evaluators) if one != "restricted"]
+        together = self._dense(model, [prompts[i] for i in dense], [names[i] for i in dense], narrow=evaluator == "bf16")
+        answers = dict(zip(dense, together, strict=True))
         for i, (prompt, name) in enumerate(zip(prompts, names, strict=True)):
-            if restricted[i]:
+            if evaluators[i] == "restricted":
                 answers[i] = stream(self, model, [(prompt.inputs, prompt.labels)], prompt.query, name=name)
         return [answers[i] for i in range(len(prompts))]
 
@@ -132,14 +134,16 @@ class Reading:
         readings = Readings(None, survey.get("gap"), norms, code, survey.get("ok"), own)
         return self.parts.decode(self.gains, spec, labels, name, readings, enforce=doubtful or self.parts.always, first=first)
 
-    def _answer(self, spec: Spec, prompt: Prompt, name: str, readings: Readings, enforce: bool) -> Answer:
+    def _answer(self, spec: Spec, prompt: Prompt, name: str, readings: Readings, enforce: bool, evaluator: str = "dense") -> Answer:
         recognized = self.parts.decode(self.gains, spec, prompt.labels, name, readings, enforce=enforce, first=0)
-        return answer_of(readings.vector, recognized, spec.K, "dense")
+        return answer_of(readings.vector, recognized, spec.K, evaluator)
 
-    def _dense(self, model: Transformer, prompts: list[Prompt], names: list[str]) -> list[Answer]:
+    def _dense(self, model: Transformer, prompts: list[Prompt], names: list[str], narrow: bool = False) -> list[Answer]:
+        """One dense pass; `narrow` multiplies bfloat16 numbers in it, and refuses a prompt for which that is not exact."""
         spec = model.spec
         if not prompts:
             return []
+        pieces = remembered(model, ("pieces",), lambda: pieces_of(model.layers, model.residual)) if narrow else None
         with precision(spec.dtype):
             readings = _batch(
                 model.layers,
@@ -148,12 +152,22 @@ class Reading:
                 observe=self.parts.observe,
                 residual=model.residual,
                 m=spec.m,
+                pieces=pieces,
             )
         readings = jax.tree.map(np.asarray, readings)
-        return [
-            self._answer(spec, prompt, name, jax.tree.map(lambda part, i=i: part[i], readings), enforce=True)
-            for i, (prompt, name) in enumerate(zip(prompts, names, strict=True))
-        ]
+        answers = []
+        for i, (prompt, name) in enumerate(zip(prompts, names, strict=True)):
+            one = jax.tree.map(lambda part, i=i: part[i], readings)
+            if narrow and np.isnan(one.vector).any():
+                self._dense(model, [prompt], [name])  # a hypothesis that does not hold is the better reason
+                raise checks.refuse(
+                    f"{name}: evaluator",
+                    "'bf16'",
+                    "multiplies small integers times gains, and this prompt with these weights makes it multiply other numbers",
+                    "use evaluator='dense', or one-hot inputs, labels and matrices",
+                )
+            answers.append(self._answer(spec, prompt, name, one, enforce=True, evaluator="bf16" if narrow else "dense"))
+        return answers
 
     def trace(self, model: Transformer, prompt: Prompt, hooks: Hooks | None, keep: bool, enforce: bool) -> Trace:
         """Answer one prompt and record every layer; `enforce` refuses a run that shows a hypothesis to fail."""
@@ -208,6 +222,7 @@ def _run(
     keep: bool = False,
     hooks: Hooks | None = None,
     step: object = apply_layer,
+    pieces: tuple[tuple[Pieces | None, ...], ...] | None = None,
 ) -> tuple[Readings, Record]:
     """Run one prompt and pick the readings from the streams as they pass."""
     stream, real = embed(batch, residual, m)
@@ -217,17 +232,25 @@ def _run(
     def see(layer: Layer, before: Array, after: Array) -> None:
         found.update(observe(layer, before, after, slots, residual, examples))
 
-    answer, record = run(layers, stream, real, residual, observe=see, hooks=hooks, ties=ties, keep=keep, step=step)
+    answer, record = run(layers, stream, real, residual, observe=see, hooks=hooks, ties=ties, keep=keep, step=step, pieces=pieces)
     return Readings(vector=residual.read(answer, "y"), **found), record
 
 
-@partial(jax.jit, static_argnames=("observe", "residual", "m"))
+@partial(jax.jit, static_argnames=("observe", "residual", "m", "pieces"))
 def _batch(
-    layers: Iterable[Layer], batch: Batch, slots: Array, *, observe: Callable[..., dict[str, Array]], residual: Residual, m: int
+    layers: Iterable[Layer],
+    batch: Batch,
+    slots: Array,
+    *,
+    observe: Callable[..., dict[str, Array]],
+    residual: Residual,
+    m: int,
+    pieces: tuple[tuple[Pieces | None, ...], ...] | None = None,
 ) -> Readings:
     tokens = 1 + (batch.real.shape[1] + 1) * (batch.inputs.shape[2] + 1)
     scores = max(layer.heads for layer in layers) * tokens**2 * batch.inputs.dtype.itemsize
-    return over_prompts(lambda one: _run(layers, one, slots, None, observe=observe, residual=residual, m=m)[0], batch, scores)
+    ask = partial(_run, observe=observe, residual=residual, m=m, pieces=pieces)
+    return over_prompts(lambda one: ask(layers, one, slots, None)[0], batch, scores)
 
 
 @partial(jax.jit, static_argnames=("observe", "residual", "m", "keep"))

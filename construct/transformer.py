@@ -4,6 +4,7 @@
 as nnx parameters, so that optax, orbax, jax.jit and jax.vmap work on it as on any model.
 """
 
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -82,6 +83,11 @@ class Heads(nnx.Module):
     def count(self) -> int:
         """The number of heads in this bank."""
         return self.W_Q.shape[0]
+
+    @property
+    def idle(self) -> bool:
+        """Whether these heads were built to do nothing."""
+        return self.terms == (("idle", 1),)
 
     def rows(self, term: str) -> slice:
         """The rows of W_Q and W_K that belong to a named term of the score."""
@@ -165,7 +171,8 @@ class Transformer(nnx.Module):
         """Answer a prompt, or a list of prompts of any lengths, short ones in one batched pass.
 
         evaluator: 'dense' scores all pairs of tokens; 'restricted' only those on the layers' declared supports, in time linear
-        in the tokens; None picks by size. `answer.evaluator` says which it was. They agree to rounding.
+        in the tokens; None picks one of these by size. `answer.evaluator` says which it was. They agree to rounding. 'bf16' is
+        dense with products of bfloat16 numbers, for one-hot vocabularies: the same answer, or refused if they are not exact.
         hooks: {(layer name, subspace): function}, called with the subspace of the residual stream after that layer, (N, size);
         what it returns, unless None, replaces it. Tokens beyond the prompt's own (padding) come before the query's.
         Raises ValueError when a prompt is outside the theorem's hypotheses.
@@ -212,3 +219,19 @@ class Transformer(nnx.Module):
             if layer.name == name:
                 return layer
         raise KeyError(name)
+
+
+_kept: "weakref.WeakKeyDictionary[Transformer, dict[Any, Any]]" = weakref.WeakKeyDictionary()
+
+
+def remembered(model: Transformer, key: tuple, make: Callable[[], Any]) -> Any:
+    """What `make()` gives, kept until the model holds other arrays (JAX arrays never change)."""
+    leaves = jax.tree.leaves(list(model.layers))
+    kept = _kept.get(model)
+    if kept is None or len(kept["leaves"]) != len(leaves) or any(a is not b for a, b in zip(kept["leaves"], leaves, strict=True)):
+        kept = {"leaves": leaves}
+        if all(isinstance(leaf, jax.Array) for leaf in leaves):
+            _kept[model] = kept
+    if key not in kept:
+        kept[key] = make()
+    return kept[key]

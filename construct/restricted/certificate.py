@@ -17,9 +17,9 @@ from construct import checks
 from construct.floats import gamma, hard_gap
 from construct.residual import position_code
 from construct.restricted.bounds import Bounds, Kinds, code_range, embedded, matrix_norm, mlp, pair_range
-from construct.restricted.plan import remembered, works
+from construct.restricted.plan import works
 from construct.restricted.program import ANSWER, BOS, INPUTS, LABEL, QUERY, needed
-from construct.transformer import Heads, Layer, Support, Transformer
+from construct.transformer import Heads, Layer, Support, Transformer, remembered
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def _structure(model: Transformer) -> Iterator[str]:
         yield f"at coldness {model.reading.gains.T:g} a loser's softmax weight is not exactly 0 in {model.spec.dtype}"
     codes = model.residual.where("e")
     for layer in model.layers:
-        if any(bank.terms != (("idle", 1),) for bank in layer.banks) and not attends(layer):
+        if not all(bank.idle for bank in layer.banks) and not attends(layer):
             yield f"no head of {layer.name} moves anything"
         written = [bank.W_O[...][:, codes] for bank in layer.banks] + ([] if layer.mlp is None else [layer.mlp.W_2[...][codes]])
         if any(np.asarray(rows).any() for rows in written):

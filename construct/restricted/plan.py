@@ -3,11 +3,9 @@
 A plan is made from the numbers that the model holds now, and is kept only while the model holds the very same arrays.
 """
 
-import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +15,7 @@ from jaxtyping import Float
 from construct.floats import unit_roundoff
 from construct.residual import Residual
 from construct.restricted.blocks import Blocks, Leaf, cut, cut_rows
-from construct.transformer import Heads, Layer, Support, Transformer
+from construct.transformer import Heads, Layer, Support, Transformer, remembered
 
 # W_Q and W_K are rounded once each, and so is their ratio on either side: that many roundings apart, two rows are one factor.
 FACTOR_ROUNDINGS = 4
@@ -100,22 +98,6 @@ def make_plan(model: Transformer, sketch: int = 0) -> Plan:
 def plan_of(model: Transformer, sketch: int = 0) -> Plan:
     """`make_plan` on the device, remembered for as long as the model's arrays are the same objects."""
     return remembered(model, ("plan", sketch), lambda: jax.tree.map(jnp.asarray, make_plan(model, sketch)))
-
-
-_kept: "weakref.WeakKeyDictionary[Transformer, dict[Any, Any]]" = weakref.WeakKeyDictionary()
-
-
-def remembered(model: Transformer, key: tuple, make: Callable[[], Any]) -> Any:
-    """What `make()` gives, kept until the model holds other arrays (JAX arrays never change)."""
-    leaves = jax.tree.leaves(list(model.layers))
-    kept = _kept.get(model)
-    if kept is None or len(kept["leaves"]) != len(leaves) or any(a is not b for a, b in zip(kept["leaves"], leaves, strict=True)):
-        kept = {"leaves": leaves}
-        if all(isinstance(leaf, jax.Array) for leaf in leaves):
-            _kept[model] = kept
-    if key not in kept:
-        kept[key] = make()
-    return kept[key]
 
 
 def _layer(layer: Layer, residual: Residual, sketch: int) -> LayerPlan:

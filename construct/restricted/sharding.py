@@ -23,8 +23,8 @@ from jaxtyping import Array, Float
 from construct.restricted import chunk, program
 from construct.restricted.chunk import Found, Limits, Static
 from construct.restricted.mesh import EXAMPLES, HEADS, rows_of, together
-from construct.restricted.plan import BankPlan, LayerPlan, Plan, remembered
-from construct.transformer import Transformer
+from construct.restricted.plan import BankPlan, LayerPlan, Plan
+from construct.transformer import Transformer, remembered
 
 # A refusal travels between processes as so many bytes, cut off there; longer than any that the checks word.
 MESSAGE = 1024

@@ -20,11 +20,11 @@ from construct.forward import precision
 from construct.prompt import check_examples
 from construct.restricted import chunk, program
 from construct.restricted.certificate import certificate
-from construct.restricted.plan import Plan, plan_of, remembered
+from construct.restricted.plan import Plan, plan_of
 from construct.restricted.screening import sketch_size
 from construct.restricted.sharding import Shards
 from construct.spec import Spec
-from construct.transformer import Transformer
+from construct.transformer import Transformer, remembered
 
 if TYPE_CHECKING:
     from jax.sharding import Mesh
@@ -258,15 +258,25 @@ def check_block(spec: Spec, block: Any, index: int) -> Examples:
     return tuple(part if part.dtype.kind == "f" else part.astype(float) for part in (x, y))
 
 
-def restricted_answers(model: Transformer, tokens: int, evaluator: str | None) -> bool:
-    """Whether a prompt goes to the restricted evaluator. Raises ValueError for an unknown name, or weights without certificate."""
-    if evaluator not in (None, "dense", "restricted"):
-        raise checks.refuse("evaluator", repr(evaluator), "must be 'dense' or 'restricted'", "leave it out to pick by size")
+def evaluator_for(model: Transformer, tokens: int, evaluator: str | None) -> str:
+    """Which evaluator a prompt goes to: the one that is asked for, or by size 'dense' or 'restricted'.
+
+    Raises ValueError for an unknown name, weights without certificate ('restricted'), or another dtype than float32 ('bf16').
+    """
     if evaluator is None:
-        return tokens > DENSE_TOKENS and certificate(model).valid
+        return "restricted" if tokens > DENSE_TOKENS and certificate(model).valid else "dense"
+    if evaluator not in ("dense", "bf16", "restricted"):
+        raise checks.refuse("evaluator", repr(evaluator), "must be 'dense', 'bf16' or 'restricted'", "leave it out to pick by size")
     if evaluator == "restricted":
         certificate(model).require()
-    return evaluator == "restricted"
+    if evaluator == "bf16" and model.spec.dtype != "float32":
+        raise checks.refuse(
+            "evaluator",
+            "'bf16'",
+            f"keeps its sums in float32, and cannot give the answer in {model.spec.dtype}",
+            "use evaluator='dense', or build with dtype='float32'",
+        )
+    return evaluator
 
 
 def stream(

@@ -47,7 +47,7 @@ def all_faults(suite: Suite, model: Transformer) -> list[Fault]:
 def _blocks(model: Transformer) -> Iterator[Fault]:
     for layer in model.layers:
         for b, bank in enumerate(layer.banks):
-            if bank.terms == (("idle", 1),):
+            if bank.idle:
                 continue
             head = min(HEAD, bank.count - 1)
             reads = [(name, model.residual.where(name)) for name in model.residual.names]

@@ -27,13 +27,24 @@ class Impossible(ValueError):
 @dataclass(frozen=True, eq=False)
 class Instance:
     """Random tasks with their Spec; `shared` is the input on which all tasks agree. sphere: tasks are orthogonal matrices, and
-    inputs and labels have norm 1."""
+    inputs and labels have norm 1. one_hot: tasks are functions of d words, and inputs and labels are words."""
 
     spec: Spec
     tasks: list[Task]
     feature_map: FeatureMap | None
     shared: Float[np.ndarray, "d"]
     sphere: bool = False
+    one_hot: bool = False
+
+    @property
+    def exact(self) -> bool:
+        """Whether labels are outputs to the last bit, and not off by some of the tolerance."""
+        return self.sphere or self.one_hot
+
+    @property
+    def draw(self) -> "Callable[[np.random.Generator, int], np.ndarray]":
+        """How to draw an input, or a label that is noise but for its length."""
+        return _word if self.one_hot else _unit if self.sphere else _ball
 
 
 def draw_instance(
@@ -48,30 +59,36 @@ def draw_instance(
     coldness: float | None = None,
     dtype: str = "float32",
     sphere: bool = False,
+    one_hot: bool = False,
 ) -> Instance:
     """K random tasks on the unit ball: random slots, matrices with singular values in [1/2, 1], biases.
 
-    sphere: K random orthogonal matrices instead, on the unit sphere.
+    sphere: K random orthogonal matrices instead, on the unit sphere. one_hot: K random functions of d words.
     """
     inputs_of_sum = max(n - 2, 1) if sum_slot else 1
-    shared = _unit(rng, d)
+    shared = (_word if one_hot else _unit)(rng, d)
     feature_map = _feature_map(rng, features, d) if features else None
     r = features or d
-    target = _unit(rng, d) / 2
+    target = _word(rng, d) if one_hot else _unit(rng, d) / 2
     phi = apply(feature_map, shared)
     tasks = []
     slots = rng.integers(n - 1, size=K)
     slots[1:2] = slots[0]  # so that two tasks agree on an example that shows x* in one slot
     for slot in slots:
-        if sphere:
+        if one_hot:
+            tasks.append(Task(slot=int(slot), weight=_function(rng, shared, target)))
+        elif sphere:
             tasks.append(Task(slot=int(slot), weight=_rotation(rng, shared, 2 * target)))
         else:
             weight = _matrix(rng, d, r)
             tasks.append(Task(slot=int(slot), weight=weight, bias=target - weight @ phi))
     input_radius = float(inputs_of_sum)
     feature_radius = input_radius if feature_map is None else feature_map.weight_norm * input_radius + feature_map.bias_norm
-    radius = 1.0 if sphere else max(task.weight_norm * feature_radius + task.bias_norm for task in tasks)
-    margin = _margin(rng, tasks, feature_map, n, sum_slot, radius)
+    if one_hot:  # an output is a word, or as many as are summed; two that differ do so by a whole number in some coordinate
+        radius, margin = input_radius, 1.0
+    else:
+        radius = 1.0 if sphere else max(task.weight_norm * feature_radius + task.bias_norm for task in tasks)
+        margin = _margin(rng, tasks, feature_map, n, sum_slot, radius)
     spec = Spec.of(
         tasks,
         m=m,
@@ -84,7 +101,7 @@ def draw_instance(
         dtype=dtype,
         sum_slot=sum_slot,
     )
-    return Instance(spec, tasks, feature_map, shared, sphere)
+    return Instance(spec, tasks, feature_map, shared, sphere, one_hot)
 
 
 def draw_prompt(
@@ -121,7 +138,7 @@ def draw_prompt(
     makers += [lambda: _noise(rng, instance)] * noise + [lambda: _ambiguous(rng, instance)] * ambiguous
     found = [_until_decided(instance, makers[i]) for i in rng.permutation(examples)]
     inputs, labels = (np.stack(part) for part in zip(*found, strict=True))
-    query = np.tile(instance.shared, (spec.n - 1, 1)) if agree else _inputs(rng, spec.n, spec.d, spec.sum_slot, instance.sphere)
+    query = np.tile(instance.shared, (spec.n - 1, 1)) if agree else _drawn(rng, instance)
     return Prompt(inputs=inputs, labels=labels, query=query)
 
 
@@ -147,30 +164,32 @@ def _until_decided(instance: Instance, make: Callable[[], Example]) -> tuple[np.
 
 def _explained(rng: np.random.Generator, instance: Instance, task: int) -> Example:
     spec = instance.spec
-    inputs = _inputs(rng, spec.n, spec.d, spec.sum_slot, instance.sphere)
+    inputs = _drawn(rng, instance)
     label = _outputs([instance.tasks[task]], instance.feature_map, inputs, spec.sum_slot)[0]
-    noise = 0.0 if instance.sphere else LABEL_NOISE * spec.tolerance * rng.uniform()
+    noise = 0.0 if instance.exact else LABEL_NOISE * spec.tolerance * rng.uniform()
     return inputs, label + noise * _unit(rng, spec.d), 1
 
 
 def _noise(rng: np.random.Generator, instance: Instance) -> Example:
     spec = instance.spec
-    label = _unit(rng, spec.d) if instance.sphere else spec.radius * _ball(rng, spec.d)
-    return _inputs(rng, spec.n, spec.d, spec.sum_slot, instance.sphere), label, 0
+    label = instance.draw(rng, spec.d)
+    if not instance.exact:
+        label = spec.radius * label
+    return _drawn(rng, instance), label, 0
 
 
 def _ambiguous(rng: np.random.Generator, instance: Instance) -> Example:
     spec = instance.spec
     slots = np.array([task.slot for task in instance.tasks])
     task = int(rng.choice(_agreeing(slots)))
-    inputs = _inputs(rng, spec.n, spec.d, spec.sum_slot, instance.sphere)
+    inputs = _drawn(rng, instance)
     if spec.sum_slot and slots[task] == spec.n - 2:
         inputs[:] = 0  # the sum is x* if one input is and the others are 0
         inputs[int(rng.integers(spec.n - 2))] = instance.shared
     else:
         inputs[slots[task]] = instance.shared
     label = _outputs(instance.tasks, instance.feature_map, inputs, spec.sum_slot)[task]
-    noise = 0.0 if instance.sphere else LABEL_NOISE * spec.tolerance * rng.uniform()
+    noise = 0.0 if instance.exact else LABEL_NOISE * spec.tolerance * rng.uniform()
     return inputs, label + noise * _unit(rng, spec.d), 2
 
 
@@ -193,15 +212,22 @@ def _margin(
     d = len(tasks[0].weight)
     distances = []
     for _ in range(64):
-        outputs = _outputs(tasks, feature_map, _inputs(rng, n, d, sum_slot), sum_slot)
+        outputs = _outputs(tasks, feature_map, _inputs(rng, n, d, sum_slot, _ball), sum_slot)
         task = int(rng.integers(len(tasks)))
         miss = np.linalg.norm(outputs - outputs[task], axis=-1)
         distances.append(np.delete(miss, task).min())
     return min(float(np.median(distances)), radius / 2)
 
 
-def _inputs(rng: np.random.Generator, n: int, d: int, sum_slot: bool, sphere: bool = False) -> Float[np.ndarray, "slots d"]:
-    inputs = np.stack([(_unit if sphere else _ball)(rng, d) for _ in range(n - 1)])
+def _drawn(rng: np.random.Generator, instance: Instance) -> Float[np.ndarray, "slots d"]:
+    spec = instance.spec
+    return _inputs(rng, spec.n, spec.d, spec.sum_slot, instance.draw)
+
+
+def _inputs(
+    rng: np.random.Generator, n: int, d: int, sum_slot: bool, draw: Callable[..., np.ndarray]
+) -> Float[np.ndarray, "slots d"]:
+    inputs = np.stack([draw(rng, d) for _ in range(n - 1)])
     if sum_slot:
         inputs[-1] = 0
     return inputs
@@ -210,6 +236,17 @@ def _inputs(rng: np.random.Generator, n: int, d: int, sum_slot: bool, sphere: bo
 def _unit(rng: np.random.Generator, d: int) -> Float[np.ndarray, "d"]:
     vector = rng.normal(size=d)
     return vector / np.linalg.norm(vector)
+
+
+def _word(rng: np.random.Generator, d: int) -> Float[np.ndarray, "d"]:
+    """A random one-hot vector."""
+    return np.eye(d)[rng.integers(d)]
+
+
+def _function(rng: np.random.Generator, source: Float[np.ndarray, "d"], target: Float[np.ndarray, "d"]) -> Float[np.ndarray, "d d"]:
+    """The matrix of a random function of words that takes one word to another."""
+    d = len(source)
+    return np.where(source, target[:, None], np.eye(d)[:, rng.integers(d, size=d)])
 
 
 def _ball(rng: np.random.Generator, d: int) -> Float[np.ndarray, "d"]:

@@ -1,0 +1,238 @@
+"""Products of bfloat16 numbers: the dense answer to the last bit over one-hot vocabularies, and a refusal wherever they round."""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from construct import build, theorem2
+from construct.bf16 import Pieces, Split, pieces_of
+from construct.prompt import stack
+from construct.reading import _batch
+from proofs import theorem1 as proof
+from tests.restricted.cases import LAYERS, drawn, model_of
+from tests.wrong import damaged
+from verify.oracle import judge
+from verify.theorem1.check import answer_error
+from verify.theorem1.draw import draw_instance, draw_prompt
+
+# Several slots and more tasks than a circle's exact codes; a sum slot, whose contents are counts; one task, one word.
+MENU = ({"K": 7, "d": 19, "m": 12, "n": 4}, {"K": 3, "d": 8, "m": 9, "n": 4, "sum_slot": True}, {"K": 1, "d": 1, "m": 3, "n": 2})
+FLOATS = st.floats(width=32, allow_subnormal=False, allow_nan=False, allow_infinity=False)
+
+
+def words(theorem, seed, shape):
+    return drawn(theorem, seed, **shape, one_hot=True)
+
+
+INSTANCES = [draw_instance(np.random.default_rng(0), **shape, one_hot=True) for shape in MENU]
+
+
+@settings(max_examples=60)
+@given(which=st.sampled_from(range(len(MENU))), seed=st.integers(0, 2**32 - 1), data=st.data())
+def test_the_answer_has_the_dense_bits(which, seed, data):
+    instance = INSTANCES[which]
+    several = instance.spec.K > 1
+    rng = np.random.default_rng(seed)
+    noise = data.draw(st.integers(0, 2)) if several else 0  # one word leaves none that the task does not say
+    ambiguous = data.draw(st.integers(0, 2)) if several else 0
+    examples = data.draw(st.integers(noise + ambiguous, instance.spec.m).filter(bool))
+    prompts = [
+        draw_prompt(rng, instance, examples=examples, noise=noise, ambiguous=ambiguous),
+        draw_prompt(rng, instance, noise=noise),
+    ]
+    model = model_of(1, instance)
+    for dense, narrow, prompt in zip(model(prompts, evaluator="dense"), model(prompts, evaluator="bf16"), prompts, strict=True):
+        assert narrow.evaluator == "bf16"
+        assert (narrow.vector == dense.vector).all()
+        assert (narrow.recognized == dense.recognized).all()
+        verdict = judge(instance.tasks, prompt, instance.spec.tolerance, instance.spec.margin, None, instance.spec.sum_slot)
+        assert (narrow.recognized == verdict.recognized).all()
+        assert answer_error(narrow.vector, verdict.vector) <= proof.error_bound(instance.spec)
+
+
+def test_theorem_2_too():
+    instance = draw_instance(np.random.default_rng(1), K=5, d=16, m=12, n=3, one_hot=True)
+    model = theorem2.build(instance.spec, instance.tasks)
+    for seed in range(5):
+        prompt = draw_prompt(np.random.default_rng(seed), instance, noise=1)
+        dense, narrow = (model(prompt, evaluator=name) for name in ("dense", "bf16"))
+        assert (narrow.vector == dense.vector).all() and (narrow.recognized == dense.recognized).all()
+
+
+def multiplied(jaxpr):
+    """The operand types of every matrix product in a program, inner programs included, and the type of its sums."""
+    for equation in jaxpr.eqns:
+        if equation.primitive.name == "dot_general":
+            yield tuple(str(v.aval.dtype) for v in (*equation.invars, *equation.outvars))
+        for value in equation.params.values():
+            for inner in jax.tree.leaves(value, is_leaf=lambda leaf: hasattr(leaf, "eqns") or hasattr(leaf, "jaxpr")):
+                if hasattr(inner, "jaxpr") or hasattr(inner, "eqns"):
+                    yield from multiplied(getattr(inner, "jaxpr", inner))
+
+
+def test_scores_and_moves_of_every_live_bank_are_products_of_bfloat16():
+    instance, prompt = words(1, 0, MENU[0])
+    model = model_of(1, instance)
+
+    def program(pieces):
+        return jax.make_jaxpr(
+            lambda batch: _batch(
+                model.layers,
+                batch,
+                np.array(model.reading.slots),
+                observe=model.reading.parts.observe,
+                residual=model.residual,
+                m=model.spec.m,
+                pieces=pieces,
+            )
+        )(stack([prompt], model.spec)).jaxpr
+
+    pieces = pieces_of(model.layers, model.residual)
+    live = sum(bank is not None for layer in pieces for bank in layer)
+    narrow = [kinds for kinds in multiplied(program(pieces)) if "bfloat16" in kinds]
+    assert live == 6 and narrow == [("bfloat16", "bfloat16", "float32")] * (2 * live)
+    assert not [kinds for kinds in multiplied(program(None)) if "bfloat16" in kinds]
+
+
+# What the chosen pieces must hold, and no more.
+
+
+def test_positions_and_contents_take_one_piece_and_thresholds_more():
+    instance, _ = words(1, 0, MENU[0])
+    model = model_of(1, instance)
+    by_layer = dict(zip([layer.name for layer in model.layers], pieces_of(model.layers, model.residual), strict=True))
+    (recognize,) = by_layer["recognize"]
+    (bank,) = model.layer("recognize").banks
+    for term in ("position", "residual"):
+        assert set(recognize.query[bank.rows(term)]) == set(recognize.key[bank.rows(term)]) == {1}
+    assert recognize.query[bank.rows("threshold")] == (3,)
+    assert recognize.value == (3, 3, 1)  # the code's two coordinates, the count
+    assert set(by_layer["execute"][0].value) == {1}
+
+
+@given(
+    rows=arrays.arrays(np.float32, (2, 3, 4), elements=st.floats(-(2.0**60), 2.0**60, width=32, allow_subnormal=False)),
+    pieces=st.tuples(*[st.integers(1, 3)] * 4),
+)
+def test_pieces_add_up_or_are_not_a_number(rows, pieces):
+    rows[np.abs(rows) < 2.0**-60] = 0  # so that no third piece is subnormal
+    split = Split(Pieces((1,), (1,), pieces))
+    parts = split.values(jnp.asarray(rows), jnp.ones(3, bool))
+    assert parts.dtype == jnp.bfloat16 and parts.shape == (2, 3, sum(pieces))
+    whole = np.asarray(split.joined(parts.astype(jnp.float32)))
+    bits = np.frexp(rows)[0].astype(float) * 2**24
+    enough = bits % 2.0 ** (24 - 8 * np.array(pieces)) == 0  # what may fail: rounding to nearest can save a bit
+    assert (whole[enough] == rows[enough]).all()
+    assert (np.isnan(whole) | (whole == rows)).all()
+
+
+@given(
+    q=arrays.arrays(np.float32, (1, 2, 3), elements=st.integers(-(2**11), 2**11).map(float)),
+    k=arrays.arrays(np.float32, (1, 4, 3), elements=st.integers(-(2**11), 2**11).map(float)),
+)
+def test_the_pieces_of_queries_meet_those_of_keys(q, k):
+    split = Split(Pieces((1, 2, 2), (2, 1, 2), (1,)))
+    q[..., 0], k[..., 1] = np.sign(q[..., 0]), np.sign(k[..., 1])  # the rows of one piece
+    queries, keys = split.queries(jnp.asarray(q), jnp.ones(2, bool)), split.keys(jnp.asarray(k), jnp.ones(4, bool))
+    scores = np.asarray(queries, np.float64) @ np.swapaxes(np.asarray(keys, np.float64), 1, 2)
+    assert (scores == q.astype(float) @ np.swapaxes(k.astype(float), 1, 2)).all()
+
+
+def test_a_weight_between_0_and_1_is_not_a_number_unless_it_is_short():
+    weights = jnp.array([[[0.0, 1.0, 0.5], [1.0, 1 / 3, 0.0], [1.0, 1 / 3, 0.0]]])
+    found = np.asarray(Split(Pieces((1,), (1,), (1,))).weights(weights, jnp.array([True, True, False])), np.float32)
+    assert (found[0, 0] == [0, 1, 0.5]).all()
+    assert np.isnan(found[0, 1, 1]) and found[0, 1, 0] == 1
+    assert not np.isnan(found[0, 2]).any()  # no token is there
+
+
+# What is not exact is refused, with the better reason first.
+
+
+@pytest.mark.parametrize("part", ["inputs", "labels", "query"])
+def test_a_prompt_of_other_numbers_is_refused(part):
+    instance, prompt = words(1, 0, MENU[0])
+    model = model_of(1, instance)
+    value = getattr(prompt, part) * (1 - 2.0**-12)
+    wrong = replace(prompt, **{part: value})
+    assert model(wrong, evaluator="dense").evaluator == "dense"
+    with pytest.raises(ValueError, match=r"prompts\[1\]: evaluator = 'bf16'.*use evaluator='dense'"):
+        model([prompt, wrong], evaluator="bf16")
+
+
+def test_tasks_of_other_numbers_are_refused():
+    instance, prompt = drawn(1, 1, K=3, d=4, m=6, n=3)
+    with pytest.raises(ValueError, match="'bf16'"):
+        model_of(1, instance)(prompt, evaluator="bf16")
+
+
+def test_a_softmax_that_leaks_is_refused():
+    instance, prompt = words(1, 0, MENU[0])
+    model = build(replace(instance.spec, coldness=10.0), instance.tasks)
+    assert model(prompt, evaluator="dense").evidence
+    with pytest.raises(ValueError, match="'bf16'"):
+        model(prompt, evaluator="bf16")
+
+
+def test_an_undecided_example_is_the_better_reason():
+    instance, prompt = words(1, 0, MENU[0])
+    labels = prompt.labels.copy()
+    labels[0] *= 0.5
+    with pytest.raises(ValueError, match="must be at most tolerance"):
+        model_of(1, instance)(replace(prompt, labels=labels), evaluator="bf16")
+
+
+def test_refuses_float64_and_hooks():
+    instance, prompt = words(1, 0, MENU[0])
+    model = build(replace(instance.spec, dtype="float64"), instance.tasks)
+    with pytest.raises(ValueError, match="keeps its sums in float32"):
+        model(prompt, evaluator="bf16")
+    with pytest.raises(ValueError, match="evaluator = 'bf16': hooks need the dense evaluator"):
+        model_of(1, instance)(prompt, evaluator="bf16", hooks={("pair", "y"): lambda y: None})
+
+
+def outcome(model, prompt, evaluator):
+    try:
+        return model(prompt, evaluator=evaluator)
+    except ValueError as error:
+        return str(error).split(" = ")[0]
+
+
+@settings(max_examples=40)
+@given(
+    layer=st.sampled_from(LAYERS[1]),
+    matrix=st.sampled_from(["W_Q", "W_K", "W_V", "W_O"]),
+    index=st.integers(0, 2**20),
+    amount=st.sampled_from([1e-3, -0.5, 1.0, 30.0]),
+)
+def test_any_entry_of_any_weight_counts_as_in_the_dense_pass(layer, matrix, index, amount):
+    instance, prompt = words(1, 3, {"K": 3, "d": 6, "m": 6, "n": 3})
+
+    def changed(old):
+        old.reshape(-1)[index % old.size] += amount * max(np.abs(old).max(), 1)
+        return old
+
+    wrong = damaged(model_of(1, instance), layer, matrix, changed)
+    dense, narrow = (outcome(wrong, prompt, name) for name in ("dense", "bf16"))
+    if isinstance(narrow, str):
+        assert narrow in (dense, "prompt: evaluator")
+        return
+    assert not isinstance(dense, str) and (narrow.recognized == dense.recognized).all()
+    assert answer_error(narrow.vector, dense.vector.astype(float)) <= 64 * proof.rounding(instance.spec)
+
+
+@pytest.mark.parametrize("layer", ["fetch", "execute", "superpose"])  # a halved count would leave Superpose's winners undecided
+def test_halved_values_move_the_answer_as_in_the_dense_pass_to_the_last_bit(layer):
+    """Halves are as short as wholes, so nothing is refused."""
+    instance, prompt = words(1, 3, {"K": 3, "d": 6, "m": 6, "n": 3})
+    right = model_of(1, instance)
+    wrong = damaged(right, layer, "W_V", lambda old: old / 2)
+    before, dense, narrow = (model(prompt, evaluator=name) for model, name in ((right, "bf16"), (wrong, "dense"), (wrong, "bf16")))
+    assert (narrow.vector == dense.vector).all() and (narrow.recognized == dense.recognized).all()
+    assert (narrow.vector != before.vector).any()
