@@ -17,6 +17,7 @@ from jaxtyping import Array, Bool, Float
 
 from benchmarks.stacks import STACKS, Padded, padded
 from construct import Prompt, Spec, Transformer, build, checks
+from construct.bf16 import pieces_of
 from construct.floats import gamma
 from construct.forward import over_prompts, precision, run
 from construct.prompt import embed, stack
@@ -83,31 +84,39 @@ class Setting:
         return error_bound(self.spec) + gamma(self.spec.tokens, self.spec.dtype) * self.spec.radius
 
 
-def draw_setting(size: tuple[int, int, int, int], batch: int, seed: int = 0) -> Setting:
-    """Random tasks of size (K, d, m, n), and a batch of prompts of m examples."""
+def draw_setting(size: tuple[int, int, int, int], batch: int, seed: int = 0, one_hot: bool = False) -> Setting:
+    """Random tasks of size (K, d, m, n), and a batch of prompts of m examples; one_hot: functions of words."""
     K, d, m, n = size
     rng = np.random.default_rng(seed)
-    instance = draw_instance(rng, K=K, d=d, m=m, n=n)
+    instance = draw_instance(rng, K=K, d=d, m=m, n=n, one_hot=one_hot)
     return Setting(instance, [draw_prompt(rng, instance) for _ in range(batch)])
 
 
-def _dense(setting: Setting) -> Way:
+def _dense(setting: Setting, narrow: bool = False) -> Way:
     # Handing over the leaves spares JAX a walk through the Flax modules at each call.
     leaves, tree = jax.tree.flatten(setting.model.layers)
     stream, real = setting.embedded
     residual = setting.model.residual
     scores = setting.spec.K * stream.shape[1] ** 2 * stream.dtype.itemsize
+    pieces = pieces_of(setting.model.layers, residual) if narrow else None
 
     @jax.jit
     def forward(leaves: list[Array], stream: Array, real: Array) -> Array:
         layers = jax.tree.unflatten(tree, leaves)
-        return over_prompts(lambda one: residual.read(run(layers, *one, residual)[0], "y"), (stream, real), scores)
+        ask = partial(run, pieces=pieces)
+        return over_prompts(lambda one: residual.read(ask(layers, *one, residual)[0], "y"), (stream, real), scores)
 
     def call() -> Array:
         with precision(setting.spec.dtype):
             return forward(leaves, stream, real)
 
     return Way(call, np.asarray)
+
+
+def _bf16(setting: Setting) -> Way:
+    if not setting.instance.one_hot:
+        raise Unavailable("only for one-hot vocabularies: see benchmarks/bf16.py")
+    return _dense(setting, narrow=True)
 
 
 def _asked(setting: Setting, evaluator: str) -> Way:
@@ -141,10 +150,11 @@ def _oracle(setting: Setting) -> Way:
     return Way(setting.verdicts, lambda verdicts: np.stack([verdict.vector for verdict in verdicts]))
 
 
-# 'dense' and the libraries' stacks go from the embedded prompts to the residual stream, jitted; the calls go all the way from
-# Prompts to checked Answers; the oracle is the definition, which runs no transformer.
+# 'dense', 'bf16' and the libraries' stacks go from the embedded prompts to the residual stream, jitted; the calls go all the
+# way from Prompts to checked Answers; the oracle is the definition, which runs no transformer.
 EVALUATORS: dict[str, Callable[[Setting], Way]] = {
     "dense": _dense,
+    "bf16": _bf16,
     "dense call": partial(_asked, evaluator="dense"),
     "restricted call": partial(_asked, evaluator="restricted"),
     **{name: partial(_stack, name=name) for name in STACKS},

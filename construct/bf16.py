@@ -4,7 +4,8 @@ A bfloat16 number has 8 significant bits and float32's exponents. A product of t
 are kept. Over a one-hot vocabulary nearly all that attention multiplies is such a number already: codes, flags and contents
 are small integers, gains have `SHORT_BITS` bits, weights of a hard softmax are 0 or 1. What needs more bits (a threshold, a
 task code) is split into two or three such numbers, whose products are summed. How many is read off the stored weights; whether
-they suffice is seen on the numbers of every run: what is not exact becomes NaN, and so does the answer. Ours.
+they suffice is seen on the numbers of every run: what is not exact becomes NaN, and so does the answer. Ours; why the sums
+are the same too is in proofs/README.md, section 6.
 """
 
 from collections.abc import Iterable

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from benchmarks import accuracy, build, evaluators, measure, peers, scale, speed, stacks
+from benchmarks import accuracy, bf16, build, evaluators, measure, peers, scale, speed, stacks
 from benchmarks.evaluators import EVALUATORS, Setting, Unavailable, Way, check, draw_setting
 from tests.theorem1.layers import FEATURES, RANDOM, SUMS
 
@@ -38,7 +38,7 @@ def quick(monkeypatch):
     monkeypatch.setattr(scale, "SIDE", 16)
     monkeypatch.setattr(scale, "MANY", ((64, 6, 0.25),))
     sizes = {"small": (2, 3, 6, 3)}
-    for module in (evaluators, peers, speed):
+    for module in (evaluators, peers, speed, bf16):
         monkeypatch.setattr(module, "SIZES", sizes)
     monkeypatch.setattr(build, "SWEEPS", {"K": ((1, 3, 4), (2, 3, 4))})
     monkeypatch.setattr(accuracy, "SIZES", ((2, 3, 6, 3),))
@@ -152,7 +152,7 @@ def test_all_questions_write_one_report(quick, command, tmp_path):
     )
     assert code == 0, err
     report = json.loads(out.read_text(), parse_constant=lambda name: pytest.fail(name))
-    assert set(report) == {"machine", "started", "repeats", "peers", "scale", "speed", "build", "accuracy"}
+    assert set(report) == {"machine", "started", "repeats", "peers", "scale", "bf16", "speed", "build", "accuracy"}
     assert {"device", "cores", "processor", "versions", "load_average"} <= set(report["machine"])
     assert set(report["machine"]["versions"]) == set(measure.PACKAGES)
     first = report["peers"][0]
@@ -160,6 +160,7 @@ def test_all_questions_write_one_report(quick, command, tmp_path):
     assert set(first["evaluators"]) == {"dense", "nnx", "oracle", "gemm jax", "gemm numpy"}
     assert TIMES | {"max_error", "times_dense", "gflop_per_s"} == set(first["evaluators"]["nnx"])
     assert [one["batch"] for one in report["peers"]] == [2]
+    assert set(report["bf16"][0]["passes"]) == {"dense", "bf16"} and report["bf16"][0]["max_error"] < 1e-6
     assert TIMES | {"max_error"} == set(report["speed"][0]["calls"]["dense call"])
     assert {"varied", "K", "d", "m", "n", "median_s", "least_s", "repeats", "weight_bytes"} == set(report["build"][0])
     assert all(one["max_error"] <= one["error_bound"] for one in report["accuracy"])
@@ -179,6 +180,14 @@ def test_the_scale_subject_refuses_a_wrong_answer():
     for wrong in (replace(right, vector=right.vector + 1e-3), replace(right, recognized=np.roll(right.recognized, 1))):
         with pytest.raises(ValueError, match="Case"):
             subject.check(wrong)
+
+
+def test_a_bit_that_differs_is_refused():
+    answer = np.array([[0.25, 0.75]], np.float32)
+    bf16.same(answer, answer)
+    for wrong in (np.nextafter(answer, np.float32(1)), np.full_like(answer, np.nan)):
+        with pytest.raises(ValueError, match="must have the same bits"):
+            bf16.same(answer, wrong)
 
 
 def test_the_fitted_exponent():

@@ -63,7 +63,8 @@ def draw_instance(
 ) -> Instance:
     """K random tasks on the unit ball: random slots, matrices with singular values in [1/2, 1], biases.
 
-    sphere: K random orthogonal matrices instead, on the unit sphere. one_hot: K random functions of d words.
+    sphere: K random orthogonal matrices instead, on the unit sphere. one_hot: K random functions of d words; raises Impossible
+    where there are not so many.
     """
     inputs_of_sum = max(n - 2, 1) if sum_slot else 1
     shared = (_word if one_hot else _unit)(rng, d)
@@ -76,7 +77,8 @@ def draw_instance(
     slots[1:2] = slots[0]  # so that two tasks agree on an example that shows x* in one slot
     for slot in slots:
         if one_hot:
-            tasks.append(Task(slot=int(slot), weight=_function(rng, shared, target)))
+            others = [task.weight for task in tasks if task.slot == slot]
+            tasks.append(Task(slot=int(slot), weight=_function(rng, shared, target, others)))
         elif sphere:
             tasks.append(Task(slot=int(slot), weight=_rotation(rng, shared, 2 * target)))
         else:
@@ -243,10 +245,16 @@ def _word(rng: np.random.Generator, d: int) -> Float[np.ndarray, "d"]:
     return np.eye(d)[rng.integers(d)]
 
 
-def _function(rng: np.random.Generator, source: Float[np.ndarray, "d"], target: Float[np.ndarray, "d"]) -> Float[np.ndarray, "d d"]:
-    """The matrix of a random function of words that takes one word to another."""
+def _function(
+    rng: np.random.Generator, source: Float[np.ndarray, "d"], target: Float[np.ndarray, "d"], others: list[np.ndarray]
+) -> Float[np.ndarray, "d d"]:
+    """The matrix of a random function of words that takes one word to another, and is none of the others."""
     d = len(source)
-    return np.where(source, target[:, None], np.eye(d)[:, rng.integers(d, size=d)])
+    for _ in range(TRIES):
+        matrix = np.where(source, target[:, None], np.eye(d)[:, rng.integers(d, size=d)])
+        if not any(np.array_equal(matrix, other) for other in others):
+            return matrix
+    raise Impossible(f"no {len(others) + 1} different functions of {d} words in {TRIES} tries; lower --K or raise --d")
 
 
 def _ball(rng: np.random.Generator, d: int) -> Float[np.ndarray, "d"]:
