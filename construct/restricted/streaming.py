@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 # Up to so many tokens the dense pass answers, and batches; from so many tasks on, screening pays: measured on two cores (see
 # benchmarks/peers.py and benchmarks/scale.py for what is near them). Results depend on neither.
-DENSE_TOKENS = 512
+DENSE_TOKENS = 128
 SCREENED_TASKS = 48
 
 # So many chunks run at once, each from a thread of its own: JAX runs what one thread sends one by one, and a chunk's short
