@@ -98,7 +98,7 @@ def _dense(setting: Setting, narrow: bool = False) -> Way:
     stream, real = setting.embedded
     residual = setting.model.residual
     scores = setting.spec.K * stream.shape[1] ** 2 * stream.dtype.itemsize
-    pieces = pieces_of(setting.model.layers, residual) if narrow else None
+    pieces = pieces_of(setting.model) if narrow else None
 
     @jax.jit
     def forward(leaves: list[Array], stream: Array, real: Array) -> Array:

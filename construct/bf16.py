@@ -8,7 +8,6 @@ they suffice is seen on the numbers of every run: what is not exact becomes NaN,
 are the same too is in proofs/README.md, section 6.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -18,8 +17,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from construct.floats import SHORT_BITS
-from construct.residual import Residual
-from construct.transformer import Heads, Layer
+from construct.residual import flags
+from construct.transformer import Heads, Transformer
 
 MOST = 3  # so many pieces of 8 bits hold the 24 bits of a float32 number
 DOUBLE_BITS = 53
@@ -34,35 +33,37 @@ class Pieces(NamedTuple):
     value: tuple[int, ...]
 
 
-def pieces_of(layers: Iterable[Layer], residual: Residual) -> tuple[tuple[Pieces | None, ...], ...]:
+def pieces_of(model: Transformer) -> tuple[tuple[Pieces | None, ...], ...]:
     """By layer and bank, the pieces of its readings; None for an idle bank, whose products are not taken."""
 
     def split(bank: Heads) -> Pieces:
-        return Pieces(*(_pieces(np.asarray(w[...], np.float64), residual) for w in (bank.W_Q, bank.W_K, bank.W_V)))
+        return Pieces(*(_pieces(np.asarray(w[...], np.float64), model) for w in (bank.W_Q, bank.W_K, bank.W_V)))
 
-    return tuple(tuple(None if bank.idle else split(bank) for bank in layer.banks) for layer in layers)
+    return tuple(tuple(None if bank.idle else split(bank) for bank in layer.banks) for layer in model.layers)
 
 
-def _pieces(rows: Float[np.ndarray, "H rows D"], residual: Residual) -> tuple[int, ...]:
-    """By row, the pieces that hold its reading in every head where contents are one-hot.
+def _pieces(rows: Float[np.ndarray, "H rows D"], model: Transformer) -> tuple[int, ...]:
+    """By row, the pieces that hold its reading in every head where contents are words.
 
-    The reading then takes one coordinate at most of each content, and flags as they are, times 0 or 1, and codes of positions
-    times +-1: a multiple of the least bit that is set in its weights, and no longer than the sum of those of one sign. A
-    task code has all the bits of its format.
+    The reading then takes one coordinate of each content, flags times 0 or 1, codes of positions times +-1, and a count of up
+    to K: a multiple of the least bit that is set in its weights, and no longer than the sum of those of one sign. With a sum
+    slot a content is as many words as are summed. A task code has all the bits of its format.
     """
+    spec, residual = model.spec, model.residual
+    words = spec.n - 2 if spec.sum_slot else 1
+    most = dict.fromkeys(residual.names, words) | dict.fromkeys((*flags(spec), "ok"), 1) | {"count": spec.K}
     longest = np.zeros((2, *rows.shape[:-1]))
-    for name, size in residual.subspaces:
+    for name in residual.names:
         part = rows[..., residual.where(name)]
         if name in POSITIONS:
             longest += np.abs(part).sum(-1)
         else:
-            signed = np.stack([part, -part]).clip(0)
-            longest += signed.max(-1) if size > 1 else signed.sum(-1)
+            longest += most[name] * np.stack([part, -part]).clip(0).max(-1)
     bits = 1 + np.floor(np.log2(np.maximum(longest.max(0) / _unit(rows), 1)))
     needed = np.clip(np.ceil(bits / SHORT_BITS), 1, MOST)
     if "z" in residual.names:
         needed = np.where(rows[..., residual.where("z")].any(-1), MOST, needed)
-    return tuple(int(most) for most in needed.max(0))
+    return tuple(int(pieces) for pieces in needed.max(0))
 
 
 def _unit(rows: Float[np.ndarray, "H rows D"]) -> Float[np.ndarray, "H rows"]:

@@ -137,7 +137,9 @@ def _attend(
         moved, total = summed[..., :-1], summed[..., -1:]
         if split is not None:
             moved = split.joined(moved)
-        out = _write(moved / total, bank.W_O[...], many_heads)
+        # XLA multiplies by the reciprocal of what it knows to be broadcast, which rounds twice: 14 / 7 would not be 2.
+        divisor = jax.lax.optimization_barrier(jnp.broadcast_to(total, moved.shape))
+        out = _write(moved / divisor, bank.W_O[...], many_heads)
         if tie is None:
             return out, None
         losers = scores < top - tie[0]

@@ -143,7 +143,7 @@ class Reading:
         spec = model.spec
         if not prompts:
             return []
-        pieces = remembered(model, ("pieces",), lambda: pieces_of(model.layers, model.residual)) if narrow else None
+        pieces = remembered(model, ("pieces",), lambda: pieces_of(model)) if narrow else None
         with precision(spec.dtype):
             readings = _batch(
                 model.layers,

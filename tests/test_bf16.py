@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from construct import build, theorem2
+from construct import Prompt, Spec, Task, build, theorem2
 from construct.bf16 import Pieces, Split, pieces_of
 from construct.prompt import stack
 from construct.reading import _batch
@@ -21,8 +21,8 @@ from verify.oracle import judge
 from verify.theorem1.check import answer_error
 from verify.theorem1.draw import Impossible, draw_instance, draw_prompt
 
-# Several slots and more tasks than a circle's exact codes; a sum slot, whose contents are counts; one task, one word.
-MENU = ({"K": 7, "d": 19, "m": 12, "n": 4}, {"K": 3, "d": 8, "m": 9, "n": 4, "sum_slot": True}, {"K": 1, "d": 1, "m": 3, "n": 2})
+# Several slots and more tasks than a circle's exact codes; a sum slot, whose contents are sums of 7 words; one task, one word.
+MENU = ({"K": 7, "d": 19, "m": 12, "n": 4}, {"K": 3, "d": 8, "m": 9, "n": 9, "sum_slot": True}, {"K": 1, "d": 1, "m": 3, "n": 2})
 FLOATS = st.floats(width=32, allow_subnormal=False, allow_nan=False, allow_infinity=False)
 
 
@@ -54,6 +54,21 @@ def test_the_answer_has_the_dense_bits(which, seed, data):
         verdict = judge(instance.tasks, prompt, instance.spec.tolerance, instance.spec.margin, None, instance.spec.sum_slot)
         assert (narrow.recognized == verdict.recognized).all()
         assert answer_error(narrow.vector, verdict.vector) <= proof.error_bound(instance.spec)
+
+
+def test_counts_of_more_than_8_bits():
+    """300 tasks explain an example in 201 places: a count of 60,300."""
+    d, K = 18, 300
+    tables = np.random.default_rng(0).integers(d, size=(K, d))
+    tables[:, 0] = 0
+    tasks = [Task(slot=0, weight=np.eye(d)[:, table]) for table in tables]
+    spec = Spec.of(tasks, m=3, n=202, margin=1.0, radius=1.0)
+    inputs = np.eye(d)[np.zeros((3, 201), int)]
+    inputs[1:, 0] = np.eye(d)[[1, 2]]
+    labels = np.eye(d)[[0, tables[5, 1], tables[7, 2]]]
+    model = build(spec, tasks)
+    dense, narrow = (model(Prompt(inputs=inputs, labels=labels, query=inputs[1]), evaluator=name) for name in ("dense", "bf16"))
+    assert (narrow.vector == dense.vector).all() and (narrow.recognized == dense.recognized).all()
 
 
 def test_theorem_2_too():
@@ -93,7 +108,7 @@ def test_scores_and_moves_of_every_live_bank_are_products_of_bfloat16():
             )
         )(stack([prompt], model.spec)).jaxpr
 
-    pieces = pieces_of(model.layers, model.residual)
+    pieces = pieces_of(model)
     live = sum(bank is not None for layer in pieces for bank in layer)
     narrow = [kinds for kinds in multiplied(program(pieces)) if "bfloat16" in kinds]
     assert live == 6 and narrow == [("bfloat16", "bfloat16", "float32")] * (2 * live)
@@ -113,7 +128,7 @@ def test_more_functions_than_there_are_cannot_be_drawn():
 def test_positions_and_contents_take_one_piece_and_thresholds_more():
     instance, _ = words(1, 0, MENU[0])
     model = model_of(1, instance)
-    by_layer = dict(zip([layer.name for layer in model.layers], pieces_of(model.layers, model.residual), strict=True))
+    by_layer = dict(zip([layer.name for layer in model.layers], pieces_of(model), strict=True))
     (recognize,) = by_layer["recognize"]
     (bank,) = model.layer("recognize").banks
     for term in ("position", "residual"):

@@ -13,6 +13,7 @@ from construct import forward
 from construct.prompt import embed, stack
 from construct.transformer import Support
 from proofs import theorem1 as proof
+from tests.restricted.cases import drawn, model_of
 from tests.strategies import Case, Shape
 from tests.theorem1.layers import FEATURES, RANDOM, SUMS
 
@@ -155,3 +156,11 @@ def test_idle_heads_are_skipped_until_they_live():
     idle.W_O[...] = idle.W_O[...].at[0, 0, 0].set(1.0)
     alive, _ = forward.apply_layer(layer, stream, real)
     assert np.abs(np.array(alive - skipped)).max() > 1e-3
+
+
+def test_a_mean_is_divided_and_not_multiplied_by_a_reciprocal():
+    """7 times the mean of 7 words is their sum to the last bit; 14 times the float next to 1/7 is not 2."""
+    instance, prompt = drawn(1, 0, K=3, d=4, m=9, n=9, sum_slot=True, one_hot=True)
+    found = model_of(1, instance).trace(prompt).read("lift", "x")[1:].reshape(-1, 9, 4)[:-1]
+    assert (found[:, -2] == prompt.inputs[:, :-1].sum(1)).all()
+    assert found[:, -2].max() >= 2
