@@ -126,7 +126,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--evaluators",
         type=_names(EVALUATORS),
-        default=[name for name in EVALUATORS if name != "bf16"],
+        default=PEERS,
         help=f"of {','.join(EVALUATORS)} (all)",
     )
 

@@ -4,8 +4,8 @@ A bfloat16 number has 8 significant bits and float32's exponents. A product of t
 are kept. Over a one-hot vocabulary nearly all that attention multiplies is such a number already: codes, flags and contents
 are small integers, gains have `SHORT_BITS` bits, weights of a hard softmax are 0 or 1. What needs more bits (a threshold, a
 task code) is split into two or three such numbers, whose products are summed. How many is read off the stored weights; whether
-they suffice is seen on the numbers of every run: what is not exact becomes NaN, and so does the answer. Ours; why the sums
-are the same too is in proofs/README.md, section 6.
+they suffice is seen on the numbers of every run: what is not exact becomes NaN, and so does the answer. Ours; why the answer
+has float32's bits is in proofs/README.md, section 6.
 """
 
 from dataclasses import dataclass
@@ -20,9 +20,16 @@ from construct.floats import SHORT_BITS
 from construct.residual import flags
 from construct.transformer import Heads, Transformer
 
-MOST = 3  # so many pieces of 8 bits hold the 24 bits of a float32 number
+MOST_PIECES = 3  # so many pieces of 8 bits hold the 24 bits of a float32 number
 DOUBLE_BITS = 53
 POSITIONS = ("e", "s")
+
+# What is multiplied is no longer than this, so that no sum of products overflows. What is moved is no less than its least, or 0,
+# so that no last bit of a product of two pieces, 2^-23 of a value times 2^-7 of a weight, is below the least normal number
+# 2^-126. Values reach further down than weights: cos(pi/2) is 6e-17. A score has no least: what it loses of tiny readings,
+# 2^-126 times a reading, leaves any softmax weight as it is.
+LARGEST = 2.0**40
+LEAST_VALUE, LEAST_WEIGHT = 2.0**-70, 2.0**-26
 
 
 class Pieces(NamedTuple):
@@ -50,6 +57,7 @@ def _pieces(rows: Float[np.ndarray, "H rows D"], model: Transformer) -> tuple[in
     slot a content is as many words as are summed. A task code has all the bits of its format.
     """
     spec, residual = model.spec, model.residual
+    rows = np.where(np.isfinite(rows), rows, 0)  # else the run gives NaN, whatever is done here
     words = spec.n - 2 if spec.sum_slot else 1
     most = dict.fromkeys(residual.names, words) | dict.fromkeys((*flags(spec), "ok"), 1) | {"count": spec.K}
     longest = np.zeros((2, *rows.shape[:-1]))
@@ -60,9 +68,9 @@ def _pieces(rows: Float[np.ndarray, "H rows D"], model: Transformer) -> tuple[in
         else:
             longest += most[name] * np.stack([part, -part]).clip(0).max(-1)
     bits = 1 + np.floor(np.log2(np.maximum(longest.max(0) / _unit(rows), 1)))
-    needed = np.clip(np.ceil(bits / SHORT_BITS), 1, MOST)
+    needed = np.clip(np.ceil(bits / SHORT_BITS), 1, MOST_PIECES)
     if "z" in residual.names:
-        needed = np.where(rows[..., residual.where("z")].any(-1), MOST, needed)
+        needed = np.where(rows[..., residual.where("z")].any(-1), MOST_PIECES, needed)
     return tuple(int(pieces) for pieces in needed.max(0))
 
 
@@ -77,7 +85,7 @@ def _unit(rows: Float[np.ndarray, "H rows D"]) -> Float[np.ndarray, "H rows"]:
 
 @dataclass(frozen=True)
 class Split:
-    """How a bank's readings and weights become bfloat16 operands; what is not exact, at a real token, becomes NaN."""
+    """How a bank's readings become bfloat16 operands; what is not exact, at a real token, becomes NaN."""
 
     pieces: Pieces
 
@@ -85,7 +93,7 @@ class Split:
     def _pairs(self) -> list[tuple[int, int, np.ndarray]]:
         # Piece i of a query's row meets piece j of its key's.
         query, key = (np.array(part) for part in self.pieces[:2])
-        pairs = [(i, j, np.flatnonzero((query > i) & (key > j))) for i in range(MOST) for j in range(MOST)]
+        pairs = [(i, j, np.flatnonzero((query > i) & (key > j))) for i in range(MOST_PIECES) for j in range(MOST_PIECES)]
         return [(i, j, rows) for i, j, rows in pairs if len(rows)]
 
     @property
@@ -105,7 +113,7 @@ class Split:
 
     def values(self, values: Float[Array, "H N v"], real: Bool[Array, "N"]) -> Float[Array, "H N wide"]:
         """The values' pieces: first every row's leading one."""
-        parts = _split(values, self.pieces.value, real)
+        parts = _split(values, self.pieces.value, real, LEAST_VALUE)
         return jnp.concatenate([_take(part, rows) for part, rows in zip(parts, self._columns, strict=True)], -1)
 
     def joined(self, moved: Float[Array, "H q wide"]) -> Float[Array, "H q v"]:
@@ -117,10 +125,12 @@ class Split:
             start += len(rows)
         return whole
 
-    def weights(self, weights: Float[Array, "H q N"], real: Bool[Array, "q"]) -> Float[Array, "H q N"]:
-        """Softmax weights that are 0, or 1, or have 8 bits."""
-        # On the way from the exponential to the product, at no pass over the weights of its own.
-        return jnp.where((_leading(weights) == weights) | ~real[:, None], weights, jnp.nan).astype(jnp.bfloat16)
+
+def rounded(weights: Float[Array, "H q N"], real: Bool[Array, "q"]) -> Float[Array, "H q N"]:
+    """Softmax weights in bfloat16: 0, or 1, or of 8 bits; NaN where they are not, at a real token."""
+    # On the way from the exponential to the product, at no pass over the weights of its own.
+    exact = (_leading(weights) == weights) & ((weights == 0) | (weights >= LEAST_WEIGHT))
+    return jnp.where(exact | ~real[:, None], weights, jnp.nan).astype(jnp.bfloat16)
 
 
 def _leading(a: Array) -> Array:
@@ -128,15 +138,20 @@ def _leading(a: Array) -> Array:
     return jax.lax.reduce_precision(a, exponent_bits=8, mantissa_bits=SHORT_BITS - 1)
 
 
-def _split(readings: Float[Array, "H N rows"], pieces: tuple[int, ...], real: Bool[Array, "N"]) -> list[Float[Array, "H N rows"]]:
-    """The leading bits of each row, those of what they leave, and so on, as many as its `pieces`; NaN where bits are left."""
+def _split(
+    readings: Float[Array, "H N rows"], pieces: tuple[int, ...], real: Bool[Array, "N"], least: float = 0.0
+) -> list[Float[Array, "H N rows"]]:
+    """The leading bits of each row, those of what they leave, and so on, as many as its `pieces`; NaN where bits are left, and
+    for numbers that are not 0 and not between the least and the largest."""
     counts, parts, rest = np.array(pieces), [], readings
     left = jnp.zeros_like(readings)
     for i in range(counts.max()):
         parts.append(_leading(rest))
         rest = rest - parts[-1]
         left = jnp.where(counts == i + 1, rest, left)
-    parts[0] = jnp.where((left == 0) | ~real[:, None], parts[0], jnp.nan)
+    size = jnp.abs(readings)
+    exact = (size == 0) | ((left == 0) & (size >= least) & (size <= LARGEST))
+    parts[0] = jnp.where(exact | ~real[:, None], parts[0], jnp.nan)
     return [part.astype(jnp.bfloat16) for part in parts]
 
 

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from construct import checks
-from construct.bf16 import Pieces, Split
+from construct.bf16 import Pieces, Split, rounded
 from construct.residual import Residual
 from construct.transformer import Heads, Hooks, Layer, Support
 
@@ -132,7 +132,7 @@ def _attend(
         top = scores.max(-1, keepdims=True)
         weights = jnp.exp(scores - jax.lax.stop_gradient(top))
         if split is not None:
-            weights = split.weights(weights, real[place])
+            weights = rounded(weights, real[place])
         summed = _weigh(weights, values, many_winners)
         moved, total = summed[..., :-1], summed[..., -1:]
         if split is not None:
@@ -152,10 +152,10 @@ def _attend(
     chunk = max(1, chunk_bytes() // (heads * N * stream.dtype.itemsize))
     if chunk >= count:
         return rows((queries, places))
-    pieces = -(-count // chunk)
-    padded = jnp.pad(queries, [(0, pieces * chunk - count), (0, 0)]).reshape(pieces, chunk, -1)
-    results = jax.lax.map(rows, (padded, jnp.pad(places, (0, pieces * chunk - count)).reshape(pieces, chunk)))
-    return jax.tree.map(lambda part: part.reshape(pieces * chunk, *part.shape[2:])[:count], results)
+    runs = -(-count // chunk)
+    padded = jnp.pad(queries, [(0, runs * chunk - count), (0, 0)]).reshape(runs, chunk, -1)
+    results = jax.lax.map(rows, (padded, jnp.pad(places, (0, runs * chunk - count)).reshape(runs, chunk)))
+    return jax.tree.map(lambda part: part.reshape(runs * chunk, *part.shape[2:])[:count], results)
 
 
 def apply_layer(

@@ -24,9 +24,13 @@ from construct.residual import Residual
 from construct.restricted.attention import Scores
 from construct.restricted.certificate import certificate
 from construct.restricted.mesh import check_mesh
-from construct.restricted.streaming import evaluator_for, stream
+from construct.restricted.streaming import stream
 from construct.spec import Spec
 from construct.transformer import Hooks, Layer, Transformer, remembered
+
+# Up to so many tokens the dense pass answers, and batches: measured on two cores (see benchmarks/peers.py for what is near it).
+# Results do not depend on it.
+DENSE_TOKENS = 128
 
 
 class Readings(NamedTuple):
@@ -163,8 +167,8 @@ class Reading:
                 raise checks.refuse(
                     f"{name}: evaluator",
                     "'bf16'",
-                    "multiplies small integers times gains, and this prompt with these weights makes it multiply other numbers",
-                    "use evaluator='dense', or one-hot inputs, labels and matrices",
+                    "multiplies numbers of 8 bits, and with these weights this prompt makes it multiply others",
+                    "use evaluator='dense', or inputs, labels and matrices of small integers",
                 )
             answers.append(self._answer(spec, prompt, name, one, enforce=True, evaluator="bf16" if narrow else "dense"))
         return answers
@@ -269,6 +273,27 @@ def _traced(
 
 
 _step = partial(jax.jit, static_argnames=("keep", "answer_only"))(apply_layer)
+
+
+def evaluator_for(model: Transformer, tokens: int, evaluator: str | None) -> str:
+    """Which evaluator a prompt goes to: the one that is asked for, or by size 'dense' or 'restricted'.
+
+    Raises ValueError for an unknown name, weights without certificate ('restricted'), or another dtype than float32 ('bf16').
+    """
+    if evaluator is None:
+        return "restricted" if tokens > DENSE_TOKENS and certificate(model).valid else "dense"
+    if evaluator not in ("dense", "bf16", "restricted"):
+        raise checks.refuse("evaluator", repr(evaluator), "must be 'dense', 'bf16' or 'restricted'", "leave it out to pick by size")
+    if evaluator == "restricted":
+        certificate(model).require()
+    if evaluator == "bf16" and model.spec.dtype != "float32":
+        raise checks.refuse(
+            "evaluator",
+            "'bf16'",
+            f"keeps its sums in float32, and cannot give the answer in {model.spec.dtype}",
+            "use evaluator='dense', or build with dtype='float32'",
+        )
+    return evaluator
 
 
 def check_decided(spec: Spec, name: str, gap: np.ndarray, gains: Cold, first: int = 0) -> None:

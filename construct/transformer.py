@@ -172,7 +172,8 @@ class Transformer(nnx.Module):
 
         evaluator: 'dense' scores all pairs of tokens; 'restricted' only those on the layers' declared supports, in time linear
         in the tokens; None picks one of these by size. `answer.evaluator` says which it was. They agree to rounding. 'bf16' is
-        dense with products of bfloat16 numbers, for one-hot vocabularies: the same answer, or refused if they are not exact.
+        dense with scores and weighted sums of bfloat16 numbers, for functions of one-hot words: the same answer to the last bit,
+        or refused if those are not exact.
         hooks: {(layer name, subspace): function}, called with the subspace of the residual stream after that layer, (N, size);
         what it returns, unless None, replaces it. Tokens beyond the prompt's own (padding) come before the query's.
         Raises ValueError when a prompt is outside the theorem's hypotheses.

@@ -19,7 +19,6 @@ from construct.answer import Answer, answer_of
 from construct.forward import precision
 from construct.prompt import check_examples
 from construct.restricted import chunk, program
-from construct.restricted.certificate import certificate
 from construct.restricted.plan import Plan, plan_of
 from construct.restricted.screening import sketch_size
 from construct.restricted.sharding import Shards
@@ -31,9 +30,8 @@ if TYPE_CHECKING:
 
     from construct.reading import Reading
 
-# Up to so many tokens the dense pass answers, and batches; from so many tasks on, screening pays: measured on two cores (see
-# benchmarks/peers.py and benchmarks/scale.py for what is near them). Results depend on neither.
-DENSE_TOKENS = 128
+# From so many tasks on, screening pays: measured on two cores (see benchmarks/scale.py for what is near them). Results do not
+# depend on it.
 SCREENED_TASKS = 48
 
 # So many chunks run at once, each from a thread of its own: JAX runs what one thread sends one by one, and a chunk's short
@@ -256,27 +254,6 @@ def check_block(spec: Spec, block: Any, index: int) -> Examples:
             raise checks.refuse(f"blocks[{index}] {name}", f"an array of {part.dtype}", "must hold real numbers", "convert it")
     # A count or a one-hot vector is exact as a float.
     return tuple(part if part.dtype.kind == "f" else part.astype(float) for part in (x, y))
-
-
-def evaluator_for(model: Transformer, tokens: int, evaluator: str | None) -> str:
-    """Which evaluator a prompt goes to: the one that is asked for, or by size 'dense' or 'restricted'.
-
-    Raises ValueError for an unknown name, weights without certificate ('restricted'), or another dtype than float32 ('bf16').
-    """
-    if evaluator is None:
-        return "restricted" if tokens > DENSE_TOKENS and certificate(model).valid else "dense"
-    if evaluator not in ("dense", "bf16", "restricted"):
-        raise checks.refuse("evaluator", repr(evaluator), "must be 'dense', 'bf16' or 'restricted'", "leave it out to pick by size")
-    if evaluator == "restricted":
-        certificate(model).require()
-    if evaluator == "bf16" and model.spec.dtype != "float32":
-        raise checks.refuse(
-            "evaluator",
-            "'bf16'",
-            f"keeps its sums in float32, and cannot give the answer in {model.spec.dtype}",
-            "use evaluator='dense', or build with dtype='float32'",
-        )
-    return evaluator
 
 
 def stream(

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from construct import Prompt, theorem1, theorem2, theorem3
 from construct.forward import precision
-from construct.restricted import streaming
 from construct.restricted.certificate import certificate
 from proofs import theorem1 as proof1
 from proofs import theorem2 as proof2
@@ -180,7 +179,7 @@ def test_the_size_picks_the_evaluator(monkeypatch):
     model = model_of(1, instance)
     assert model(prompt).evaluator == "dense"
     short = Prompt(inputs=prompt.inputs[:1], labels=prompt.labels[:1], query=prompt.query)
-    monkeypatch.setattr(streaming, "DENSE_TOKENS", short.tokens)
+    monkeypatch.setattr(reading, "DENSE_TOKENS", short.tokens)
     answers = model([prompt, short, prompt])
     assert [answer.evaluator for answer in answers] == ["restricted", "dense", "restricted"]
     assert (answers[0].vector == answers[2].vector).all()
@@ -201,5 +200,5 @@ def test_at_a_leaking_coldness_only_dense_answers(monkeypatch):
     model = theorem1.build(replace(instance.spec, coldness=30.0), instance.tasks, instance.feature_map)
     with pytest.raises(ValueError, match="not exactly 0"):
         model(prompt, evaluator="restricted")
-    monkeypatch.setattr(streaming, "DENSE_TOKENS", 0)
+    monkeypatch.setattr(reading, "DENSE_TOKENS", 0)
     assert model(prompt).evaluator == "dense"

@@ -6,7 +6,6 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from construct.residual import position_code
-from construct.restricted import streaming
 from construct.restricted.bounds import code_range, matrix_norm, pair_range
 from construct.restricted.certificate import certificate
 from construct.transformer import Support
@@ -177,7 +176,7 @@ def test_an_ablated_layer_goes_to_the_dense_evaluator(monkeypatch, layer, matrix
     instance, prompt = drawn(1, 1, K=3, d=4, m=6, n=3)
     ablated = damaged(model_of(1, instance), layer, matrix, lambda old: 0 * old)
     assert certificate(ablated).flaw == f"no head of {layer} moves anything"
-    monkeypatch.setattr(streaming, "DENSE_TOKENS", 0)
+    monkeypatch.setattr(reading, "DENSE_TOKENS", 0)
     assert ablated(prompt).evaluator == "dense"
 
 

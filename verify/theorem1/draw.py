@@ -64,8 +64,9 @@ def draw_instance(
     """K random tasks on the unit ball: random slots, matrices with singular values in [1/2, 1], biases.
 
     sphere: K random orthogonal matrices instead, on the unit sphere. one_hot: K random functions of d words; raises Impossible
-    where there are not so many.
+    where there are not so many. Neither goes with the other, or with features.
     """
+    assert sphere + one_hot + bool(features) <= 1, "one family of tasks"
     inputs_of_sum = max(n - 2, 1) if sum_slot else 1
     shared = (_word if one_hot else _unit)(rng, d)
     feature_map = _feature_map(rng, features, d) if features else None
