@@ -227,7 +227,7 @@ _kept: "weakref.WeakKeyDictionary[Transformer, dict[Any, Any]]" = weakref.WeakKe
 
 def remembered(model: Transformer, key: tuple, make: Callable[[], Any]) -> Any:
     """What `make()` gives, kept until the model holds other arrays (JAX arrays never change)."""
-    leaves = jax.tree.leaves(list(model.layers))
+    leaves = _arrays(model)
     kept = _kept.get(model)
     if kept is None or len(kept["leaves"]) != len(leaves) or any(a is not b for a, b in zip(kept["leaves"], leaves, strict=True)):
         kept = {"leaves": leaves}
@@ -236,3 +236,14 @@ def remembered(model: Transformer, key: tuple, make: Callable[[], Any]) -> Any:
     if key not in kept:
         kept[key] = make()
     return kept[key]
+
+
+def _arrays(model: Transformer) -> list[Any]:
+    """All stored weights, in order. JAX's own walk over the modules takes several times as long as a short call can spare."""
+    parameters: list[nnx.Param] = []
+    for layer in model.layers:
+        for bank in layer.banks:
+            parameters += (bank.W_Q, bank.W_K, bank.W_V, bank.W_O)
+        if layer.mlp is not None:
+            parameters += (layer.mlp.W_1, layer.mlp.W_2)
+    return [parameter.get_raw_value() for parameter in parameters]

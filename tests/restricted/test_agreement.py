@@ -9,7 +9,7 @@ from flax import nnx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from construct import Prompt, theorem1, theorem2, theorem3
+from construct import Prompt, reading, theorem1, theorem2, theorem3
 from construct.forward import precision
 from construct.restricted.certificate import certificate
 from proofs import theorem1 as proof1

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from construct import reading
 from construct.residual import position_code
 from construct.restricted.bounds import code_range, matrix_norm, pair_range
 from construct.restricted.certificate import certificate
