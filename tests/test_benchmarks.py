@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from benchmarks import accuracy, bf16, build, evaluators, measure, peers, scale, speed, stacks
+from benchmarks import accuracy, bf16, build, device, evaluators, measure, peers, scale, speed, stacks
 from benchmarks.evaluators import EVALUATORS, Setting, Unavailable, Way, check, draw_setting
 from tests.theorem1.layers import FEATURES, RANDOM, SUMS
 
@@ -40,6 +40,7 @@ def quick(monkeypatch):
     sizes = {"small": (2, 3, 6, 3)}
     for module in (evaluators, peers, speed, bf16):
         monkeypatch.setattr(module, "SIZES", sizes)
+    monkeypatch.setattr(device, "PLATFORMS", dict.fromkeys(("cpu", "gpu"), device.Sizes((2, 3, 6, 3), 6, 16, 64)))
     monkeypatch.setattr(build, "SWEEPS", {"K": ((1, 3, 4), (2, 3, 4))})
     monkeypatch.setattr(accuracy, "SIZES", ((2, 3, 6, 3),))
 
@@ -152,7 +153,7 @@ def test_all_questions_write_one_report(quick, command, tmp_path):
     )
     assert code == 0, err
     report = json.loads(out.read_text(), parse_constant=lambda name: pytest.fail(name))
-    assert set(report) == {"machine", "started", "repeats", "peers", "scale", "bf16", "speed", "build", "accuracy"}
+    assert set(report) == {"machine", "started", "repeats", "peers", "scale", "bf16", "device", "speed", "build", "accuracy"}
     assert {"device", "cores", "processor", "versions", "load_average"} <= set(report["machine"])
     assert set(report["machine"]["versions"]) == set(measure.PACKAGES)
     first = report["peers"][0]
@@ -161,6 +162,12 @@ def test_all_questions_write_one_report(quick, command, tmp_path):
     assert TIMES | {"max_error", "times_dense", "gflop_per_s"} == set(first["evaluators"]["nnx"])
     assert [one["batch"] for one in report["peers"]] == [2]
     assert set(report["bf16"][0]["passes"]) == {"dense", "bf16"} and report["bf16"][0]["max_error"] < 1e-6
+    reached = {one["evaluator"]: one for one in report["device"]}
+    assert set(reached) == {"dense", "bf16", "restricted"} and all(one["share_of_product"] > 0 for one in reached.values())
+    restricted = reached["restricted"]
+    assert (restricted["bytes"], restricted["flops"]) == (2 * 4 * 64 * 64, 2 * 64 * 16 * 64**2)
+    assert restricted["byte_per_s"] == pytest.approx(restricted["bytes"] / restricted["median_s"])
+    assert restricted["share_of_copy"] == pytest.approx(restricted["byte_per_s"] / restricted["peaks"]["copy"])
     assert TIMES | {"max_error"} == set(report["speed"][0]["calls"]["dense call"])
     assert {"varied", "K", "d", "m", "n", "median_s", "least_s", "repeats", "weight_bytes"} == set(report["build"][0])
     assert all(one["max_error"] <= one["error_bound"] for one in report["accuracy"])
