@@ -11,18 +11,16 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from benchmarks import measure
-from benchmarks.evaluators import EVALUATORS, SIZES, check, dense_flops, draw_setting
+from benchmarks.evaluators import EVALUATORS, GPU_SIZE, SIZES, check, dense_flops, draw_setting
 from construct import checks
 from verify.plots import MARKERS, PALETTE
 
-# K, d, m, n of a prompt that would keep a CPU busy for seconds a pass.
-GPU_SIZES = ((16, 64, 2048, 4),)
 NAMES = ("dense", "bf16")
 
 
 def sizes() -> list[tuple[int, int, int, int]]:
     """The sizes of the peers' benchmark, and on a GPU larger ones."""
-    return [*SIZES.values(), *(GPU_SIZES if jax.default_backend() == "gpu" else ())]
+    return [*SIZES.values(), *([GPU_SIZE] if jax.default_backend() == "gpu" else ())]
 
 
 def save(case: tuple[int, int, int, int], options: argparse.Namespace, tell: measure.Tell) -> measure.Record:

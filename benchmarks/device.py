@@ -17,7 +17,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from benchmarks import measure, scale
-from benchmarks.evaluators import EVALUATORS, SIZES, check, dense_flops, draw_setting
+from benchmarks.evaluators import EVALUATORS, GPU_SIZE, SIZES, check, dense_flops, draw_setting
 from verify.plots import PALETTE
 
 
@@ -43,7 +43,7 @@ class Sizes(NamedTuple):
     floats: int
 
 
-PLATFORMS = {"cpu": Sizes(SIZES["large"], 18, 2048, 1 << 26), "gpu": Sizes((16, 64, 2048, 4), 22, 8192, 1 << 29)}
+PLATFORMS = {"cpu": Sizes(SIZES["large"], 18, 2048, 1 << 26), "gpu": Sizes(GPU_SIZE, 22, 8192, 1 << 29)}
 
 
 def sizes() -> Sizes:
@@ -53,13 +53,12 @@ def sizes() -> Sizes:
 
 def peaks(size: Sizes) -> dict[str, tuple[Callable[[], object], float]]:
     """The device's peaks: what is timed, and the operations of the products, or the bytes that a copy reads and writes."""
-    a = jnp.asarray(np.random.default_rng(0).normal(size=(size.side, size.side)).astype(np.float32))
-    product = jax.jit(lambda a: jnp.matmul(a, a, precision=jax.lax.Precision.HIGHEST, preferred_element_type=jnp.float32))
-    narrow, long = a.astype(jnp.bfloat16), jnp.zeros(size.floats, jnp.float32)
+    square = measure.square(size.side)
+    narrow, long = square.astype(jnp.bfloat16), jnp.zeros(size.floats, jnp.float32)
     copy = jax.jit(lambda x: x + 1)
     return {
-        "gemm": (lambda: product(a), 2 * size.side**3),
-        "bf16 gemm": (lambda: product(narrow), 2 * size.side**3),
+        "gemm": (lambda: measure.product(square), 2 * size.side**3),
+        "bf16 gemm": (lambda: measure.product(narrow), 2 * size.side**3),
         "copy": (lambda: copy(long), 2 * long.nbytes),
     }
 

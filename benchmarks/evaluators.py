@@ -27,6 +27,8 @@ from verify.theorem1.draw import Instance, draw_instance, draw_prompt
 
 # K, d, m, n by name: D = 48, 128, 256 and N = 129, 513, 2045.
 SIZES = {"small": (4, 16, 31, 4), "medium": (8, 55, 127, 4), "large": (8, 118, 510, 4)}
+# Such a pass takes seconds on a CPU: what a GPU is asked besides.
+GPU_SIZE = (16, 64, 2048, 4)
 
 
 class Unavailable(Exception):

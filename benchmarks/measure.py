@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from verify import plots
@@ -113,6 +114,17 @@ def interleave(
             tell(f"{name}, {i + 1} of {repeats}")
             seconds[name].append(turn(call))
     return {name: Timing(first[name], tuple(seconds[name])) for name in calls}
+
+
+def square(side: int) -> jax.Array:
+    """A random square matrix in float32."""
+    return jnp.asarray(np.random.default_rng(0).normal(size=(side, side)).astype(np.float32))
+
+
+@jax.jit
+def product(square: jax.Array) -> jax.Array:
+    """The machine's matrix product, of a square with itself: at the highest precision, its sums in float32."""
+    return jnp.matmul(square, square, precision=jax.lax.Precision.HIGHEST, preferred_element_type=jnp.float32)
 
 
 def machine() -> Record:

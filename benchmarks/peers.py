@@ -10,8 +10,6 @@ import argparse
 import math
 from collections.abc import Callable
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -23,15 +21,14 @@ from verify.plots import MARKERS, PALETTE
 
 BATCHES = (1, 32)
 PEERS = [name for name in EVALUATORS if name != "bf16"]  # which knows one-hot vocabularies only: see benchmarks/bf16.py
-GEMM = 2048  # the roofline: a float32 product of two matrices of this side, through JAX and through NumPy
+GEMM = 2048  # the roofline: a float32 product of matrices of this side, through JAX and through NumPy
 
 
 def gemms() -> dict[str, Callable[[], object]]:
     """The machine's matrix product."""
-    a, b = np.random.default_rng(0).normal(size=(2, GEMM, GEMM)).astype(np.float32)
-    on_device = jnp.asarray(a), jnp.asarray(b)
-    product = jax.jit(lambda a, b: jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST))
-    return {"gemm jax": lambda: product(*on_device), "gemm numpy": lambda: a @ b}
+    square = measure.square(GEMM)
+    here = np.array(square)
+    return {"gemm jax": lambda: measure.product(square), "gemm numpy": lambda: here @ here}
 
 
 def compare(case: tuple, options: argparse.Namespace, tell: measure.Tell) -> measure.Record:

@@ -15,8 +15,6 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -102,11 +100,6 @@ def _sphere(rng: np.random.Generator, count: int) -> np.ndarray:
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-@jax.jit
-def _gemm(square: jax.Array) -> jax.Array:
-    return jnp.matmul(square, square, precision=jax.lax.Precision.HIGHEST)
-
-
 def restricted_times(group: Group, options: argparse.Namespace, tell: measure.Tell) -> list[measure.Record]:
     """By case: seconds of an answer, and how many times those of the one product; the peak memory of the largest case.
 
@@ -117,9 +110,9 @@ def restricted_times(group: Group, options: argparse.Namespace, tell: measure.Te
         tell(f"making the prompt of {case.label}")
         subjects[case.label] = Million(case)
         errors[case.label] = subjects[case.label].check(subjects[case.label].answer())
-    square = jnp.asarray(np.random.default_rng(1).normal(size=(SIDE, SIDE)).astype(np.float32))
+    square = measure.square(SIDE)
     calls = {label: lambda subject=subject: subject.answer().vector for label, subject in subjects.items()}
-    timings = measure.interleave(calls | {"gemm": lambda: _gemm(square)}, options.repeats, tell)
+    timings = measure.interleave(calls | {"gemm": lambda: measure.product(square)}, options.repeats, tell)
     records = []
     for case in group:
         subject = subjects[case.label]

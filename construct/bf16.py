@@ -1,4 +1,4 @@
-"""Products of bfloat16 numbers in place of float32 ones, with the same result; matrix units multiply them many times faster.
+"""Products of bfloat16 numbers in place of float32 ones, with the same result, for devices that multiply them faster.
 
 A bfloat16 number has 8 significant bits and float32's exponents. A product of two of them is exact in float32, where sums
 are kept. Over a one-hot vocabulary nearly all that attention multiplies is such a number already: codes, flags and contents
@@ -24,10 +24,10 @@ MOST_PIECES = 3  # so many pieces of 8 bits hold the 24 bits of a float32 number
 DOUBLE_BITS = 53
 POSITIONS = ("e", "s")
 
-# What is multiplied is no longer than this, so that no sum of products overflows. What is moved is no less than its least, or 0,
-# so that no last bit of a product of two pieces, 2^-23 of a value times 2^-7 of a weight, is below the least normal number
-# 2^-126. Values reach further down than weights: cos(pi/2) is 6e-17. A score has no least: what it loses of tiny readings,
-# 2^-126 times a reading, leaves any softmax weight as it is.
+# What is multiplied is no longer than this: a product is 2^80 at most, and no sum of fewer than 2^46 overflows. What is moved is
+# no less than its least, or 0, so that no last bit of a product of two pieces, 2^-23 of a value times 2^-7 of a weight, is below
+# the least normal number 2^-126. Values reach further down than weights: cos(pi/2) is 6e-17. A score has no least: what it loses
+# of tiny readings, 2^-126 times a reading, leaves any softmax weight as it is.
 LARGEST = 2.0**40
 LEAST_VALUE, LEAST_WEIGHT = 2.0**-70, 2.0**-26
 

@@ -16,6 +16,7 @@ from construct.prompt import stack
 from construct.reading import _batch
 from proofs import theorem1 as proof
 from tests.restricted.cases import LAYERS, drawn, model_of
+from tests.test_precision import products
 from tests.wrong import damaged
 from verify.families import WRITINGS, open_family
 from verify.oracle import judge
@@ -100,14 +101,8 @@ def test_theorem_2_too():
 
 
 def multiplied(jaxpr):
-    """The operand types of every matrix product in a program, inner programs included, and the type of its sums."""
-    for equation in jaxpr.eqns:
-        if equation.primitive.name == "dot_general":
-            yield tuple(str(v.aval.dtype) for v in (*equation.invars, *equation.outvars))
-        for value in equation.params.values():
-            for inner in jax.tree.leaves(value, is_leaf=lambda leaf: hasattr(leaf, "eqns") or hasattr(leaf, "jaxpr")):
-                if hasattr(inner, "jaxpr") or hasattr(inner, "eqns"):
-                    yield from multiplied(getattr(inner, "jaxpr", inner))
+    """The operands' types of every matrix product in a program, and the type of its sums."""
+    return [tuple(str(v.aval.dtype) for v in (*product.invars, *product.outvars)) for product in products(jaxpr)]
 
 
 def test_scores_and_moves_of_every_live_bank_are_products_of_bfloat16():

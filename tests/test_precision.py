@@ -22,10 +22,10 @@ GPU = any(device.platform == "gpu" for device in jax.devices())
 
 
 def products(jaxpr):
-    """The precision of every matrix product in a program, inner programs included."""
+    """Every matrix product in a program, inner programs included."""
     for equation in jaxpr.eqns:
         if equation.primitive.name == "dot_general":
-            yield equation.params["precision"]
+            yield equation
         for value in equation.params.values():
             for inner in jax.tree.leaves(value, is_leaf=lambda leaf: hasattr(leaf, "eqns") or hasattr(leaf, "jaxpr")):
                 if hasattr(inner, "jaxpr"):
@@ -59,14 +59,14 @@ def test_all_products_ask_for_the_highest_precision(theorem, sketch):
     model = model_of(theorem, instance)
     with precision(model.spec.dtype):
         program = dense(model, prompt) if sketch is None else restricted(model, prompt, sketch)
-    found = list(products(program.jaxpr))
+    found = [product.params["precision"] for product in products(program.jaxpr)]
     assert len(found) > 3
     assert all(one in (HIGHEST, (HIGHEST, HIGHEST)) for one in found)
 
 
 def test_a_product_at_default_precision_is_seen():
-    found = list(products(jax.make_jaxpr(jax.jit(lambda x: jax.lax.map(lambda row: row @ x, x)))(jnp.eye(3)).jaxpr))
-    assert found == [None]
+    program = jax.make_jaxpr(jax.jit(lambda x: jax.lax.map(lambda row: row @ x, x)))(jnp.eye(3))
+    assert [product.params["precision"] for product in products(program.jaxpr)] == [None]
 
 
 @pytest.mark.skipif(not GPU, reason="needs a GPU: TF32 is its default")

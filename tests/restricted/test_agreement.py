@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from construct import Prompt, reading, theorem1, theorem2, theorem3
 from construct.forward import precision
 from construct.restricted.certificate import certificate
+from construct.transformer import remembered
 from proofs import theorem1 as proof1
 from proofs import theorem2 as proof2
 from proofs import theorem3 as proof3
@@ -172,6 +174,25 @@ def test_a_subspace_that_is_never_written_reads_as_zero(theorem, layer, matrix, 
         return
     assert (restricted.recognized == dense.recognized).all()
     assert answer_error(restricted.vector, dense.vector.astype(float)) <= 8 * THEOREMS[theorem][1].rounding(instance.spec)
+
+
+def test_what_is_remembered_of_a_model_is_made_anew_when_any_of_its_arrays_changes():
+    """Replaced or filled anew, whichever matrix it is: JAX's own walk over the modules knows how many there are."""
+    instance, _ = drawn(1, 5, K=3, d=4, m=6, n=3, features=5)
+    model = theorem1.build(instance.spec, instance.tasks, instance.feature_map)
+    owners = [owner for layer in model.layers for owner in [*layer.banks, *([] if layer.mlp is None else [layer.mlp])]]
+    matrices = [(owner, name) for owner in owners for name, value in vars(owner).items() if isinstance(value, nnx.Param)]
+    assert len(matrices) == len(jax.tree.leaves(list(model.layers)))
+    remember = lambda: remembered(model, ("test",), object)  # noqa: E731
+    for owner, name in matrices:
+        before = remember()
+        assert remember() is before
+        parameter = getattr(owner, name)
+        parameter[...] = parameter[...] / 2
+        filled = remember()
+        assert filled is not before and remember() is filled
+        setattr(owner, name, nnx.Param(jnp.array(parameter[...])))
+        assert remember() is not filled
 
 
 def test_the_size_picks_the_evaluator(monkeypatch):
