@@ -5,7 +5,15 @@ python -m benchmarks [--out PATH.json] [--sizes small,medium,large] [--batches 1
 
 from benchmarks import accuracy, bf16, build, device, measure, peers, scale, speed
 
-QUESTIONS = (peers.QUESTION, scale.QUESTION, bf16.QUESTION, device.QUESTION, speed.QUESTION, build.QUESTION, accuracy.QUESTION)
+QUESTIONS = (
+    peers.QUESTION,
+    scale.QUESTION,
+    bf16.QUESTION,
+    device.QUESTION,
+    speed.QUESTION,
+    build.QUESTION,
+    accuracy.QUESTION,
+)
 
 if __name__ == "__main__":
     measure.command(QUESTIONS, "python -m benchmarks")

@@ -17,7 +17,15 @@ from verify.plots import MARKERS, PALETTE
 from verify.theorem1.check import answer_error
 from verify.theorem1.draw import draw_instance, draw_prompt
 
-SIZES = ((1, 1, 1, 2), (4, 16, 32, 3), (8, 16, 40, 9), (16, 64, 128, 4), (64, 16, 256, 2), (512, 16, 64, 2), (4, 512, 16, 2))
+SIZES = (
+    (1, 1, 1, 2),
+    (4, 16, 32, 3),
+    (8, 16, 40, 9),
+    (16, 64, 128, 4),
+    (64, 16, 256, 2),
+    (512, 16, 64, 2),
+    (4, 512, 16, 2),
+)
 DTYPES = ("float32", "float64")
 PROMPTS = 10
 
@@ -31,8 +39,19 @@ def worst_error(case: tuple, options: argparse.Namespace, tell: measure.Tell) ->
     prompts = [draw_prompt(rng, instance) for _ in range(PROMPTS)]
     answers = build(spec, instance.tasks)(prompts)
     verdicts = [judge(instance.tasks, prompt, spec.tolerance, spec.margin) for prompt in prompts]
-    worst = max(answer_error(answer.vector, verdict.vector) for answer, verdict in zip(answers, verdicts, strict=True))
-    size = {"K": K, "d": d, "m": m, "n": n, "dtype": dtype, "radius": spec.radius, "prompts": PROMPTS}
+    worst = max(
+        answer_error(answer.vector, verdict.vector)
+        for answer, verdict in zip(answers, verdicts, strict=True)
+    )
+    size = {
+        "K": K,
+        "d": d,
+        "m": m,
+        "n": n,
+        "dtype": dtype,
+        "radius": spec.radius,
+        "prompts": PROMPTS,
+    }
     return size | {"max_error": float(worst), "error_bound": error_bound(spec)}
 
 
@@ -41,7 +60,13 @@ def table(records: list[measure.Record]) -> Table:
     rows = Table("K, d, m, n", "dtype", "radius", "worst error", "bound", box=SIMPLE_HEAD)
     for one in records:
         size = f"{one['K']}, {one['d']}, {one['m']}, {one['n']}"
-        rows.add_row(size, one["dtype"], f"{one['radius']:.2f}", f"{one['max_error']:.1e}", f"{one['error_bound']:.1e}")
+        rows.add_row(
+            size,
+            one["dtype"],
+            f"{one['radius']:.2f}",
+            f"{one['max_error']:.1e}",
+            f"{one['error_bound']:.1e}",
+        )
     return rows
 
 

@@ -1,4 +1,5 @@
-"""What do products of bfloat16 numbers save over a one-hot vocabulary, where they give the dense answer to the last bit?
+"""What do products of bfloat16 numbers save over a one-hot vocabulary, where they give the dense
+answer to the last bit?
 
 python -m benchmarks.bf16
 """
@@ -23,8 +24,11 @@ def sizes() -> list[tuple[int, int, int, int]]:
     return [*SIZES.values(), *([GPU_SIZE] if jax.default_backend() == "gpu" else ())]
 
 
-def save(case: tuple[int, int, int, int], options: argparse.Namespace, tell: measure.Tell) -> measure.Record:
-    """Time both passes over one prompt. Raises ValueError when a bit of their answers differs, or one is wrong."""
+def save(
+    case: tuple[int, int, int, int], options: argparse.Namespace, tell: measure.Tell
+) -> measure.Record:
+    """Time both passes over one prompt. Raises ValueError when a bit of their answers differs, or
+    one is wrong."""
     tell("drawing a prompt")
     setting = draw_setting(case, 1, one_hot=True)
     ways = {name: EVALUATORS[name](setting) for name in NAMES}
@@ -35,7 +39,9 @@ def save(case: tuple[int, int, int, int], options: argparse.Namespace, tell: mea
         answers[name] = way.read(result)
     error = check("dense", setting, answers["dense"])
     same(*answers.values())
-    timings = measure.interleave({name: way.call for name, way in ways.items()}, options.repeats, tell, first)
+    timings = measure.interleave(
+        {name: way.call for name, way in ways.items()}, options.repeats, tell, first
+    )
     flops = dense_flops(setting)
     _, N, D = setting.embedded[0].shape
     return dict(zip(("K", "d", "m", "n"), case, strict=True)) | {
@@ -43,7 +49,10 @@ def save(case: tuple[int, int, int, int], options: argparse.Namespace, tell: mea
         "D": D,
         "max_error": error,
         "times_dense": timings["bf16"].times(timings["dense"]),
-        "passes": {name: one.report() | {"gflop_per_s": flops / one.median / 1e9} for name, one in timings.items()},
+        "passes": {
+            name: one.report() | {"gflop_per_s": flops / one.median / 1e9}
+            for name, one in timings.items()
+        },
     }
 
 
@@ -60,7 +69,14 @@ def same(dense: np.ndarray, narrow: np.ndarray) -> None:
 
 def table(records: list[measure.Record]) -> Table:
     """One row a size."""
-    rows = Table("D, K, N", *(f"{name} ms" for name in NAMES), "bf16 / dense", "Gflop/s", "error", box=SIMPLE_HEAD)
+    rows = Table(
+        "D, K, N",
+        *(f"{name} ms" for name in NAMES),
+        "bf16 / dense",
+        "Gflop/s",
+        "error",
+        box=SIMPLE_HEAD,
+    )
     for one in records:
         times = [f"{one['passes'][name]['median_s'] * 1e3:.2f}" for name in NAMES]
         rates = ", ".join(f"{one['passes'][name]['gflop_per_s']:.0f}" for name in NAMES)

@@ -35,7 +35,10 @@ def build_time(case: tuple, options: argparse.Namespace, tell: measure.Tell) -> 
         return size | {"skipped": str(error)}
     weights = sum(leaf.nbytes for leaf in jax.tree.leaves(model))
     timing = measure.interleave(
-        {"build": lambda: jax.tree.leaves(build(instance.spec, instance.tasks))}, options.repeats, tell, {"build": 0.0}
+        {"build": lambda: jax.tree.leaves(build(instance.spec, instance.tasks))},
+        options.repeats,
+        tell,
+        {"build": 0.0},
     )["build"]
     report = timing.report()
     del report["first_s"]  # nothing is compiled
@@ -50,14 +53,23 @@ def table(records: list[measure.Record]) -> Table:
         if "skipped" in one:
             rows.add_row(one["varied"], size, "skipped", one["skipped"])
         else:
-            rows.add_row(one["varied"], size, f"{one['median_s'] * 1e3:.1f}", f"{one['weight_bytes'] / 1e6:.1f} MB")
+            rows.add_row(
+                one["varied"],
+                size,
+                f"{one['median_s'] * 1e3:.1f}",
+                f"{one['weight_bytes'] / 1e6:.1f} MB",
+            )
     return rows
 
 
 def draw(axes: object, records: list[measure.Record]) -> None:
     """Time over each parameter, the others fixed."""
     for varied, color, marker in zip(SWEEPS, PALETTE, MARKERS, strict=False):
-        points = [(one[varied], one["median_s"]) for one in records if one["varied"] == varied and "median_s" in one]
+        points = [
+            (one[varied], one["median_s"])
+            for one in records
+            if one["varied"] == varied and "median_s" in one
+        ]
         if points:
             axes.loglog(*zip(*points, strict=True), marker + "-", color=color, label=varied)
     axes.set(xlabel="the parameter that is varied", ylabel="seconds")

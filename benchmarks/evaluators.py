@@ -1,7 +1,7 @@
 """Which ways are there to get the answers of one batch of prompts, and is each answer right?
 
-`EVALUATORS` is the table, by name; a further way is one more entry. Every way is held against the definition before it is
-timed: a benchmark of a wrong answer is worth nothing.
+`EVALUATORS` is the table, by name; a further way is one more entry. Every way is held against the
+definition before it is timed: a benchmark of a wrong answer is worth nothing.
 """
 
 import inspect
@@ -32,7 +32,8 @@ GPU_SIZE = (16, 64, 2048, 4)
 
 
 class Unavailable(Exception):
-    """This way to an answer is not there: a package is not installed, or the transformer does not know it."""
+    """This way to an answer is not there: a package is not installed, or the transformer does not
+    know it."""
 
 
 class Way(NamedTuple):
@@ -44,7 +45,8 @@ class Way(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Setting:
-    """One batch of full prompts of random tasks: the model, the oracle's answers, and the embedded prompts."""
+    """One batch of full prompts of random tasks: the model, the oracle's answers, and the embedded
+    prompts."""
 
     instance: Instance
     prompts: list[Prompt]
@@ -73,7 +75,10 @@ class Setting:
     def verdicts(self) -> list[Verdict]:
         """The oracle's verdicts, from the definition in NumPy."""
         spec, tasks, feature_map = self.spec, self.instance.tasks, self.instance.feature_map
-        return [judge(tasks, prompt, spec.tolerance, spec.margin, feature_map, spec.sum_slot) for prompt in self.prompts]
+        return [
+            judge(tasks, prompt, spec.tolerance, spec.margin, feature_map, spec.sum_slot)
+            for prompt in self.prompts
+        ]
 
     @cached_property
     def answers(self) -> Float[np.ndarray, "B d"]:
@@ -82,12 +87,16 @@ class Setting:
 
     @property
     def tolerance(self) -> float:
-        """The theorem's error bound, and for stacks that sum a mean over N tokens one by one that sum's rounding."""
+        """The theorem's error bound, and for stacks that sum a mean over N tokens one by one that
+        sum's rounding."""
         return error_bound(self.spec) + gamma(self.spec.tokens, self.spec.dtype) * self.spec.radius
 
 
-def draw_setting(size: tuple[int, int, int, int], batch: int, seed: int = 0, one_hot: bool = False) -> Setting:
-    """Random tasks of size (K, d, m, n), and a batch of prompts of m examples; one_hot: functions of words."""
+def draw_setting(
+    size: tuple[int, int, int, int], batch: int, seed: int = 0, one_hot: bool = False
+) -> Setting:
+    """Random tasks of size (K, d, m, n), and a batch of prompts of m examples; one_hot: functions
+    of words."""
     K, d, m, n = size
     rng = np.random.default_rng(seed)
     instance = draw_instance(rng, K=K, d=d, m=m, n=n, one_hot=one_hot)
@@ -106,7 +115,9 @@ def _dense(setting: Setting, narrow: bool = False) -> Way:
     def forward(leaves: list[Array], stream: Array, real: Array) -> Array:
         layers = jax.tree.unflatten(tree, leaves)
         ask = partial(run, pieces=pieces)
-        return over_prompts(lambda one: residual.read(ask(layers, *one, residual)[0], "y"), (stream, real), scores)
+        return over_prompts(
+            lambda one: residual.read(ask(layers, *one, residual)[0], "y"), (stream, real), scores
+        )
 
     def call() -> Array:
         with precision(setting.spec.dtype):
@@ -128,7 +139,10 @@ def _asked(setting: Setting, evaluator: str) -> Way:
         ask = setting.model  # the only one there is
     else:
         raise Unavailable(f"this transformer has no evaluator {evaluator!r}")
-    return Way(lambda: ask(setting.prompts), lambda answers: np.stack([answer.vector for answer in answers]))
+    return Way(
+        lambda: ask(setting.prompts),
+        lambda answers: np.stack([answer.vector for answer in answers]),
+    )
 
 
 def _stack(setting: Setting, name: str) -> Way:
@@ -149,11 +163,14 @@ def _stack(setting: Setting, name: str) -> Way:
 
 
 def _oracle(setting: Setting) -> Way:
-    return Way(setting.verdicts, lambda verdicts: np.stack([verdict.vector for verdict in verdicts]))
+    return Way(
+        setting.verdicts, lambda verdicts: np.stack([verdict.vector for verdict in verdicts])
+    )
 
 
-# 'dense', 'bf16' and the libraries' stacks go from the embedded prompts to the residual stream, jitted; the calls go all the
-# way from Prompts to checked Answers; the oracle is the definition, which runs no transformer.
+# 'dense', 'bf16' and the libraries' stacks go from the embedded prompts to the residual stream,
+# jitted; the calls go all the way from Prompts to checked Answers; the oracle is the definition,
+# which runs no transformer.
 EVALUATORS: dict[str, Callable[[Setting], Way]] = {
     "dense": _dense,
     "bf16": _bf16,
@@ -165,20 +182,24 @@ EVALUATORS: dict[str, Callable[[Setting], Way]] = {
 
 
 def check(name: str, setting: Setting, answers: np.ndarray) -> float:
-    """The worst error of answers against the definition. Raises ValueError when it is beyond the tolerance (or NaN)."""
+    """The worst error of answers against the definition. Raises ValueError when it is beyond the
+    tolerance (or NaN)."""
     error = float(np.abs(answers - setting.answers).max())
     if not error <= setting.tolerance:
         raise checks.refuse(
             f"evaluator {name!r}",
             f"an error of {error:.3g}",
-            f"must be at most {setting.tolerance:.3g}, the theorem's bound and the rounding of a mean",
-            "it computes something else: check its weights, its scores and its precision before timing it",
+            f"must be at most {setting.tolerance:.3g}, the theorem's bound and the rounding of a "
+            "mean",
+            "it computes something else: check its weights, its scores and its precision before "
+            "timing it",
         )
     return error
 
 
 def dense_flops(setting: Setting) -> int:
-    """Multiplications and additions of a dense pass over the batch: live banks, and the answer token alone in the last layer."""
+    """Multiplications and additions of a dense pass over the batch: live banks, and the answer
+    token alone in the last layer."""
     B, N, D = setting.embedded[0].shape
     total = 0
     for i, layer in enumerate(setting.model.layers):
@@ -187,7 +208,15 @@ def dense_flops(setting: Setting) -> int:
             if bank.idle:
                 continue
             H, rank, v = bank.count, bank.W_Q.shape[1], bank.W_V.shape[1]
-            total += 2 * H * (D * (queries * rank + N * rank + N * v) + queries * N * (rank + v) + queries * v * D)
+            total += (
+                2
+                * H
+                * (
+                    D * (queries * rank + N * rank + N * v)
+                    + queries * N * (rank + v)
+                    + queries * v * D
+                )
+            )
         if layer.mlp is not None:
             total += 4 * queries * D * layer.mlp.W_1.shape[0]
     return B * total

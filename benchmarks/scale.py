@@ -1,9 +1,10 @@
-"""How near does the restricted evaluator come to the one matrix product that Recognize needs, and how does it grow with m?
+"""How near does the restricted evaluator come to the one matrix product that Recognize needs, and
+how does it grow with m?
 
 python -m benchmarks.scale [--largest 20]
 
-The product is 2 m K d^2 operations at this machine's rate, which a 2048^3 product shows in the same rounds. Peak memory is that
-of a process of its own that makes the prompt and answers it.
+The product is 2 m K d^2 operations at this machine's rate, which a 2048^3 product shows in the same
+rounds. Peak memory is that of a process of its own that makes the prompt and answers it.
 """
 
 import argparse
@@ -28,11 +29,16 @@ from verify.plots import MARKERS, PALETTE
 
 D, SIDE = 64, 2048
 LEAST = 12
-MANY = ((64, 17, 0.25), (64, 17, 0.5), (256, 15, 0.25))  # K, log2 m and margin where screening is compared
+MANY = (
+    (64, 17, 0.25),
+    (64, 17, 0.5),
+    (256, 15, 0.25),
+)  # K, log2 m and margin where screening is compared
 
 
 class Case(NamedTuple):
-    """K tasks, 2^log_m examples of an input and a label (n = 2), the margin, and whether Recognize is screened."""
+    """K tasks, 2^log_m examples of an input and a label (n = 2), the margin, and whether Recognize
+    is screened."""
 
     K: int
     log_m: int
@@ -49,11 +55,14 @@ class Group(tuple):
     """Cases of one K that are measured in the same rounds."""
 
     def __str__(self) -> str:
-        return f"K = {self[0].K}, margin {self[0].margin:g}: {', '.join(case.label for case in self)}"
+        return (
+            f"K = {self[0].K}, margin {self[0].margin:g}: {', '.join(case.label for case in self)}"
+        )
 
 
 class Million:
-    """Random rotations of the unit sphere, and a prompt of 2^log_m examples in float32, of which a tenth are noise."""
+    """Random rotations of the unit sphere, and a prompt of 2^log_m examples in float32, of which a
+    tenth are noise."""
 
     def __init__(self, case: Case) -> None:
         rng = np.random.default_rng(0)
@@ -62,11 +71,18 @@ class Million:
         tasks = [Task(slot=0, weight=rotation) for rotation in self.rotations]
         # The unit sphere in float32: a norm may round beyond 1.
         radius = 1 + (D + 2) * float(np.finfo(np.float32).eps)
-        self.spec = Spec.of(tasks, m=self.m, n=2, margin=case.margin, radius=radius, input_radius=radius)
+        self.spec = Spec.of(
+            tasks, m=self.m, n=2, margin=case.margin, radius=radius, input_radius=radius
+        )
         self.model: Transformer = build(self.spec, tasks)
-        self.inputs, self.labels = np.empty((self.m, 1, D), np.float32), np.empty((self.m, D), np.float32)
+        self.inputs, self.labels = (
+            np.empty((self.m, 1, D), np.float32),
+            np.empty((self.m, D), np.float32),
+        )
         self.task = np.where(rng.random(self.m) < 0.1, -1, rng.integers(case.K, size=self.m))
-        for block in range(0, self.m, 1 << 14):  # in place, so that making the prompt takes no more memory than answering it
+        for block in range(
+            0, self.m, 1 << 14
+        ):  # in place, so that making the prompt takes no more memory than answering it
             part = slice(block, min(block + (1 << 14), self.m))
             x, y = _sphere(rng, self.task[part].size), _sphere(rng, self.task[part].size)
             for i in range(case.K):
@@ -81,17 +97,28 @@ class Million:
 
     def answer(self) -> Answer:
         """The restricted evaluator's answer."""
-        return self.model.stream([(self.inputs, self.labels)], self.inputs[0], screen=self.case.screen)
+        return self.model.stream(
+            [(self.inputs, self.labels)], self.inputs[0], screen=self.case.screen
+        )
 
     def check(self, answer: Answer) -> float:
-        """The error of an answer. Raises ValueError where the answer is wrong: a wrong one is not worth timing."""
+        """The error of an answer. Raises ValueError where the answer is wrong: a wrong one is not
+        worth timing."""
         if not (answer.recognized == self.task).all():
-            raise ValueError(f"{self.case}: {int((answer.recognized != self.task).sum())} examples are not recognized as drawn")
+            raise ValueError(
+                f"{self.case}: {int((answer.recognized != self.task).sum())} examples are not "
+                "recognized as drawn"
+            )
         counts = np.bincount(self.task[self.task >= 0], minlength=self.case.K)
-        target = np.einsum("k,kij,j->i", counts / counts.sum(), self.rotations, self.inputs[0, 0].astype(float))
+        target = np.einsum(
+            "k,kij,j->i", counts / counts.sum(), self.rotations, self.inputs[0, 0].astype(float)
+        )
         error = float(np.abs(answer.vector - target).max())
         if not error <= error_bound(self.spec):
-            raise ValueError(f"{self.case}: an error of {error:.3g} exceeds the bound {error_bound(self.spec):.3g}")
+            raise ValueError(
+                f"{self.case}: an error of {error:.3g} exceeds the bound "
+                f"{error_bound(self.spec):.3g}"
+            )
         return error
 
 
@@ -100,10 +127,14 @@ def _sphere(rng: np.random.Generator, count: int) -> np.ndarray:
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-def restricted_times(group: Group, options: argparse.Namespace, tell: measure.Tell) -> list[measure.Record]:
-    """By case: seconds of an answer, and how many times those of the one product; the peak memory of the largest case.
+def restricted_times(
+    group: Group, options: argparse.Namespace, tell: measure.Tell
+) -> list[measure.Record]:
+    """By case: seconds of an answer, and how many times those of the one product; the peak memory
+    of the largest case.
 
-    The cases of a group, and the product, run in the same rounds, so that what is said of two of them is not the machine's drift.
+    The cases of a group, and the product, run in the same rounds, so that what is said of two of
+    them is not the machine's drift.
     """
     subjects, errors = {}, {}
     for case in group:
@@ -111,24 +142,33 @@ def restricted_times(group: Group, options: argparse.Namespace, tell: measure.Te
         subjects[case.label] = Million(case)
         errors[case.label] = subjects[case.label].check(subjects[case.label].answer())
     square = measure.square(SIDE)
-    calls = {label: lambda subject=subject: subject.answer().vector for label, subject in subjects.items()}
-    timings = measure.interleave(calls | {"gemm": lambda: measure.product(square)}, options.repeats, tell)
+    calls = {
+        label: lambda subject=subject: subject.answer().vector
+        for label, subject in subjects.items()
+    }
+    timings = measure.interleave(
+        calls | {"gemm": lambda: measure.product(square)}, options.repeats, tell
+    )
     records = []
     for case in group:
         subject = subjects[case.label]
         share = 2 * SIDE**3 / (2 * subject.m * case.K * D**2)
         records.append(
-            case._asdict() | timings[case.label].report() | {
+            case._asdict()
+            | timings[case.label].report()
+            | {
                 "d": D,
                 "n": 2,
-                "sketch": sketch_size(case.K, D, case.margin, subject.spec.radius) if case.screen else 0,
+                "sketch": sketch_size(case.K, D, case.margin, subject.spec.radius)
+                if case.screen
+                else 0,
                 "gemm_flops_per_s": 2 * SIDE**3 / timings["gemm"].median,
                 "times_gemm": share * timings[case.label].times(timings["gemm"]),
                 "error": errors[case.label],
                 "error_bound": error_bound(subject.spec),
                 "prompt_bytes": subject.bytes,
             }
-        )  # fmt: skip
+        )
     del subject, subjects, calls
     for case, record in zip(group, records, strict=True):
         if case.log_m == options.largest and case.K == 16:
@@ -144,17 +184,23 @@ def peak_memory(case: Case) -> int:
 
 
 def resident_peak() -> int:
-    """Bytes of this process's peak resident memory; getrusage would tell of the parent's too, before it became this program."""
+    """Bytes of this process's peak resident memory; getrusage would tell of the parent's too,
+    before it became this program."""
     try:
         status = Path("/proc/self/status").read_text()
     except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
+            1 if sys.platform == "darwin" else 1024
+        )
     return int(re.search(r"VmHWM:\s*(\d+) kB", status).group(1)) * 1024
 
 
 def cases(options: argparse.Namespace) -> list[Group]:
     """K = 16 over a range of m, then 64 and 256 tasks with and without screening."""
-    growth = Group(Case(16, log_m, 0.5, False) for log_m in range(min(LEAST, options.largest), options.largest + 1, 2))
+    growth = Group(
+        Case(16, log_m, 0.5, False)
+        for log_m in range(min(LEAST, options.largest), options.largest + 1, 2)
+    )
     return [growth, *(Group(Case(*size, screen) for screen in (False, True)) for size in MANY)]
 
 
@@ -198,10 +244,26 @@ def draw(axes: object, records: list[measure.Record]) -> None:
     """Time over m beside the product alone."""
     growth = [one for one in records if one["K"] == 16]
     m = [2 ** one["log_m"] for one in growth]
-    axes.loglog(m, [one["median_s"] for one in growth], MARKERS[0] + "-", color=PALETTE[0], label="restricted, K = 16")
-    axes.loglog(m, [one["median_s"] / one["times_gemm"] for one in growth], ":", color=PALETTE[1], label="the product alone")
+    axes.loglog(
+        m,
+        [one["median_s"] for one in growth],
+        MARKERS[0] + "-",
+        color=PALETTE[0],
+        label="restricted, K = 16",
+    )
+    axes.loglog(
+        m,
+        [one["median_s"] / one["times_gemm"] for one in growth],
+        ":",
+        color=PALETTE[1],
+        label="the product alone",
+    )
     for i, screen in enumerate((False, True)):
-        points = [one for one in records if one["K"] == 64 and one["screen"] is screen and one["margin"] == 0.25]
+        points = [
+            one
+            for one in records
+            if one["K"] == 64 and one["screen"] is screen and one["margin"] == 0.25
+        ]
         label = f"K = 64, {'screened' if screen else 'unscreened'}"
         axes.loglog(
             [2 ** one["log_m"] for one in points],
@@ -216,12 +278,15 @@ def draw(axes: object, records: list[measure.Record]) -> None:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The largest prompt."""
-    parser.add_argument("--largest", type=whole(1), default=20, help="log2 of the most examples (20)")
+    parser.add_argument(
+        "--largest", type=whole(1), default=20, help="log2 of the most examples (20)"
+    )
 
 
 QUESTION = measure.Question(
     name="scale",
-    text="How near is the restricted evaluator to Recognize's one matrix product, and how does it grow with m?",
+    text="How near is the restricted evaluator to Recognize's one matrix product, and how does it "
+    "grow with m?",
     cases=cases,
     measure=restricted_times,
     table=table,

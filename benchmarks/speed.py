@@ -1,4 +1,5 @@
-"""How long does a user wait: to build, for the first answer, which compiles, and for every answer after it?
+"""How long does a user wait: to build, for the first answer, which compiles, and for every answer
+after it?
 
 python -m benchmarks.speed
 """
@@ -19,12 +20,22 @@ CALLS = ("dense call", "restricted call")
 
 
 def wait(case: str, options: argparse.Namespace, tell: measure.Tell) -> measure.Record:
-    """Seconds to build, and of first and later calls on one prompt, by evaluator. Raises ValueError on a wrong answer."""
+    """Seconds to build, and of first and later calls on one prompt, by evaluator. Raises ValueError
+    on a wrong answer."""
     jax.clear_caches()  # a first answer compiles, whatever ran before in this process
     setting = draw_setting(SIZES[case], 1)
     spec = setting.spec
     seconds, _ = measure.timed(lambda: jax.tree.leaves(build(spec, setting.instance.tasks)))
-    record = {"size": case, "K": spec.K, "d": spec.d, "m": spec.m, "n": spec.n, "N": spec.tokens, "build_s": seconds, "calls": {}}
+    record = {
+        "size": case,
+        "K": spec.K,
+        "d": spec.d,
+        "m": spec.m,
+        "n": spec.n,
+        "N": spec.tokens,
+        "build_s": seconds,
+        "calls": {},
+    }
     for name in CALLS:
         try:
             way = EVALUATORS[name](setting)
@@ -40,11 +51,23 @@ def wait(case: str, options: argparse.Namespace, tell: measure.Tell) -> measure.
 
 def table(records: list[measure.Record]) -> Table:
     """One row a size and evaluator."""
-    rows = Table("K, d, m, n", "tokens", "build ms", "evaluator", "first answer s", "later answers ms", box=SIMPLE_HEAD)
+    rows = Table(
+        "K, d, m, n",
+        "tokens",
+        "build ms",
+        "evaluator",
+        "first answer s",
+        "later answers ms",
+        box=SIMPLE_HEAD,
+    )
     for one in records:
         size = f"{one['K']}, {one['d']}, {one['m']}, {one['n']}"
         for name, found in one["calls"].items():
-            times = [f"{found['first_s']:.2f}", f"{found['median_s'] * 1e3:.2f}"] if "median_s" in found else ["skipped", ""]
+            times = (
+                [f"{found['first_s']:.2f}", f"{found['median_s'] * 1e3:.2f}"]
+                if "median_s" in found
+                else ["skipped", ""]
+            )
             rows.add_row(size, str(one["N"]), f"{one['build_s'] * 1e3:.1f}", name, *times)
     return rows
 
@@ -68,7 +91,8 @@ def draw(axes: object, records: list[measure.Record]) -> None:
 
 QUESTION = measure.Question(
     name="speed",
-    text="How long does a user wait: to build, for the first answer, and for every answer after it?",
+    text="How long does a user wait: to build, for the first "
+    "answer, and for every answer after it?",
     cases=lambda options: list(SIZES),
     measure=wait,
     table=table,

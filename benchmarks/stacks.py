@@ -1,8 +1,9 @@
-"""The same weights in other libraries' attention: which answers does a plain stack of layers give, and what does it cost?
+"""The same weights in other libraries' attention: which answers does a plain stack of layers give,
+and what does it cost?
 
-Each stack is built as its library has it: K heads of key size D in every layer, scores divided by sqrt(D), biases (zero), and an
-MLP of one width. Our heads are embedded there: rows of zeros up to the key size, and sqrt(D) folded into W_Q. The libraries
-are optional and imported when asked for.
+Each stack is built as its library has it: K heads of key size D in every layer, scores divided by
+sqrt(D), biases (zero), and an MLP of one width. Our heads are embedded there: rows of zeros up to
+the key size, and sqrt(D) folded into W_Q. The libraries are optional and imported when asked for.
 """
 
 import math
@@ -18,15 +19,18 @@ from jaxtyping import Array, Float
 from construct import Transformer
 from construct.transformer import Layer
 
-# A stack holds about three arrays of scores at once; where one of the whole batch would exceed this, the batch is run in pieces.
-# The results show how many prompts a piece has.
+# A stack holds about three arrays of scores at once; where one of the whole batch would exceed
+# this, the batch is run in pieces. The results show how many prompts a piece has.
 SCORE_BYTES = 1 << 30
 
-Stack = Callable[[Array], object]  # the embedded prompts (B, N, D) -> the stream after the last layer; [:, -1] is the answer's
+Stack = Callable[
+    [Array], object
+]  # the embedded prompts (B, N, D) -> the stream after the last layer; [:, -1] is the answer's
 
 
 class Padded(NamedTuple):
-    """One layer at the stack's common shapes: scores <W_Q h, W_K h> / sqrt(key), h + W_2 relu(W_1 h) at the common width."""
+    """One layer at the stack's common shapes: scores <W_Q h, W_K h> / sqrt(key), h + W_2 relu(W_1
+    h) at the common width."""
 
     W_Q: Float[np.ndarray, "K key D"]
     W_K: Float[np.ndarray, "K key D"]
@@ -37,7 +41,8 @@ class Padded(NamedTuple):
 
 
 def padded(model: Transformer) -> list[Padded]:
-    """Every layer of a transformer with K heads of key size D (or the largest rank, if that is more) and one MLP width."""
+    """Every layer of a transformer with K heads of key size D (or the largest rank, if that is
+    more) and one MLP width."""
     D = model.residual.dim
     banks = [bank for layer in model.layers for bank in layer.banks]
     key = max(D, *(size for bank in banks for size in (bank.W_Q.shape[1], bank.W_V.shape[1])))
@@ -47,24 +52,32 @@ def padded(model: Transformer) -> list[Padded]:
 
 def _padded(layer: Layer, D: int, key: int, width: int) -> Padded:
     def heads(name: str, axis: int) -> np.ndarray:
-        return np.concatenate([_grow(np.asarray(getattr(bank, name)[...]), axis, key) for bank in layer.banks])
+        return np.concatenate(
+            [_grow(np.asarray(getattr(bank, name)[...]), axis, key) for bank in layer.banks]
+        )
 
     W_Q, W_K, W_V, W_O = heads("W_Q", 1), heads("W_K", 1), heads("W_V", 1), heads("W_O", 2)
     if layer.mlp is None:
         W_1, W_2 = np.zeros((width, D), W_Q.dtype), np.zeros((D, width), W_Q.dtype)
     else:
-        W_1, W_2 = _grow(np.asarray(layer.mlp.W_1[...]), 0, width), _grow(np.asarray(layer.mlp.W_2[...]), 1, width)
+        W_1, W_2 = (
+            _grow(np.asarray(layer.mlp.W_1[...]), 0, width),
+            _grow(np.asarray(layer.mlp.W_2[...]), 1, width),
+        )
     # The stack will divide its scores by sqrt(key).
     return Padded((W_Q * math.sqrt(key)).astype(W_Q.dtype), W_K, W_V, W_O, W_1, W_2)
 
 
 def _grow(array: np.ndarray, axis: int, size: int) -> np.ndarray:
     """The array with zeros appended to one axis."""
-    return np.pad(array, [(0, size - array.shape[axis] if i == axis else 0) for i in range(array.ndim)])
+    return np.pad(
+        array, [(0, size - array.shape[axis] if i == axis else 0) for i in range(array.ndim)]
+    )
 
 
 def in_pieces(one: Callable[[Array], Array], stream: Array, K: int) -> Array:
-    """Run a batch whole, or if its scores would exceed SCORE_BYTES in the fewest equal pieces that do not."""
+    """Run a batch whole, or if its scores would exceed SCORE_BYTES in the fewest equal pieces that
+    do not."""
     size = piece(stream.shape, K, stream.dtype.itemsize)
     if size == len(stream):
         return one(stream)
@@ -72,9 +85,14 @@ def in_pieces(one: Callable[[Array], Array], stream: Array, K: int) -> Array:
 
 
 def piece(shape: tuple[int, ...], K: int, itemsize: int) -> int:
-    """How many prompts of a batch (B, N, D) run at once: the largest divisor of B whose scores fit SCORE_BYTES."""
+    """How many prompts of a batch (B, N, D) run at once: the largest divisor of B whose scores fit
+    SCORE_BYTES."""
     B, N, _ = shape
-    return max(size for size in range(1, B + 1) if B % size == 0 and (size == 1 or size * K * N * N * itemsize <= SCORE_BYTES))
+    return max(
+        size
+        for size in range(1, B + 1)
+        if B % size == 0 and (size == 1 or size * K * N * N * itemsize <= SCORE_BYTES)
+    )
 
 
 def haiku_stack(layers: list[Padded]) -> Stack:
@@ -86,7 +104,9 @@ def haiku_stack(layers: list[Padded]) -> Stack:
 
     def stack(h: Array) -> Array:
         for i in range(len(layers)):
-            attention = hk.MultiHeadAttention(K, key, w_init=hk.initializers.Constant(0), model_size=D, name=f"attention_{i}")
+            attention = hk.MultiHeadAttention(
+                K, key, w_init=hk.initializers.Constant(0), model_size=D, name=f"attention_{i}"
+            )
             h = h + attention(h, h, h)
             h = h + hk.Linear(D, name=f"down_{i}")(jax.nn.relu(hk.Linear(width, name=f"up_{i}")(h)))
         return h
@@ -104,7 +124,10 @@ def haiku_stack(layers: list[Padded]) -> Stack:
             f"up_{i}": layer.W_1.T,
             f"down_{i}": layer.W_2.T,
         }
-        parameters |= {name: {"w": jnp.asarray(w), "b": jnp.zeros(w.shape[1], w.dtype)} for name, w in weights.items()}
+        parameters |= {
+            name: {"w": jnp.asarray(w), "b": jnp.zeros(w.shape[1], w.dtype)}
+            for name, w in weights.items()
+        }
     apply = hk.without_apply_rng(hk.transform(stack)).apply
     run = jax.jit(apply)
     return lambda stream: in_pieces(lambda part: run(parameters, part), stream, K)
@@ -119,7 +142,9 @@ def nnx_stack(layers: list[Padded]) -> Stack:
     modules = nnx.List([])
     for layer in layers:
         shapes = {"rngs": nnx.Rngs(0), "param_dtype": dtype}
-        attention = nnx.MultiHeadAttention(K, D, K * key, D, decode=False, deterministic=True, **shapes)
+        attention = nnx.MultiHeadAttention(
+            K, D, K * key, D, decode=False, deterministic=True, **shapes
+        )
         up, down = nnx.Linear(D, width, **shapes), nnx.Linear(width, D, **shapes)
         projections = {"query": layer.W_Q, "key": layer.W_K, "value": layer.W_V}
         for name, matrix in projections.items():
@@ -146,7 +171,8 @@ def _load(parameter: object, matrix: np.ndarray) -> None:
 
 
 def torch_stack(layers: list[Padded]) -> Stack:
-    """torch's scaled_dot_product_attention and linear, eager and without gradients, on a GPU if torch has one."""
+    """torch's scaled_dot_product_attention and linear, eager and without gradients, on a GPU if
+    torch has one."""
     # Threads that spin after their work is done would slow whatever runs next.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     import torch
@@ -160,7 +186,11 @@ def torch_stack(layers: list[Padded]) -> Stack:
 
     weights = [
         (
-            tensor(np.concatenate([part.reshape(K * key, D) for part in (layer.W_Q, layer.W_K, layer.W_V)])),
+            tensor(
+                np.concatenate(
+                    [part.reshape(K * key, D) for part in (layer.W_Q, layer.W_K, layer.W_V)]
+                )
+            ),
             torch.zeros(3 * K * key, device=device, dtype=tensor(layer.W_1).dtype),
             tensor(layer.W_O.transpose(1, 0, 2).reshape(D, K * key)),
             tensor(layer.W_1),
@@ -172,7 +202,9 @@ def torch_stack(layers: list[Padded]) -> Stack:
     def one(h: torch.Tensor) -> torch.Tensor:
         for W_QKV, bias, W_O, W_1, W_2 in weights:
             # (B, N, 3 K key) -> three of (B, K, N, key)
-            q, k, v = linear(h, W_QKV, bias).unflatten(-1, (3, K, key)).movedim(2, 0).transpose(2, 3)
+            q, k, v = (
+                linear(h, W_QKV, bias).unflatten(-1, (3, K, key)).movedim(2, 0).transpose(2, 3)
+            )
             moved = scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
             h = h + linear(moved, W_O)
             h = h + linear(relu(linear(h, W_1)), W_2)
@@ -185,10 +217,15 @@ def torch_stack(layers: list[Padded]) -> Stack:
             held[:] = [(stream, torch.tensor(np.asarray(stream), device=device))]
         parts = held[0][1].split(piece(stream.shape, K, stream.dtype.itemsize))
         with torch.inference_mode():
-            # The whole stream is computed; the answer token's comes back, and with it the end of the work on a GPU.
+            # The whole stream is computed; the answer token's comes back, and with it the end of
+            # the work on a GPU.
             return torch.cat([one(part)[:, -1:] for part in parts]).cpu().numpy()
 
     return run
 
 
-STACKS: Mapping[str, Callable[[list[Padded]], Stack]] = {"haiku": haiku_stack, "nnx": nnx_stack, "torch": torch_stack}
+STACKS: Mapping[str, Callable[[list[Padded]], Stack]] = {
+    "haiku": haiku_stack,
+    "nnx": nnx_stack,
+    "torch": torch_stack,
+}

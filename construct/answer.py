@@ -15,10 +15,11 @@ ABSTAINED = -1
 class Answer:
     """The superposition, and what the transformer recognized on the way.
 
-    vector (d,): the answer token's content, sum_i (m_i / M) g_i(query); 0 when there is no evidence.
-    recognized (m',): the task that each example was committed to, or -1 where the construction abstained on it.
-    counts (K,): m_i, the examples committed to each task, decoded from the labels' task codes.
-    evaluator: 'dense', 'bf16' or 'restricted', which of them computed it; they agree to rounding.
+    vector (d,): the answer token's content, sum_i (m_i / M) g_i(query); 0 when there is no
+    evidence. recognized (m',): the task that each example was committed to, or -1 where the
+    construction abstained on it. counts (K,): m_i, the examples committed to each task, decoded
+    from the labels' task codes. evaluator: 'dense', 'bf16' or 'restricted', which of them computed
+    it; they agree to rounding.
     """
 
     vector: Float[np.ndarray, "d"]
@@ -44,7 +45,9 @@ class Answer:
         return f"{self.evidence} of {len(self.recognized)} examples count"
 
 
-def answer_of(vector: Float[np.ndarray, "d"], recognized: Int[np.ndarray, "m"], K: int, evaluator: str) -> Answer:
+def answer_of(
+    vector: Float[np.ndarray, "d"], recognized: Int[np.ndarray, "m"], K: int, evaluator: str
+) -> Answer:
     """The answer, with the examples of each task counted."""
     counts = np.bincount(recognized[recognized != ABSTAINED], minlength=K)
     return Answer(vector=vector, recognized=recognized, counts=counts, evaluator=evaluator)
@@ -52,12 +55,14 @@ def answer_of(vector: Float[np.ndarray, "d"], recognized: Int[np.ndarray, "m"], 
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """Every layer's residual stream by subspace name, every head's attention weights and score gaps.
+    """Every layer's residual stream by subspace name, every head's attention weights and score
+    gaps.
 
-    streams: by layer name ('embed' is the stream before the first layer), (N, D). attention: by layer name, (K, N, N) with
-    rows as query tokens, empty if not asked for. gaps: by layer name, (K, N), how far the winners of a head lead the best
-    loser (infinite where all keys tie). near: how many losers are less than 2T behind.
-    best: the score of the best key other than BOS. tokens: a readable name of each token.
+    streams: by layer name ('embed' is the stream before the first layer), (N, D). attention: by
+    layer name, (K, N, N) with rows as query tokens, empty if not asked for. gaps: by layer name,
+    (K, N), how far the winners of a head lead the best loser (infinite where all keys tie). near:
+    how many losers are less than 2T behind. best: the score of the best key other than BOS. tokens:
+    a readable name of each token.
     """
 
     answer: Answer
@@ -71,22 +76,31 @@ class Trace:
 
     @property
     def task_vector(self) -> Float[np.ndarray, "K"]:
-        """The task vector: what the answer token holds in w after Tally (Theorem 3), the prevalence of each task.
+        """The task vector: what the answer token holds in w after Tally (Theorem 3), the prevalence
+        of each task.
 
-        Patch it with hooks={("tally", "w"): lambda w: w.at[-1].set(other)}. Raises ValueError where a stream has no w.
+        Patch it with hooks={("tally", "w"): lambda w: w.at[-1].set(other)}. Raises ValueError where
+        a stream has no w.
         """
         self.residual.where("w")
         return self.read("tally", "w")[-1]
 
     def read(self, layer: str, subspace: str) -> Float[np.ndarray, "N size"]:
-        """A subspace of the residual stream after a layer. Raises ValueError for an unknown name."""
+        """A subspace of the residual stream after a layer. Raises ValueError for an unknown
+        name."""
         if layer not in self.streams:
-            raise checks.refuse("layer", repr(layer), "must be a layer of this trace", f"use one of {', '.join(self.streams)}")
+            raise checks.refuse(
+                "layer",
+                repr(layer),
+                "must be a layer of this trace",
+                f"use one of {', '.join(self.streams)}",
+            )
         return self.streams[layer][:, self.residual.where(subspace)]
 
 
 def token_names(examples: int, n: int) -> tuple[str, ...]:
-    """Readable names of a prompt's tokens: BOS, x0.0 (example 0, slot 0), ..., y0, ..., query inputs q0, ..., answer."""
+    """Readable names of a prompt's tokens: BOS, x0.0 (example 0, slot 0), ..., y0, ..., query
+    inputs q0, ..., answer."""
     names = ["BOS"]
     for j in range(examples):
         names += [f"x{j}.{p}" for p in range(n - 1)] + [f"y{j}"]

@@ -1,4 +1,5 @@
-"""Validation at the edge: each check returns the checked value or raises one ValueError that says what to do.
+"""Validation at the edge: each check returns the checked value or raises one ValueError that says
+what to do.
 
 A message names the argument, its value, what is required of it, and the way out.
 """
@@ -34,47 +35,83 @@ def integer(argument: str, value: Any, minimum: int, way_out: str) -> int:
     return int(value)
 
 
-def real(argument: str, value: Any, way_out: str, *, minimum: float = 0.0, strict: bool = False) -> float:
+def real(
+    argument: str, value: Any, way_out: str, *, minimum: float = 0.0, strict: bool = False
+) -> float:
     """`value` as a finite float at or (strict) above `minimum`."""
     try:
         if isinstance(value, (bool, np.bool_, str)):
             raise TypeError
         number = float(value)
     except (TypeError, ValueError, OverflowError):
-        raise refuse(argument, f"{value!r:.40}", "must be a real number that a float can hold", way_out) from None
+        raise refuse(
+            argument, f"{value!r:.40}", "must be a real number that a float can hold", way_out
+        ) from None
     if not math.isfinite(number):
         raise refuse(argument, value, "must be finite", way_out)
     if number < minimum or (strict and number == minimum):
-        raise refuse(argument, value, f"must be {'greater than' if strict else 'at least'} {minimum:g}", way_out)
+        raise refuse(
+            argument,
+            value,
+            f"must be {'greater than' if strict else 'at least'} {minimum:g}",
+            way_out,
+        )
     return number
 
 
 def floats(argument: str, value: Any, axes: Sequence[str]) -> np.ndarray:
     """`value` as a finite, read-only float64 array with the named axes.
 
-    Integers are converted on purpose: a count or a one-hot vector is exact in float64. Booleans, complex numbers, strings
-    and objects are refused, since no conversion of those is surely what was meant.
+    Integers are converted on purpose: a count or a one-hot vector is exact in float64. Booleans,
+    complex numbers, strings and objects are refused, since no conversion of those is surely what
+    was meant.
     """
     shape = f"({', '.join(axes)})"
     try:
         array = np.asarray(value)
     except ValueError:
-        raise refuse(argument, "a ragged sequence", f"must be one array of shape {shape}", "pad it or split it") from None
-    if array.dtype.kind not in "fiuV" or (array.dtype.kind == "V" and "float" not in array.dtype.name):
-        raise refuse(argument, f"an array of {array.dtype}", "must hold real numbers", "convert it with .astype(float)")
+        raise refuse(
+            argument,
+            "a ragged sequence",
+            f"must be one array of shape {shape}",
+            "pad it or split it",
+        ) from None
+    if array.dtype.kind not in "fiuV" or (
+        array.dtype.kind == "V" and "float" not in array.dtype.name
+    ):
+        raise refuse(
+            argument,
+            f"an array of {array.dtype}",
+            "must hold real numbers",
+            "convert it with .astype(float)",
+        )
     if array.ndim != len(axes):
-        raise refuse(argument, f"an array of shape {array.shape}", f"must have shape {shape}", f"reshape it to {len(axes)} axes")
+        raise refuse(
+            argument,
+            f"an array of shape {array.shape}",
+            f"must have shape {shape}",
+            f"reshape it to {len(axes)} axes",
+        )
     array = np.array(array, dtype=np.float64)
     if not np.isfinite(array).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-        raise refuse(f"{argument}{list(where)}", array[where], "must be finite", "remove NaN and infinity first")
+        raise refuse(
+            f"{argument}{list(where)}",
+            array[where],
+            "must be finite",
+            "remove NaN and infinity first",
+        )
     array.setflags(write=False)
     return array
 
 
 def shape(argument: str, array: np.ndarray | Array, expected: Sequence[int], meaning: str) -> None:
-    """Refuse an array whose shape is not `expected`; `meaning` spells the axes, such as '(m, n-1, d)'."""
+    """Refuse an array whose shape is not `expected`; `meaning` spells the axes, such as '(m, n-1,
+    d)'."""
     if array.shape != tuple(expected):
         raise refuse(
-            argument, f"an array of shape {array.shape}", f"must have shape {tuple(expected)} = {meaning}", "make the shapes agree"
+            argument,
+            f"an array of shape {array.shape}",
+            f"must have shape {tuple(expected)} = {meaning}",
+            "make the shapes agree",
         )

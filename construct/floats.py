@@ -1,7 +1,8 @@
 """Facts about floating-point formats that the gains and the bounds are derived from.
 
-Everything is a formula of the format: unit roundoff, the rounding factor gamma_k, the score gap at which a softmax weight
-underflows to exactly zero, and the short significands that keep sums of gains exact.
+Everything is a formula of the format: unit roundoff, the rounding factor gamma_k, the score gap at
+which a softmax weight underflows to exactly zero, and the short significands that keep sums of
+gains exact.
 """
 
 import math
@@ -10,8 +11,9 @@ import numpy as np
 
 DTYPES = ("float32", "float64")
 
-# bfloat16, the narrowest format that matrix units multiply in, keeps 8 significant bits: a gain of 8 bits times a small
-# integer is exact in every format from there on, and sums of fewer than 2^(24-8) of them are exact in float32.
+# bfloat16, the narrowest format that matrix units multiply in, keeps 8 significant bits: a gain of
+# 8 bits times a small integer is exact in every format from there on, and sums of fewer than
+# 2^(24-8) of them are exact in float32.
 SHORT_BITS = 8
 
 
@@ -28,14 +30,16 @@ def largest(dtype: str) -> float:
 def gamma(k: float, dtype: str) -> float:
     """Relative error of any product or sum that makes at most `k` roundings: k u / (1 - k u).
 
-    Source: Higham, Accuracy and Stability of Numerical Algorithms, Lemma 3.1. Infinite once k u >= 1, where it says nothing.
+    Source: Higham, Accuracy and Stability of Numerical Algorithms, Lemma 3.1. Infinite once k u >=
+    1, where it says nothing.
     """
     ku = k * unit_roundoff(dtype)
     return ku / (1 - ku) if ku < 1 else math.inf
 
 
 def hard_gap(dtype: str) -> int:
-    """Least whole score gap at which exp(-gap) rounds to exactly 0 in `dtype` (104 for float32, 746 for float64).
+    """Least whole score gap at which exp(-gap) rounds to exactly 0 in `dtype` (104 for float32, 746
+    for float64).
 
     Half of the smallest subnormal rounds to zero; flushing subnormals to zero only helps.
     """
@@ -44,6 +48,7 @@ def hard_gap(dtype: str) -> int:
 
 
 def short(value: float) -> float:
-    """Round a non-negative gain up to `SHORT_BITS` significant bits: at most 1/128 more, and exact in float sums."""
+    """Round a non-negative gain up to `SHORT_BITS` significant bits: at most 1/128 more, and exact
+    in float sums."""
     significand, exponent = math.frexp(value)
     return math.ldexp(math.ceil(math.ldexp(significand, SHORT_BITS)), exponent - SHORT_BITS)

@@ -1,4 +1,5 @@
-"""What the gains of all theorems share: the coldness, the gains of a head that weighs a residual, roundings, and refusals.
+"""What the gains of all theorems share: the coldness, the gains of a head that weighs a residual,
+roundings, and refusals.
 
 A theorem's own `gains` module derives the rest. Ours.
 """
@@ -11,21 +12,24 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 from construct.floats import SHORT_BITS, gamma, hard_gap, largest, short, unit_roundoff
 from construct.spec import Spec
 
-# How the band between tolerance and margin is split when the caller bounds no input: an eighth of it is left to the
-# rounding of residuals, at either end. Any split would do; this one costs beta a third.
+# How the band between tolerance and margin is split when the caller bounds no input: an eighth of
+# it is left to the rounding of residuals, at either end. Any split would do; this one costs beta a
+# third.
 ROOM = 8
 
 G = TypeVar("G")
 
 
 class Infeasible(ValueError):
-    """No transformer for this Spec: its scores do not fit the dtype, or its coldness is not admissible."""
+    """No transformer for this Spec: its scores do not fit the dtype, or its coldness is not
+    admissible."""
 
 
 @runtime_checkable
 class Cold(Protocol):
-    """What every theorem's gains tell: the coldness T, whether every gap makes a loser's weight 0, the bound on inputs, by
-    layer the score error, and by layer how far the scores of tied winners can be apart."""
+    """What every theorem's gains tell: the coldness T, whether every gap makes a loser's weight 0,
+    the bound on inputs, by layer the score error, and by layer how far the scores of tied winners
+    can be apart."""
 
     T: float
     hard: bool
@@ -54,19 +58,22 @@ class Recognizes(Protocol):
 
 
 def derived(spec: Spec, gains: Callable[[Spec], G], coldness: Callable[[Spec], float]) -> G:
-    """The gains of a Spec. Raises Infeasible (a ValueError) with the reason and a margin, dtype or coldness that would do."""
+    """The gains of a Spec. Raises Infeasible (a ValueError) with the reason and a margin, dtype or
+    coldness that would do."""
     try:
         return gains(spec)
     except OverflowError:
         raise Infeasible(
-            "a gain of this Spec overflows every float; rescale labels, inputs and weights to moderate norms"
+            "a gain of this Spec overflows every float; rescale labels, inputs and weights to "
+            "moderate norms"
         ) from None
     except Infeasible as error:
         raise Infeasible(f"{error}; {_way_out(spec, gains, coldness)}") from None
 
 
 def least_coldness(dtype: str, score_error: Callable[[float], float]) -> float:
-    """The least short T at which every computed gap still makes the softmax hard: T - 2 (score error) >= the format's gap.
+    """The least short T at which every computed gap still makes the softmax hard: T - 2 (score
+    error) >= the format's gap.
 
     score_error: the largest score error at a coldness.
     """
@@ -95,7 +102,8 @@ class Recognition:
 def recognition(spec: Spec, T: float, leak: Callable[[float, float, float], float]) -> Recognition:
     """The gains by which a head attends to a token iff its task explains it, and to BOS if not.
 
-    leak(tau, far, input_radius): how far the layers before can have moved a residual, in Euclidean norm.
+    leak(tau, far, input_radius): how far the layers before can have moved a residual, in Euclidean
+    norm.
     """
     tau = math.exp(-T)
     far = spec.tokens * tau**2
@@ -105,7 +113,8 @@ def recognition(spec: Spec, T: float, leak: Callable[[float, float, float], floa
     rho, delta = spec.tolerance + residual, spec.margin - residual
     if not rho < delta:
         raise Infeasible(
-            f"coldness = {T:g} with margin = {spec.margin:g}: leak ({moved:.3g}) and rounding ({rounding:.3g}) of the residuals "
+            f"coldness = {T:g} with margin = {spec.margin:g}: leak ({moved:.3g}) and rounding "
+            f"({rounding:.3g}) of the residuals "
             f"must leave tolerance + charge = {rho:.3g} below margin - charge = {delta:.3g}"
         )
     # A residual of at most rho wins by T, one of at least delta loses by T.
@@ -114,7 +123,8 @@ def recognition(spec: Spec, T: float, leak: Callable[[float, float, float], floa
     # Any other token, even with a residual opposite and of norm 2R, loses to BOS by 2T.
     opposite = beta * (2 * spec.radius + residual) ** 2
     P2 = short((opposite + T0 + 2 * T) / 2)
-    # Representability: products and sums of rank d + L + 2 on P2 L + beta |r_q| |r_k|, and BOS' stored constant.
+    # Representability: products and sums of rank d + L + 2 on P2 L + beta |r_q| |r_k|, and BOS'
+    # stored constant.
     L = spec.example_bits + spec.slot_bits
     error = gamma(spec.d + L + 4, spec.dtype) * (P2 * L + opposite + T0)
     return Recognition(tau, far, residual, beta, T0, P2, error)
@@ -124,24 +134,30 @@ def check_rounding(spec: Spec, T: float, layer: str, error: float) -> None:
     """Refuse scores whose rounding would eat half of a gap."""
     if not error < T / 4:
         raise Infeasible(
-            f"dtype = {spec.dtype} with margin = {spec.margin:g} and radius = {spec.radius:g}: the scores of {layer} round by "
+            f"dtype = {spec.dtype} with margin = {spec.margin:g} and radius = {spec.radius:g}: the "
+            f"scores of {layer} round by "
             f"up to {error:.3g}, which must stay below T/4 = {T / 4:.3g}"
         )
 
 
 def largest_residual_score(spec: Spec, gains: Recognizes) -> float:
-    """The largest score of a Recognize head that weighs a residual, and of a partial sum on the way to it."""
+    """The largest score of a Recognize head that weighs a residual, and of a partial sum on the way
+    to it."""
     opposite = gains.beta * (2 * spec.radius + gains.residual) ** 2
     position = gains.P2 * (spec.example_bits + spec.slot_bits)
     return position + opposite + gains.T0 + gains.recognize_raise * (spec.slot_bits + 2)
 
 
-def check_representable(spec: Spec, gains: Cold, scores: Mapping[str, float], factor: float) -> None:
-    """Refuse a Spec whose scores its dtype cannot hold: an error of T/4 would eat a gap's half, an inexact sum a tie.
+def check_representable(
+    spec: Spec, gains: Cold, scores: Mapping[str, float], factor: float
+) -> None:
+    """Refuse a Spec whose scores its dtype cannot hold: an error of T/4 would eat a gap's half, an
+    inexact sum a tie.
 
-    scores: by layer, the largest magnitude of a score, and of a partial sum on the way to it. factor: the largest gain that
-    multiplies a task's matrix or bias in a stored weight. The positional and flag parts of scores are whole multiples of
-    T/2^SHORT_BITS (of T/2^(SHORT_BITS + 1) where a slot's bits are halved), hence exact while their largest multiple fits the
+    scores: by layer, the largest magnitude of a score, and of a partial sum on the way to it.
+    factor: the largest gain that multiplies a task's matrix or bias in a stored weight. The
+    positional and flag parts of scores are whole multiples of T/2^SHORT_BITS (of T/2^(SHORT_BITS +
+    1) where a slot's bits are halved), hence exact while their largest multiple fits the
     significand; the rest rounds by the layer's score error.
     """
     for layer, error in gains.score_error:
@@ -149,12 +165,22 @@ def check_representable(spec: Spec, gains: Cold, scores: Mapping[str, float], fa
     exact = 2 / (2 ** (SHORT_BITS + 1) * unit_roundoff(spec.dtype))
     for layer, score in scores.items():
         if not math.isfinite(score) or score > largest(spec.dtype):
-            raise Infeasible(f"dtype = {spec.dtype}: the scores of {layer} reach {score:.3g}, beyond the format's range")
-    entry = max(1.0, factor) * max(spec.weight_norm, spec.bias_norm, spec.feature_norm, spec.feature_bias_norm)
+            raise Infeasible(
+                f"dtype = {spec.dtype}: the scores of {layer} reach {score:.3g}, beyond the "
+                "format's range"
+            )
+    entry = max(1.0, factor) * max(
+        spec.weight_norm, spec.bias_norm, spec.feature_norm, spec.feature_bias_norm
+    )
     if not entry <= largest(spec.dtype):
-        raise Infeasible(f"dtype = {spec.dtype}: the weights reach {entry:.3g}, beyond the format's range")
+        raise Infeasible(
+            f"dtype = {spec.dtype}: the weights reach {entry:.3g}, beyond the format's range"
+        )
     if 2 * (spec.example_bits + spec.slot_bits + 6) > exact:
-        raise Infeasible(f"dtype = {spec.dtype}: {spec.example_bits + spec.slot_bits} position bits exceed its exact sums")
+        raise Infeasible(
+            f"dtype = {spec.dtype}: {spec.example_bits + spec.slot_bits} position bits exceed its "
+            "exact sums"
+        )
 
 
 def feature_rounding(spec: Spec, input_radius: float) -> float:
@@ -163,13 +189,15 @@ def feature_rounding(spec: Spec, input_radius: float) -> float:
     if not spec.features:
         return lifted
     dot = gamma(spec.d + 2, spec.dtype) * (
-        math.sqrt(min(spec.d, spec.features)) * spec.feature_norm * input_radius + spec.feature_bias_norm
+        math.sqrt(min(spec.d, spec.features)) * spec.feature_norm * input_radius
+        + spec.feature_bias_norm
     )
     return spec.feature_norm * lifted + dot
 
 
 def residual_rounding(spec: Spec, input_radius: float) -> float:
-    """Rounding of W_i f + b_i - y in Euclidean norm; its matrix is stored rounded, and once more times -beta."""
+    """Rounding of W_i f + b_i - y in Euclidean norm; its matrix is stored rounded, and once more
+    times -beta."""
     features = spec.feature_norm * input_radius + spec.feature_bias_norm
     spread = math.sqrt(min(spec.d, spec.r))  # || |W| || <= sqrt(rank) ||W||
     return gamma(spec.r + 4, spec.dtype) * (
@@ -178,9 +206,11 @@ def residual_rounding(spec: Spec, input_radius: float) -> float:
 
 
 def bounded_inputs(spec: Spec) -> tuple[float, float, float]:
-    """The bound on inputs, the bound on features that follows, and the rounding of residuals under it.
+    """The bound on inputs, the bound on features that follows, and the rounding of residuals under
+    it.
 
-    Without a bound from the caller: the largest for which rounding takes no more than its share of tolerance to margin.
+    Without a bound from the caller: the largest for which rounding takes no more than its share of
+    tolerance to margin.
     """
     room = (spec.margin - spec.tolerance) / ROOM
     if spec.input_radius is not None:
@@ -190,13 +220,18 @@ def bounded_inputs(spec: Spec) -> tuple[float, float, float]:
         slope = residual_rounding(spec, 1.0) - fixed
         if not fixed < room:
             raise Infeasible(
-                f"dtype = {spec.dtype}: residuals round by {fixed:.3g} even for zero inputs; that must stay below {room:.3g}, "
+                f"dtype = {spec.dtype}: residuals round by {fixed:.3g} even for zero inputs; that "
+                f"must stay below {room:.3g}, "
                 f"an eighth of margin - tolerance"
             )
         input_radius = (room - fixed) / slope if slope else math.inf
         if not math.isfinite(input_radius):  # all weights are 0: inputs do not matter
             input_radius = spec.radius
-    return (input_radius, spec.feature_norm * input_radius + spec.feature_bias_norm, residual_rounding(spec, input_radius))
+    return (
+        input_radius,
+        spec.feature_norm * input_radius + spec.feature_bias_norm,
+        residual_rounding(spec, input_radius),
+    )
 
 
 def _way_out(spec: Spec, gains: Callable[[Spec], Any], coldness: Callable[[Spec], float]) -> str:
@@ -211,7 +246,8 @@ def _way_out(spec: Spec, gains: Callable[[Spec], Any], coldness: Callable[[Spec]
 
     def candidates() -> Iterator[str]:
         ratio = spec.tolerance / spec.margin
-        # A margin beyond 4R is of no use: no residual is that long. Search the few factors of two below it.
+        # A margin beyond 4R is of no use: no residual is that long. Search the few factors of two
+        # below it.
         margin = spec.margin
         while margin < 4 * spec.radius:
             margin = min(2 * margin, 4 * spec.radius)

@@ -15,7 +15,8 @@ from construct.spec import Spec
 
 @dataclass(frozen=True, eq=False)
 class Prompt:
-    """m' in-context examples and a query: BOS, m' examples of n - 1 inputs and a label, n - 1 query inputs and a blank.
+    """m' in-context examples and a query: BOS, m' examples of n - 1 inputs and a label, n - 1 query
+    inputs and a blank.
 
     Shapes: inputs (m', n-1, d), labels (m', d), query (n-1, d), with m' >= 1 and n >= 2.
     Raises ValueError when the shapes disagree, there is no example, or a value is not finite.
@@ -31,7 +32,12 @@ class Prompt:
         query = checks.floats("query", self.query, ("n-1", "d"))
         examples, slots, d = inputs.shape
         if examples < 1:
-            raise checks.refuse("inputs", "no examples", "a prompt needs at least one example", "pass m' >= 1 examples")
+            raise checks.refuse(
+                "inputs",
+                "no examples",
+                "a prompt needs at least one example",
+                "pass m' >= 1 examples",
+            )
         if slots < 1:
             raise checks.refuse(
                 "inputs",
@@ -40,7 +46,12 @@ class Prompt:
                 "pass at least one input an example",
             )
         if d < 1:
-            raise checks.refuse("inputs", f"an array of shape {inputs.shape}", "vectors need d >= 1 coordinates", "pass d >= 1")
+            raise checks.refuse(
+                "inputs",
+                f"an array of shape {inputs.shape}",
+                "vectors need d >= 1 coordinates",
+                "pass d >= 1",
+            )
         checks.shape("labels", labels, (examples, d), "(m', d) of these inputs")
         checks.shape("query", query, (slots, d), "(n-1, d) of these inputs")
         for name, value in (("inputs", inputs), ("labels", labels), ("query", query)):
@@ -58,7 +69,8 @@ class Prompt:
 
 
 class Batch(NamedTuple):
-    """Prompts of one shape, padded to the same number of examples: `real` is False where an example is padding."""
+    """Prompts of one shape, padded to the same number of examples: `real` is False where an example
+    is padding."""
 
     inputs: Float[Array, "*B m slots d"]
     labels: Float[Array, "*B m d"]
@@ -69,21 +81,37 @@ class Batch(NamedTuple):
 def check_prompt(spec: Spec, prompt: Prompt, name: str, input_radius: float) -> None:
     """Refuse a prompt that is outside the theorem's hypotheses, as far as its own numbers tell.
 
-    Raises ValueError for a shape that is not the Spec's, more than m examples, a label beyond the radius R, an input
-    beyond the input radius, or a sum slot that is not blank.
+    Raises ValueError for a shape that is not the Spec's, more than m examples, a label beyond the
+    radius R, an input beyond the input radius, or a sum slot that is not blank.
     """
     if not isinstance(prompt, Prompt):
         raise checks.refuse(
-            name, f"a {type(prompt).__name__}", "must be a Prompt", "a call takes a Prompt or a list of them, a trace one"
+            name,
+            f"a {type(prompt).__name__}",
+            "must be a Prompt",
+            "a call takes a Prompt or a list of them, a trace one",
         )
     n_inputs, d = prompt.query.shape
     if d != spec.d:
-        raise checks.refuse(f"{name}.inputs", f"vectors of dimension {d}", f"must have d = {spec.d}", "match the Spec")
+        raise checks.refuse(
+            f"{name}.inputs",
+            f"vectors of dimension {d}",
+            f"must have d = {spec.d}",
+            "match the Spec",
+        )
     if n_inputs != spec.n - 1:
-        raise checks.refuse(f"{name}.inputs", f"examples of {n_inputs} inputs", f"must have n - 1 = {spec.n - 1}", "match the Spec")
+        raise checks.refuse(
+            f"{name}.inputs",
+            f"examples of {n_inputs} inputs",
+            f"must have n - 1 = {spec.n - 1}",
+            "match the Spec",
+        )
     if prompt.examples > spec.m:
         raise checks.refuse(
-            f"{name}.inputs", f"{prompt.examples} examples", f"must have at most m = {spec.m}", "drop some or build with a larger m"
+            f"{name}.inputs",
+            f"{prompt.examples} examples",
+            f"must have at most m = {spec.m}",
+            "drop some or build with a larger m",
         )
     check_examples(spec, prompt.inputs, prompt.labels, name, input_radius)
     check_query(spec, prompt.query, name, input_radius)
@@ -97,20 +125,31 @@ def check_examples(
     input_radius: float,
     first: int = 0,
 ) -> None:
-    """Refuse a label beyond the radius, an input beyond the input radius, or a sum slot that is not blank.
+    """Refuse a label beyond the radius, an input beyond the input radius, or a sum slot that is not
+    blank.
 
     first: the place in the prompt of the first of these examples.
     """
-    _check_norms(f"{name}.labels", labels, spec.radius, "radius", "the labels' norms (Lemma 3)", first)
+    _check_norms(
+        f"{name}.labels", labels, spec.radius, "radius", "the labels' norms (Lemma 3)", first
+    )
     _check_inputs(spec, f"{name}.inputs", inputs, input_radius, first)
 
 
-def check_query(spec: Spec, query: Float[np.ndarray, "slots d"], name: str, input_radius: float) -> None:
+def check_query(
+    spec: Spec, query: Float[np.ndarray, "slots d"], name: str, input_radius: float
+) -> None:
     """Refuse a query beyond the input radius, or whose sum slot is not blank."""
     _check_inputs(spec, f"{name}.query", query, input_radius)
 
 
-def _check_inputs(spec: Spec, name: str, inputs: Float[np.ndarray, "*m slots d"], input_radius: float, first: int = 0) -> None:
+def _check_inputs(
+    spec: Spec,
+    name: str,
+    inputs: Float[np.ndarray, "*m slots d"],
+    input_radius: float,
+    first: int = 0,
+) -> None:
     if spec.sum_slot:
         blank = inputs[..., -1, :]
         if blank.any():
@@ -121,13 +160,24 @@ def _check_inputs(spec: Spec, name: str, inputs: Float[np.ndarray, "*m slots d"]
                 "pass zeros there",
             )
         inputs = np.concatenate([inputs[..., :-1, :], inputs.sum(-2, keepdims=True)], -2)
-    _check_norms(name, inputs, input_radius, "input_radius", "the inputs' norms (rounding, or as passed)", first)
+    _check_norms(
+        name,
+        inputs,
+        input_radius,
+        "input_radius",
+        "the inputs' norms (rounding, or as passed)",
+        first,
+    )
 
 
-def _check_norms(name: str, values: np.ndarray, limit: float, parameter: str, meaning: str, first: int) -> None:
+def _check_norms(
+    name: str, values: np.ndarray, limit: float, parameter: str, meaning: str, first: int
+) -> None:
     norms = np.linalg.norm(values, axis=-1)
     # Norms are rounded themselves: a vector that is exactly on the sphere must pass.
-    if norms.size and norms.max() > limit * (1 + (values.shape[-1] + 2) * np.finfo(values.dtype).eps):
+    if norms.size and norms.max() > limit * (
+        1 + (values.shape[-1] + 2) * np.finfo(values.dtype).eps
+    ):
         where = tuple(int(i) for i in np.unravel_index(norms.argmax(), norms.shape))
         raise checks.refuse(
             f"{name}{[first + where[0], *where[1:]]}",
@@ -138,7 +188,8 @@ def _check_norms(name: str, values: np.ndarray, limit: float, parameter: str, me
 
 
 def stack(prompts: Sequence[Prompt], spec: Spec) -> Batch:
-    """One batch of checked prompts, padded to the next power of two of examples (at most m), so that few shapes compile."""
+    """One batch of checked prompts, padded to the next power of two of examples (at most m), so
+    that few shapes compile."""
     longest = max(prompt.examples for prompt in prompts)
     padded = min(spec.m, 1 << (longest - 1).bit_length())
 
@@ -156,7 +207,8 @@ def stack(prompts: Sequence[Prompt], spec: Spec) -> Batch:
 def embed(batch: Batch, residual: Residual, m: int) -> tuple[Float[Array, "N D"], Bool[Array, "N"]]:
     """The residual stream of one prompt before the first layer, and which tokens are real.
 
-    Tokens: BOS; the examples, n tokens each; the query, whose example index is m; N = 1 + (m' + 1) n.
+    Tokens: BOS; the examples, n tokens each; the query, whose example index is m; N = 1 + (m' + 1)
+    n.
     """
     examples, slots, _d = batch.inputs.shape
     n = slots + 1
@@ -181,7 +233,9 @@ def embed(batch: Batch, residual: Residual, m: int) -> tuple[Float[Array, "N D"]
         "e": jnp.repeat(position_codes(example, residual.size("e"), dtype)[:, None], n, 1),
         "s": jnp.tile(position_codes(jnp.arange(n), residual.size("s"), dtype), (groups, 1, 1)),
     }
-    stream = residual.assemble({name: part for name, part in parts.items() if name in residual.names})
+    stream = residual.assemble(
+        {name: part for name, part in parts.items() if name in residual.names}
+    )
     bos = jnp.zeros((1, residual.dim), dtype)
     for flag in ("one", "bos"):
         bos = residual.replace(bos, flag, jnp.ones((1, 1), dtype))

@@ -1,7 +1,8 @@
 """The residual stream as named subspaces, and the codes that live in it.
 
-A `Residual` says which coordinates a name stands for. Weights are written with `residual["y"]`, the matrix that reads
-subspace y off the stream, and with sums of such matrices; nobody else counts coordinates.
+A `Residual` says which coordinates a name stands for. Weights are written with `residual["y"]`, the
+matrix that reads subspace y off the stream, and with sums of such matrices; nobody else counts
+coordinates.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,7 +18,8 @@ from construct.spec import Spec
 
 @dataclass(frozen=True)
 class Residual:
-    """Named subspaces that share a stream of `dim` coordinates, in order; `aliases` are second names of a subspace.
+    """Named subspaces that share a stream of `dim` coordinates, in order; `aliases` are second
+    names of a subspace.
 
     Hashable, so that it can be static under jax.jit.
     """
@@ -40,7 +42,8 @@ class Residual:
         return sum(size for _, size in self.subspaces)
 
     def where(self, name: str) -> slice:
-        """The coordinates of a subspace. Raises ValueError for a name that the stream does not have."""
+        """The coordinates of a subspace. Raises ValueError for a name that the stream does not
+        have."""
         target = dict(self.aliases).get(name, name)
         start = 0
         for known, size in self.subspaces:
@@ -63,8 +66,11 @@ class Residual:
         """The matrix that reads a subspace off the stream (its transpose writes into it)."""
         return np.eye(self.size(name), self.dim, k=self.where(name).start)
 
-    def apply(self, matrix: Float[np.ndarray, "rows size"], name: str) -> Float[np.ndarray, "rows D"]:
-        """The matrix that reads a subspace and applies a matrix to it: matrix @ self[name], placed and not multiplied."""
+    def apply(
+        self, matrix: Float[np.ndarray, "rows size"], name: str
+    ) -> Float[np.ndarray, "rows D"]:
+        """The matrix that reads a subspace and applies a matrix to it: matrix @ self[name], placed
+        and not multiplied."""
         placed = np.zeros((len(matrix), self.dim))
         placed[:, self.where(name)] = matrix
         return placed
@@ -79,33 +85,41 @@ class Residual:
         """The stream with one subspace replaced."""
         return stream.at[..., self.where(name)].set(value)
 
-    def assemble(self, parts: Mapping[str, Float[Array, "*tokens size"]]) -> Float[Array, "*tokens D"]:
+    def assemble(
+        self, parts: Mapping[str, Float[Array, "*tokens size"]]
+    ) -> Float[Array, "*tokens D"]:
         """A stream with the given subspaces, and zero elsewhere."""
         some = next(iter(parts.values()))
         blocks: Iterable[Array] = (
-            parts[name] if name in parts else jnp.zeros((*some.shape[:-1], size), some.dtype) for name, size in self.subspaces
+            parts[name] if name in parts else jnp.zeros((*some.shape[:-1], size), some.dtype)
+            for name, size in self.subspaces
         )
         return jnp.concatenate(list(blocks), axis=-1)
 
 
 def position_code(index: int, bits: int) -> Float[np.ndarray, "bits"]:
-    """The +-1 binary code of an index, lowest bit first: distinct codes differ by at least 2 in inner product."""
+    """The +-1 binary code of an index, lowest bit first: distinct codes differ by at least 2 in
+    inner product."""
     return 2.0 * ((index >> np.arange(bits)) & 1) - 1.0
 
 
-def position_codes(index: Int[Array, "*shape"], bits: int, dtype: np.dtype) -> Float[Array, "*shape bits"]:
+def position_codes(
+    index: Int[Array, "*shape"], bits: int, dtype: np.dtype
+) -> Float[Array, "*shape bits"]:
     """`position_code` of every entry of an integer array, on the device."""
     return (2 * ((index[..., None] >> jnp.arange(bits)) & 1) - 1).astype(dtype)
 
 
 def task_codes(K: int) -> Float[np.ndarray, "K 2"]:
-    """The task codes c_i = (cos 2 pi i/K, sin 2 pi i/K) on the unit circle: two coordinates, whatever K."""
+    """The task codes c_i = (cos 2 pi i/K, sin 2 pi i/K) on the unit circle: two coordinates,
+    whatever K."""
     angle = 2 * np.pi * np.arange(K) / K
     return np.stack([np.cos(angle), np.sin(angle)], axis=1)
 
 
 def code_gap(K: int) -> float:
-    """Least difference between <c_i, c_i> and <c_i, c_j>: 1 - cos(2 pi/K) >= 8/K^2, written without cancellation; 2 if K = 1."""
+    """Least difference between <c_i, c_i> and <c_i, c_j>: 1 - cos(2 pi/K) >= 8/K^2, written without
+    cancellation; 2 if K = 1."""
     return 2.0 if K == 1 else float(2 * np.sin(np.pi / K) ** 2)
 
 

@@ -15,19 +15,22 @@ from construct.tasks import FeatureMap, Task, check_family
 class Spec:
     """The parameters of a construction; every gain and every bound is a formula of these.
 
-    K tasks on vectors of dimension d; prompts of up to m examples of n tokens each; `features` r (0: phi is the identity).
-    margin delta: a task that does not explain an example misses its label by at least this (Euclidean norm).
-    tolerance rho: a task that explains an example misses its label by at most this (default delta / 4: labels are floats).
-    radius R: bounds the norm of every label and of W_i phi(x) + b_i for every task i and every input x, whatever its slot.
+    K tasks on vectors of dimension d; prompts of up to m examples of n tokens each; `features` r
+    (0: phi is the identity). margin delta: a task that does not explain an example misses its label
+    by at least this (Euclidean norm). tolerance rho: a task that explains an example misses its
+    label by at most this (default delta / 4: labels are floats). radius R: bounds the norm of every
+    label and of W_i phi(x) + b_i for every task i and every input x, whatever its slot.
     weight_norm, bias_norm: bound the spectral norm of every W_i and the norm of every b_i.
-    feature_norm, feature_bias_norm: the same of the feature map's B and c (1 and 0 when phi is the identity).
-    input_radius: bounds the norm of every input x, after the sum slot is filled. Default: whatever the dtype's rounding
-    leaves room for (`construct.theorem1.gains`); a tighter value gives tighter error bounds.
-    coldness T: the least score gap by which a head prefers its winners. Default: derived from the dtype, so that the
-    softmax is hard. dtype: 'float32' or 'float64'. sum_slot: slot n-2 is filled with the sum of the example's other inputs.
+    feature_norm, feature_bias_norm: the same of the feature map's B and c (1 and 0 when phi is the
+    identity). input_radius: bounds the norm of every input x, after the sum slot is filled.
+    Default: whatever the dtype's rounding leaves room for (`construct.theorem1.gains`); a tighter
+    value gives tighter error bounds. coldness T: the least score gap by which a head prefers its
+    winners. Default: derived from the dtype, so that the softmax is hard. dtype: 'float32' or
+    'float64'. sum_slot: slot n-2 is filled with the sum of the example's other inputs.
 
-    Raises ValueError that names the parameter, its value, the requirement and the way out.
-    Source: the parameters of Theorem 1 (Xiong et al. 2024) are K, d, m and n; the others make it executable (ours).
+    Raises ValueError that names the parameter, its value, the requirement and the way out. Source:
+    the parameters of Theorem 1 (Xiong et al. 2024) are K, d, m and n; the others make it executable
+    (ours).
     """
 
     K: int
@@ -56,26 +59,60 @@ class Spec:
         put("m", checks.integer("m", self.m, 1, "allow at least one example"))
         put("n", checks.integer("n", self.n, 2, "an example is at least one input and its label"))
         put("features", checks.integer("features", self.features, 0, "0 means the identity"))
-        put("margin", checks.real("margin", self.margin, "pass delta > 0, or none can tell tasks apart", strict=True))
-        put("radius", checks.real("radius", self.radius, "pass a bound on the labels' norms", strict=True))
+        put(
+            "margin",
+            checks.real(
+                "margin", self.margin, "pass delta > 0, or none can tell tasks apart", strict=True
+            ),
+        )
+        put(
+            "radius",
+            checks.real("radius", self.radius, "pass a bound on the labels' norms", strict=True),
+        )
         for name in ("weight_norm", "bias_norm", "feature_norm", "feature_bias_norm"):
-            put(name, checks.real(name, getattr(self, name), "pass the largest norm, or use Spec.of(tasks, ...)"))
+            put(
+                name,
+                checks.real(
+                    name, getattr(self, name), "pass the largest norm, or use Spec.of(tasks, ...)"
+                ),
+            )
         tolerance = self.margin / 4 if self.tolerance is None else self.tolerance
         put("tolerance", checks.real("tolerance", tolerance, "pass 0 <= rho < margin"))
         if self.tolerance >= self.margin:
             raise checks.refuse(
-                "tolerance", self.tolerance, f"must be less than margin = {self.margin:g}", "lower it or raise the margin"
+                "tolerance",
+                self.tolerance,
+                f"must be less than margin = {self.margin:g}",
+                "lower it or raise the margin",
             )
         if self.input_radius is not None:
-            put("input_radius", checks.real("input_radius", self.input_radius, "pass a bound on the inputs' norms", strict=True))
+            put(
+                "input_radius",
+                checks.real(
+                    "input_radius",
+                    self.input_radius,
+                    "pass a bound on the inputs' norms",
+                    strict=True,
+                ),
+            )
         if self.coldness is not None:
-            put("coldness", checks.real("coldness", self.coldness, "pass T > 0 or leave it out", strict=True))
+            put(
+                "coldness",
+                checks.real("coldness", self.coldness, "pass T > 0 or leave it out", strict=True),
+            )
         put("dtype", _dtype(self.dtype))
         if not isinstance(self.sum_slot, (bool, np.bool_)):
-            raise checks.refuse("sum_slot", repr(self.sum_slot), "must be True or False", "pass a bool")
+            raise checks.refuse(
+                "sum_slot", repr(self.sum_slot), "must be True or False", "pass a bool"
+            )
         put("sum_slot", bool(self.sum_slot))
         if self.sum_slot and self.n < 3:
-            raise checks.refuse("n", self.n, "a sum slot needs n >= 3: an input, the sum, the label", "raise n or drop sum_slot")
+            raise checks.refuse(
+                "n",
+                self.n,
+                "a sum slot needs n >= 3: an input, the sum, the label",
+                "raise n or drop sum_slot",
+            )
         if not self.features and (self.feature_norm, self.feature_bias_norm) != (1.0, 0.0):
             raise checks.refuse(
                 "feature_norm, feature_bias_norm",
@@ -96,9 +133,11 @@ class Spec:
         feature_map: FeatureMap | None = None,
         **more: Any,
     ) -> "Spec":
-        """The Spec of these tasks: K, d, features and the norms are read off them; `more` is passed on.
+        """The Spec of these tasks: K, d, features and the norms are read off them; `more` is passed
+        on.
 
-        Raises ValueError as `Spec` does, and when the tasks do not fit together (shapes, slots, duplicates).
+        Raises ValueError as `Spec` does, and when the tasks do not fit together (shapes, slots,
+        duplicates).
         """
         tasks = list(tasks)
         n = checks.integer("n", n, 2, "an example is at least one input and its label")
@@ -127,7 +166,8 @@ class Spec:
 
     @property
     def r(self) -> int:
-        """The number of features that a task's matrix reads: `features`, or d when phi is the identity."""
+        """The number of features that a task's matrix reads: `features`, or d when phi is the
+        identity."""
         return self.features or self.d
 
     @property
@@ -148,7 +188,14 @@ class Spec:
     def check_tasks(self, tasks: Sequence[Task], feature_map: FeatureMap | None) -> None:
         """Refuse tasks that this Spec does not describe: their number, shapes or norms."""
         check_family(tasks, self.n, feature_map)
-        actual = Spec.of(tasks, m=self.m, n=self.n, margin=self.margin, radius=self.radius, feature_map=feature_map)
+        actual = Spec.of(
+            tasks,
+            m=self.m,
+            n=self.n,
+            margin=self.margin,
+            radius=self.radius,
+            feature_map=feature_map,
+        )
         for name in ("K", "d", "features"):
             if getattr(actual, name) != getattr(self, name):
                 raise checks.refuse(
@@ -159,7 +206,9 @@ class Spec:
                 )
         for name in ("weight_norm", "bias_norm", "feature_norm", "feature_bias_norm"):
             # The tasks' norms are rounded outward; a bound that is exactly right must pass.
-            if getattr(actual, name) > getattr(self, name) * (1 + 4 * (self.d + self.r) * float(np.finfo(float).eps)):
+            if getattr(actual, name) > getattr(self, name) * (
+                1 + 4 * (self.d + self.r) * float(np.finfo(float).eps)
+            ):
                 raise checks.refuse(
                     f"spec.{name}",
                     getattr(self, name),
@@ -174,5 +223,10 @@ def _dtype(value: Any) -> str:
     except TypeError:
         name = str(value)
     if name not in DTYPES:
-        raise checks.refuse("dtype", name, f"must be one of {', '.join(DTYPES)}", "the gains and bounds are derived for these")
+        raise checks.refuse(
+            "dtype",
+            name,
+            f"must be one of {', '.join(DTYPES)}",
+            "the gains and bounds are derived for these",
+        )
     return name

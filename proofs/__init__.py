@@ -1,1 +1,2 @@
-"""The proof: statements and computable bounds, one module a lemma. No weights are seen here, only a Spec and its gains."""
+"""The proof: statements and computable bounds, one module a lemma. No weights are seen here, only a
+Spec and its gains."""

@@ -1,11 +1,14 @@
-"""Lemma 0 (selection): what a softmax head moves when its winners tie and beat every other key by T.
+"""Lemma 0 (selection): what a softmax head moves when its winners tie and beat every other key by
+T.
 
-Let w keys tie for the top score, a losers be at least T behind, and all others at least 2T. Then the losers' weights sum to
-at most (a e^-T + N e^-2T) / w, and the head's output differs from the winners' mean by at most that times the distance
-between the losers' values and the mean. Proof: every winner has weight 1/Z with Z >= w, every loser at most e^-gap / Z.
+Let w keys tie for the top score, a losers be at least T behind, and all others at least 2T. Then
+the losers' weights sum to at most (a e^-T + N e^-2T) / w, and the head's output differs from the
+winners' mean by at most that times the distance between the losers' values and the mean. Proof:
+every winner has weight 1/Z with Z >= w, every loser at most e^-gap / Z.
 
-A `Setting` supplies those two numbers for each layer, and the rounding factors; one recursion over the layers then gives
-leak (exact arithmetic, finite T), rounding (T so large that nothing leaks), and both together.
+A `Setting` supplies those two numbers for each layer, and the rounding factors; one recursion over
+the layers then gives leak (exact arithmetic, finite T), rounding (T so large that nothing leaks),
+and both together.
 """
 
 import math
@@ -20,7 +23,8 @@ from construct.spec import Spec
 
 @dataclass(frozen=True)
 class Setting:
-    """What a bound is asked for: a prompt of at most `tokens` tokens whose inputs have norm at most `input_norm`.
+    """What a bound is asked for: a prompt of at most `tokens` tokens whose inputs have norm at most
+    `input_norm`.
 
     leaks, rounds: which of the two sources of error to count.
     """
@@ -33,11 +37,16 @@ class Setting:
     rounds: bool = True
 
     def tau(self, layer: str) -> float:
-        """Weight of a loser at distance T: scores are off by the layer's score error, and exp by a few roundings."""
+        """Weight of a loser at distance T: scores are off by the layer's score error, and exp by a
+        few roundings."""
         if not self.leaks:
             return 0.0
-        weight = math.exp(-(self.gains.T - 2 * self.gains.error(layer))) * (1 + floats.gamma(8, self.spec.dtype))
-        return math.nextafter(weight, math.inf)  # an upper bound also where e^-T is below every float
+        weight = math.exp(-(self.gains.T - 2 * self.gains.error(layer))) * (
+            1 + floats.gamma(8, self.spec.dtype)
+        )
+        return math.nextafter(
+            weight, math.inf
+        )  # an upper bound also where e^-T is below every float
 
     def far(self, layer: str) -> float:
         """Weight of all losers at distance 2T together: N e^-2T."""
@@ -48,11 +57,13 @@ class Setting:
         return floats.gamma(k, self.spec.dtype) if self.rounds else 0.0
 
     def select(self, extra: int = 0) -> float:
-        """Rounding of a head with one winner: none if the softmax is hard (a weight of exactly 1, all others 0)."""
+        """Rounding of a head with one winner: none if the softmax is hard (a weight of exactly 1,
+        all others 0)."""
         return 0.0 if self.gains.hard else self.gamma(self.tokens + 3 + extra)
 
     def average(self, summands: int) -> float:
-        """Rounding of a head that averages tied winners: the weight (2), the product, and the sum of the summands."""
+        """Rounding of a head that averages tied winners: the weight (2), the product, and the sum
+        of the summands."""
         return self.gamma(summands + 3 + (0 if self.gains.hard else 2 * self.tokens))
 
     @property
@@ -67,8 +78,8 @@ class Errors:
     Euclidean norm; w: summed over tasks).
     Flags are exact.
 
-    output: of y where it is a task's output or the answer: at committed labels after Execute, at the answer token after
-    Superpose.
+    output: of y where it is a task's output or the answer: at committed labels after Execute, at
+    the answer token after Superpose.
     """
 
     x: float = 0.0
@@ -87,9 +98,11 @@ class Errors:
         return getattr(self, subspace, 0.0)
 
 
-def setting(spec: Spec, gains: Cold, tokens: int | None, input_norm: float | None, leaks: bool, rounds: bool) -> Setting:
-    """What to bound: prompts of at most `tokens` tokens (None: the Spec's longest) with inputs of norm at most `input_norm`
-    (None: the gains' input radius)."""
+def setting(
+    spec: Spec, gains: Cold, tokens: int | None, input_norm: float | None, leaks: bool, rounds: bool
+) -> Setting:
+    """What to bound: prompts of at most `tokens` tokens (None: the Spec's longest) with inputs of
+    norm at most `input_norm` (None: the gains' input radius)."""
     return Setting(
         spec=spec,
         gains=gains,
@@ -101,7 +114,8 @@ def setting(spec: Spec, gains: Cold, tokens: int | None, input_norm: float | Non
 
 
 def compose(setting: Setting, lemmas: Sequence[ModuleType]) -> list[Errors]:
-    """The bounds on every subspace after each layer; before the first, the prompt is rounded to the dtype."""
+    """The bounds on every subspace after each layer; before the first, the prompt is rounded to the
+    dtype."""
     spec = setting.spec
     x = setting.gamma(1) * setting.input_norm
     state = Errors(x=x, f=0.0 if spec.features else x, y=setting.gamma(1) * spec.radius)

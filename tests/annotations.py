@@ -1,4 +1,5 @@
-"""The type checker that the import hook in conftest.py applies to every function and dataclass of the packages."""
+"""The type checker that the import hook in conftest.py applies to every function and dataclass of
+the packages."""
 
 from beartype import BeartypeConf, beartype
 

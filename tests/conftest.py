@@ -1,6 +1,7 @@
 """Runtime checks of every annotation, and the Hypothesis profile.
 
-The import hook must be in place before the packages are imported: pytest loads this file before any test module.
+The import hook must be in place before the packages are imported: pytest loads this file before any
+test module.
 """
 
 from pathlib import Path
@@ -10,10 +11,14 @@ from jaxtyping import install_import_hook
 
 from tests import annotations
 
-# The edge takes lists, ints and nonsense, and answers with one ValueError: a type checker there would speak first.
+# The edge takes lists, ints and nonsense, and answers with one ValueError: a type checker there
+# would speak first.
 ROOT = Path(__file__).parent.parent
 EDGE = ("construct.spec", "construct.tasks", "construct.prompt")
-MODULES = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in sorted((ROOT / "construct").rglob("[!_]*.py"))]
+MODULES = [
+    ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    for path in sorted((ROOT / "construct").rglob("[!_]*.py"))
+]
 install_import_hook(
     [
         *(name for name in MODULES if name not in EDGE),
@@ -27,5 +32,7 @@ install_import_hook(
 )
 
 # No deadline: an example may have to compile. A failure prints the blob that reproduces it.
-settings.register_profile("tests", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "tests", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("tests")

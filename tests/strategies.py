@@ -1,9 +1,10 @@
 """Hypothesis strategies: small menus of shapes, with fresh tasks and prompts every time.
 
-A new shape costs a compilation, so shapes are drawn from `SHAPES`, batches hold `BATCH` prompts, and one prompt of each batch
-is of full length (prompts are padded to the longest). Structure is drawn by Hypothesis and can shrink; numbers come from a
-seeded generator. Three families of tasks: *random* ones (verify.theorem1.draw), *signs* (outputs are +-inputs, so that
-residuals are exactly 0, 1 or 2R, and many tasks agree) and *apart* (outputs lie on a grid, tolerance 0.9 of the margin).
+A new shape costs a compilation, so shapes are drawn from `SHAPES`, batches hold `BATCH` prompts,
+and one prompt of each batch is of full length (prompts are padded to the longest). Structure is
+drawn by Hypothesis and can shrink; numbers come from a seeded generator. Three families of tasks:
+*random* ones (verify.theorem1.draw), *signs* (outputs are +-inputs, so that residuals are exactly
+0, 1 or 2R, and many tasks agree) and *apart* (outputs lie on a grid, tolerance 0.9 of the margin).
 """
 
 from dataclasses import asdict, dataclass
@@ -35,13 +36,19 @@ class Shape:
 
     @property
     def random(self) -> bool:
-        """Whether random tasks keep a margin that the dtype can represent: not many tasks on a short line."""
+        """Whether random tasks keep a margin that the dtype can represent: not many tasks on a
+        short line."""
         return self.d > 1 or self.K == 1
 
     @property
     def signs(self) -> bool:
-        """Whether there are K different tasks that only change signs, and nothing but signs can be seen."""
-        return not self.features and not self.sum_slot and (self.n - 1) * 2 ** min(self.d, 16) >= self.K
+        """Whether there are K different tasks that only change signs, and nothing but signs can be
+        seen."""
+        return (
+            not self.features
+            and not self.sum_slot
+            and (self.n - 1) * 2 ** min(self.d, 16) >= self.K
+        )
 
 
 SHAPES = (
@@ -62,10 +69,12 @@ SHAPES = (
 
 @dataclass(frozen=True)
 class Case:
-    """A family of tasks and some prompts that keep its margin: a recipe, cooked when it is first looked at.
+    """A family of tasks and some prompts that keep its margin: a recipe, cooked when it is first
+    looked at.
 
-    kind: 'random', 'signs' or 'apart'. sizes: the prompts' lengths m'. noise, ambiguous: how many examples of each prompt (random
-    families). share: how much of the tolerance, or for signs of the margin, labels are off by. blank: the query is 0 (signs).
+    kind: 'random', 'signs' or 'apart'. sizes: the prompts' lengths m'. noise, ambiguous: how many
+    examples of each prompt (random families). share: how much of the tolerance, or for signs of the
+    margin, labels are off by. blank: the query is 0 (signs).
     """
 
     kind: str
@@ -109,23 +118,47 @@ class Case:
     def verdict(self, prompt: Prompt) -> Verdict:
         """What the definition says of a prompt."""
         spec = self.spec
-        return judge(self.tasks, prompt, spec.tolerance, spec.margin, self.instance.feature_map, spec.sum_slot)
+        return judge(
+            self.tasks,
+            prompt,
+            spec.tolerance,
+            spec.margin,
+            self.instance.feature_map,
+            spec.sum_slot,
+        )
 
 
 def shapes(**fixed: object) -> st.SearchStrategy[Shape]:
     """The shapes of the menu that have the fixed values."""
-    return st.sampled_from([shape for shape in SHAPES if all(getattr(shape, name) == value for name, value in fixed.items())])
+    return st.sampled_from(
+        [
+            shape
+            for shape in SHAPES
+            if all(getattr(shape, name) == value for name, value in fixed.items())
+        ]
+    )
 
 
 @st.composite
-def cases(draw: st.DrawFn, shape: st.SearchStrategy[Shape] | None = None, count: int = BATCH, kind: str | None = None) -> Case:
+def cases(
+    draw: st.DrawFn,
+    shape: st.SearchStrategy[Shape] | None = None,
+    count: int = BATCH,
+    kind: str | None = None,
+) -> Case:
     """A family of any kind that its shape allows, and `count` prompts, the last of full length."""
     chosen = draw(shapes() if shape is None else shape)
-    kinds = [name for name in ("apart", "signs", "random") if getattr(chosen, name)] if kind is None else [kind]
+    kinds = (
+        [name for name in ("apart", "signs", "random") if getattr(chosen, name)]
+        if kind is None
+        else [kind]
+    )
     m = chosen.m
     sizes = (*draw(st.tuples(*[st.integers(1, m)] * (count - 1))), m)
     noise = [draw(st.integers(0, min(size, 3))) for size in sizes]
-    room = [min(size - one, 3) if chosen.K > 1 else 0 for size, one in zip(sizes, noise, strict=True)]
+    room = [
+        min(size - one, 3) if chosen.K > 1 else 0 for size, one in zip(sizes, noise, strict=True)
+    ]
     return Case(
         kind=draw(st.sampled_from(kinds)),
         shape=chosen,
@@ -139,13 +172,16 @@ def cases(draw: st.DrawFn, shape: st.SearchStrategy[Shape] | None = None, count:
 
 
 def random_family(rng: np.random.Generator, case: Case) -> tuple[Instance, list[Prompt]]:
-    """Random tasks and prompts in random proportions, with noise and ambiguous examples among them."""
+    """Random tasks and prompts in random proportions, with noise and ambiguous examples
+    among them."""
     instance = draw_instance(rng, **asdict(case.shape))
     requests = zip(case.sizes, case.noise, case.ambiguous, strict=True)
     return instance, [_random_prompt(rng, instance, *request) for request in requests]
 
 
-def _random_prompt(rng: np.random.Generator, instance: Instance, size: int, noise: int, ambiguous: int) -> Prompt:
+def _random_prompt(
+    rng: np.random.Generator, instance: Instance, size: int, noise: int, ambiguous: int
+) -> Prompt:
     try:
         return draw_prompt(rng, instance, examples=size, noise=noise, ambiguous=ambiguous)
     except Impossible:  # no noise fits: K outputs fill the ball, or agree on too much of it
@@ -155,9 +191,10 @@ def _random_prompt(rng: np.random.Generator, instance: Instance, size: int, nois
 def sign_family(rng: np.random.Generator, case: Case) -> tuple[Instance, list[Prompt]]:
     """g_i(X) = signs_i * x_{p_i} on inputs that are 0 or +-e_1 .. +-e_d.
 
-    Residuals are 0, 1 or 2 before the labels' offset: an explained label may be off by all of the tolerance (a quarter or 0.9
-    of the margin), or by nothing and then the radius is 1 and wrong labels miss by 2R. Every task explains (0, 0), and half
-    of them each (+-e, +-e): 11 and more agree on one example as soon as K is large. A zero query is mapped to 0 by all.
+    Residuals are 0, 1 or 2 before the labels' offset: an explained label may be off by all of the
+    tolerance (a quarter or 0.9 of the margin), or by nothing and then the radius is 1 and wrong
+    labels miss by 2R. Every task explains (0, 0), and half of them each (+-e, +-e): 11 and more
+    agree on one example as soon as K is large. A zero query is mapped to 0 by all.
     """
     shape, share = case.shape, case.share
     slots = shape.n - 1
@@ -181,27 +218,44 @@ def sign_family(rng: np.random.Generator, case: Case) -> tuple[Instance, list[Pr
     return Instance(spec, tasks, None, np.zeros(shape.d)), prompts
 
 
-def _sign_prompt(rng: np.random.Generator, spec: Spec, tasks: list[Task], size: int, share: float, blank: bool) -> Prompt:
+def _sign_prompt(
+    rng: np.random.Generator, spec: Spec, tasks: list[Task], size: int, share: float, blank: bool
+) -> Prompt:
     units = np.concatenate([np.eye(spec.d), -np.eye(spec.d), np.zeros((1, spec.d))])
     inputs = units[rng.integers(len(units), size=(size, spec.n - 1))]
     outputs = np.stack([inputs[:, task.slot] @ task.weight.T for task in tasks])
-    # Explained by one task at least, or the opposite of what it says: 2R off. (An output of 0 is its own opposite.)
-    labels = outputs[rng.integers(spec.K, size=size), np.arange(size)] * rng.choice([-1, 1, 1], size=(size, 1))
-    labels = labels + share * units[rng.integers(len(units), size=size)] * _clear(outputs, labels, share)[:, None]
-    query = np.zeros((spec.n - 1, spec.d)) if blank else units[rng.integers(len(units), size=spec.n - 1)]
+    # Explained by one task at least, or the opposite of what it says: 2R off. (An output of 0 is
+    # its own opposite.)
+    labels = outputs[rng.integers(spec.K, size=size), np.arange(size)] * rng.choice(
+        [-1, 1, 1], size=(size, 1)
+    )
+    labels = (
+        labels
+        + share
+        * units[rng.integers(len(units), size=size)]
+        * _clear(outputs, labels, share)[:, None]
+    )
+    query = (
+        np.zeros((spec.n - 1, spec.d))
+        if blank
+        else units[rng.integers(len(units), size=spec.n - 1)]
+    )
     return Prompt(inputs=inputs, labels=labels, query=query)
 
 
 def _clear(outputs: np.ndarray, labels: np.ndarray, share: float) -> np.ndarray:
-    """Which labels may be moved by `share` and still miss every wrong task by 1: a miss of 1 must have room to shrink."""
+    """Which labels may be moved by `share` and still miss every wrong task by 1: a miss of 1 must
+    have room to shrink."""
     misses = np.linalg.norm(outputs - labels, axis=-1)
     return ((misses == 0) | (misses >= 1 + share)).all(0)
 
 
 def apart_family(rng: np.random.Generator, case: Case) -> tuple[Instance, list[Prompt]]:
-    """g_i(X) = W_i phi(x) + b_i with b_i on a grid, farther apart than anything W_i adds: any K in any d.
+    """g_i(X) = W_i phi(x) + b_i with b_i on a grid, farther apart than anything W_i adds: any K in
+    any d.
 
-    The tolerance is 0.9 of the margin, and explained labels are off by up to all of it; noise lies beyond the grid's edge.
+    The tolerance is 0.9 of the margin, and explained labels are off by up to all of it; noise lies
+    beyond the grid's edge.
     """
     shape = case.shape
     reach = float(max(shape.n - 2, 1)) if shape.sum_slot else 1.0
@@ -209,12 +263,16 @@ def apart_family(rng: np.random.Generator, case: Case) -> tuple[Instance, list[P
     if shape.features:
         weight = rng.normal(size=(shape.features, shape.d))
         feature_map = FeatureMap(
-            weight=weight / np.linalg.norm(weight, 2), bias=rng.uniform(-1, 1, shape.features) / shape.features
+            weight=weight / np.linalg.norm(weight, 2),
+            bias=rng.uniform(-1, 1, shape.features) / shape.features,
         )
-    features = reach if feature_map is None else feature_map.weight_norm * reach + feature_map.bias_norm
+    features = (
+        reach if feature_map is None else feature_map.weight_norm * reach + feature_map.bias_norm
+    )
     margin, swing = 1.0, 0.5 / features
     tolerance = 0.9 * margin
-    # Two outputs differ by at least step - 2 swing * features; the label may come nearer by the tolerance.
+    # Two outputs differ by at least step - 2 swing * features; the label may come nearer by the
+    # tolerance.
     step = (2 * swing * features + margin + tolerance) * (1 + 1e-9)
     places = step * _grid(rng, shape.K, shape.d)
     weights = rng.normal(size=(shape.K, shape.d, shape.features or shape.d))
@@ -246,10 +304,14 @@ def apart_family(rng: np.random.Generator, case: Case) -> tuple[Instance, list[P
 
 
 def _grid(rng: np.random.Generator, K: int, d: int) -> np.ndarray:
-    """K points of R^d at distance 1 and more, near the origin: a small grid in as few dimensions as two points a side need."""
+    """K points of R^d at distance 1 and more, near the origin: a small grid in as few dimensions as
+    two points a side need."""
     axes = min(d, max((K - 1).bit_length(), 1))
     side = next(side for side in range(1, K + 1) if side**axes >= K)
-    points = np.stack(np.unravel_index(rng.permutation(side**axes)[:K], (side,) * axes), axis=1) - (side - 1) / 2
+    points = (
+        np.stack(np.unravel_index(rng.permutation(side**axes)[:K], (side,) * axes), axis=1)
+        - (side - 1) / 2
+    )
     return points @ np.linalg.qr(rng.normal(size=(d, axes)))[0].T
 
 
@@ -258,7 +320,9 @@ def _apart_prompt(rng: np.random.Generator, instance: Instance, size: int, offse
     inputs = unit_inputs(rng, spec, (size,))
     outputs = outputs_of(instance, inputs)
     tasks = rng.integers(spec.K, size=size)
-    labels = outputs[tasks, np.arange(size)] + offset * np.stack([_unit(rng, spec.d) for _ in range(size)])
+    labels = outputs[tasks, np.arange(size)] + offset * np.stack(
+        [_unit(rng, spec.d) for _ in range(size)]
+    )
     noise = rng.random(size) < 0.15
     labels[noise] = spec.radius * _unit(rng, spec.d)  # at least the margin beyond every output
     return Prompt(inputs=inputs, labels=labels, query=unit_inputs(rng, spec, ()))

@@ -1,4 +1,5 @@
-"""The benchmarks compute what they time: every stack gives our answer, a wrong one is refused, and reports have their fields.
+"""The benchmarks compute what they time: every stack gives our answer, a wrong one is refused, and
+reports have their fields.
 
 Nothing here asserts a time.
 """
@@ -11,7 +12,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from benchmarks import accuracy, bf16, build, device, evaluators, measure, peers, scale, speed, stacks
+from benchmarks import (
+    accuracy,
+    bf16,
+    build,
+    device,
+    evaluators,
+    measure,
+    peers,
+    scale,
+    speed,
+    stacks,
+)
 from benchmarks.evaluators import EVALUATORS, Setting, Unavailable, Way, check, draw_setting
 from tests.theorem1.layers import FEATURES, RANDOM, SUMS
 
@@ -40,7 +52,9 @@ def quick(monkeypatch):
     sizes = {"small": (2, 3, 6, 3)}
     for module in (evaluators, peers, speed, bf16):
         monkeypatch.setattr(module, "SIZES", sizes)
-    monkeypatch.setattr(device, "PLATFORMS", dict.fromkeys(("cpu", "gpu"), device.Sizes((2, 3, 6, 3), 6, 16, 64)))
+    monkeypatch.setattr(
+        device, "PLATFORMS", dict.fromkeys(("cpu", "gpu"), device.Sizes((2, 3, 6, 3), 6, 16, 64))
+    )
     monkeypatch.setattr(build, "SWEEPS", {"K": ((1, 3, 4), (2, 3, 4))})
     monkeypatch.setattr(accuracy, "SIZES", ((2, 3, 6, 3),))
 
@@ -67,7 +81,9 @@ def test_a_stack_with_wrong_weights_is_refused(name, part):
     pytest.importorskip(PACKAGES[name])
     setting = setting_of(RANDOM)
     execute = setting.layers[5]
-    setting.layers[5] = execute._replace(**{part: 1.01 * getattr(execute, part) if part == "W_V" else -getattr(execute, part)})
+    setting.layers[5] = execute._replace(
+        **{part: 1.01 * getattr(execute, part) if part == "W_V" else -getattr(execute, part)}
+    )
     way = EVALUATORS[name](setting)
     with pytest.raises(ValueError, match=rf"evaluator '{name}' = an error of .*: must be at most"):
         check(name, setting, way.read(way.call()))
@@ -103,7 +119,11 @@ def test_a_package_that_is_missing_is_said(monkeypatch):
 
 
 def test_a_wrong_evaluator_stops_the_run(quick, monkeypatch):
-    monkeypatch.setitem(EVALUATORS, "oracle", lambda setting: Way(lambda: jnp.zeros(1), lambda _: setting.answers + 1))
+    monkeypatch.setitem(
+        EVALUATORS,
+        "oracle",
+        lambda setting: Way(lambda: jnp.zeros(1), lambda _: setting.answers + 1),
+    )
     with pytest.raises(ValueError, match="evaluator 'oracle'"):
         peers.compared(draw_setting((2, 3, 6, 3), 1), ["oracle"], 1, lambda text: None)
 
@@ -126,7 +146,9 @@ def test_flops_are_counted():
     K, key, _ = setting.layers[0].W_Q.shape
     assert (B, K, key) == (1, 4, D)
     # Seven layers of three projections in, one out, scores and values; the MLP of width 4.
-    assert evaluators.stack_flops(setting) == 7 * (2 * 4 * N * D * D * K + 2 * 2 * K * N * N * D + 2 * 2 * N * D * 4)
+    assert evaluators.stack_flops(setting) == 7 * (
+        2 * 4 * N * D * D * K + 2 * 2 * K * N * N * D + 2 * 2 * N * D * 4
+    )
     assert evaluators.dense_flops(setting) < evaluators.stack_flops(setting) / 3
 
 
@@ -149,31 +171,75 @@ def test_all_questions_write_one_report(quick, command, tmp_path):
 
     out = tmp_path / "here.json"
     code, tables, err = command(
-        QUESTIONS, "--out", str(out), "--repeats", "2", "--batches", "2", "--evaluators", "dense,nnx,oracle", "--largest", "6"
+        QUESTIONS,
+        "--out",
+        str(out),
+        "--repeats",
+        "2",
+        "--batches",
+        "2",
+        "--evaluators",
+        "dense,nnx,oracle",
+        "--largest",
+        "6",
     )
     assert code == 0, err
     report = json.loads(out.read_text(), parse_constant=lambda name: pytest.fail(name))
-    assert set(report) == {"machine", "started", "repeats", "peers", "scale", "bf16", "device", "speed", "build", "accuracy"}
+    assert set(report) == {
+        "machine",
+        "started",
+        "repeats",
+        "peers",
+        "scale",
+        "bf16",
+        "device",
+        "speed",
+        "build",
+        "accuracy",
+    }
     assert {"device", "cores", "processor", "versions", "load_average"} <= set(report["machine"])
     assert set(report["machine"]["versions"]) == set(measure.PACKAGES)
     first = report["peers"][0]
-    assert {"K", "d", "m", "n", "D", "N", "batch", "size", "tolerance", "stack_batch", "evaluators"} == set(first)
+    assert {
+        "K",
+        "d",
+        "m",
+        "n",
+        "D",
+        "N",
+        "batch",
+        "size",
+        "tolerance",
+        "stack_batch",
+        "evaluators",
+    } == set(first)
     assert set(first["evaluators"]) == {"dense", "nnx", "oracle", "gemm jax", "gemm numpy"}
     assert TIMES | {"max_error", "times_dense", "gflop_per_s"} == set(first["evaluators"]["nnx"])
     assert [one["batch"] for one in report["peers"]] == [2]
-    assert set(report["bf16"][0]["passes"]) == {"dense", "bf16"} and report["bf16"][0]["max_error"] < 1e-6
+    assert (
+        set(report["bf16"][0]["passes"]) == {"dense", "bf16"}
+        and report["bf16"][0]["max_error"] < 1e-6
+    )
     reached = {one["evaluator"]: one for one in report["device"]}
-    assert set(reached) == {"dense", "bf16", "restricted"} and all(one["share_of_product"] > 0 for one in reached.values())
+    assert set(reached) == {"dense", "bf16", "restricted"} and all(
+        one["share_of_product"] > 0 for one in reached.values()
+    )
     restricted = reached["restricted"]
     assert (restricted["bytes"], restricted["flops"]) == (2 * 4 * 64 * 64, 2 * 64 * 16 * 64**2)
     assert restricted["byte_per_s"] == pytest.approx(restricted["bytes"] / restricted["median_s"])
-    assert restricted["share_of_copy"] == pytest.approx(restricted["byte_per_s"] / restricted["peaks"]["copy"])
+    assert restricted["share_of_copy"] == pytest.approx(
+        restricted["byte_per_s"] / restricted["peaks"]["copy"]
+    )
     assert TIMES | {"max_error"} == set(report["speed"][0]["calls"]["dense call"])
-    assert {"varied", "K", "d", "m", "n", "median_s", "least_s", "repeats", "weight_bytes"} == set(report["build"][0])
+    assert {"varied", "K", "d", "m", "n", "median_s", "least_s", "repeats", "weight_bytes"} == set(
+        report["build"][0]
+    )
     assert all(one["max_error"] <= one["error_bound"] for one in report["accuracy"])
     sizes = [(one["K"], one["log_m"], one["screen"]) for one in report["scale"]]
     assert sizes == [(16, 6, False), (64, 6, False), (64, 6, True)]
-    assert all(one["error"] <= one["error_bound"] and one["times_gemm"] > 0 for one in report["scale"])
+    assert all(
+        one["error"] <= one["error_bound"] and one["times_gemm"] > 0 for one in report["scale"]
+    )
     # A process with JAX in it, which alone is more than this prompt.
     assert report["scale"][0]["peak_bytes"] > report["scale"][0]["prompt_bytes"] == 2 * 4 * 64 * 64
     assert out.with_suffix(".png").stat().st_size and out.with_suffix(".svg").stat().st_size
@@ -184,7 +250,10 @@ def test_the_scale_subject_refuses_a_wrong_answer():
     subject = scale.Million(scale.Case(3, 6, 0.5, False))
     right = subject.answer()
     assert subject.check(right) < 1e-6
-    for wrong in (replace(right, vector=right.vector + 1e-3), replace(right, recognized=np.roll(right.recognized, 1))):
+    for wrong in (
+        replace(right, vector=right.vector + 1e-3),
+        replace(right, recognized=np.roll(right.recognized, 1)),
+    ):
         with pytest.raises(ValueError, match="Case"):
             subject.check(wrong)
 
@@ -199,7 +268,9 @@ def test_a_bit_that_differs_is_refused():
 
 def test_the_fitted_exponent():
     records = [{"K": 16, "log_m": i, "median_s": 1e-6 * 2 ** (1.05 * i)} for i in (12, 14, 16)]
-    assert scale.exponent([*records, {"K": 64, "log_m": 17, "median_s": 9.0}]) == pytest.approx(1.05)
+    assert scale.exponent([*records, {"K": 64, "log_m": 17, "median_s": 9.0}]) == pytest.approx(
+        1.05
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
-"""Products of bfloat16 numbers: the dense answer to the last bit over one-hot vocabularies, and a refusal wherever they round."""
+"""Products of bfloat16 numbers: the dense answer to the last bit over one-hot vocabularies, and a
+refusal wherever they round."""
 
 from dataclasses import replace
 
@@ -23,7 +24,8 @@ from verify.oracle import judge
 from verify.theorem1.check import answer_error
 from verify.theorem1.draw import Impossible, draw_instance, draw_prompt
 
-# Codes on the axes, where a cosine is 6e-17, and others; a sum slot, whose contents are sums of 7 words; one task, one word.
+# Codes on the axes, where a cosine is 6e-17, and others; a sum slot, whose contents are sums of 7
+# words; one task, one word.
 MENU = (
     {"K": 4, "d": 6, "m": 8, "n": 3},
     {"K": 7, "d": 19, "m": 12, "n": 4},
@@ -46,7 +48,9 @@ def test_the_answer_has_the_dense_bits(which, seed, data):
     instance = INSTANCES[which]
     several = instance.spec.K > 1
     rng = np.random.default_rng(seed)
-    noise = data.draw(st.integers(0, 2)) if several else 0  # one word leaves none that the task does not say
+    noise = (
+        data.draw(st.integers(0, 2)) if several else 0
+    )  # one word leaves none that the task does not say
     ambiguous = data.draw(st.integers(0, 2)) if several else 0
     examples = data.draw(st.integers(noise + ambiguous, instance.spec.m).filter(bool))
     prompts = [
@@ -54,17 +58,27 @@ def test_the_answer_has_the_dense_bits(which, seed, data):
         draw_prompt(rng, instance, noise=noise),
     ]
     model = model_of(1, instance)
-    for dense, narrow, prompt in zip(model(prompts, evaluator="dense"), model(prompts, evaluator="bf16"), prompts, strict=True):
+    for dense, narrow, prompt in zip(
+        model(prompts, evaluator="dense"), model(prompts, evaluator="bf16"), prompts, strict=True
+    ):
         assert narrow.evaluator == "bf16"
         assert (narrow.vector == dense.vector).all()
         assert (narrow.recognized == dense.recognized).all()
-        verdict = judge(instance.tasks, prompt, instance.spec.tolerance, instance.spec.margin, None, instance.spec.sum_slot)
+        verdict = judge(
+            instance.tasks,
+            prompt,
+            instance.spec.tolerance,
+            instance.spec.margin,
+            None,
+            instance.spec.sum_slot,
+        )
         assert (narrow.recognized == verdict.recognized).all()
         assert answer_error(narrow.vector, verdict.vector) <= proof.error_bound(instance.spec)
 
 
 def test_counts_of_more_than_8_bits():
-    """300 tasks explain an example in slot 0, and all of them the blanks that pad a shorter prompt: 201 times 300 is 60,300."""
+    """300 tasks explain an example in slot 0, and all of them the blanks that pad a shorter prompt:
+    201 times 300 is 60,300."""
     d, K = 18, 300
     tables = np.random.default_rng(0).integers(d, size=(K, d))
     tables[:, 0] = 0
@@ -74,9 +88,15 @@ def test_counts_of_more_than_8_bits():
     inputs[1:, 0] = np.eye(d)[[1, 2]]
     labels = np.eye(d)[[0, tables[5, 1], tables[7, 2]]]
     model = build(spec, tasks)
-    prompts = [Prompt(inputs=inputs[-size:], labels=labels[-size:], query=inputs[1]) for size in (3, 1)]
-    for dense, narrow in zip(*(model(prompts, evaluator=name) for name in ("dense", "bf16")), strict=True):
-        assert (narrow.vector == dense.vector).all() and (narrow.recognized == dense.recognized).all()
+    prompts = [
+        Prompt(inputs=inputs[-size:], labels=labels[-size:], query=inputs[1]) for size in (3, 1)
+    ]
+    for dense, narrow in zip(
+        *(model(prompts, evaluator=name) for name in ("dense", "bf16")), strict=True
+    ):
+        assert (narrow.vector == dense.vector).all() and (
+            narrow.recognized == dense.recognized
+        ).all()
 
 
 @pytest.mark.parametrize("name", ["country", "word", "ret", "plus"])  # the others need float64
@@ -84,11 +104,17 @@ def test_families_of_words_and_numbers(name):
     family, rng = open_family(name), np.random.default_rng(0)
     drawn_words = [WRITINGS[name].draw(rng) for _ in range(12)]
     functions = list(family.functions.values())
-    examples = [(words, functions[i % len(functions)](words)) for i, words in enumerate(drawn_words[:-1])]
+    examples = [
+        (words, functions[i % len(functions)](words)) for i, words in enumerate(drawn_words[:-1])
+    ]
     model = build(family.spec(len(examples)), family.tasks, family.feature_map)
     prompt = family.prompt(examples, drawn_words[-1])
     dense, narrow = (model(prompt, evaluator=name) for name in ("dense", "bf16"))
-    assert dense.evidence and (narrow.vector == dense.vector).all() and (narrow.recognized == dense.recognized).all()
+    assert (
+        dense.evidence
+        and (narrow.vector == dense.vector).all()
+        and (narrow.recognized == dense.recognized).all()
+    )
 
 
 def test_theorem_2_too():
@@ -97,12 +123,17 @@ def test_theorem_2_too():
     for seed in range(5):
         prompt = draw_prompt(np.random.default_rng(seed), instance, noise=1)
         dense, narrow = (model(prompt, evaluator=name) for name in ("dense", "bf16"))
-        assert (narrow.vector == dense.vector).all() and (narrow.recognized == dense.recognized).all()
+        assert (narrow.vector == dense.vector).all() and (
+            narrow.recognized == dense.recognized
+        ).all()
 
 
 def multiplied(jaxpr):
     """The operands' types of every matrix product in a program, and the type of its sums."""
-    return [tuple(str(v.aval.dtype) for v in (*product.invars, *product.outvars)) for product in products(jaxpr)]
+    return [
+        tuple(str(v.aval.dtype) for v in (*product.invars, *product.outvars))
+        for product in products(jaxpr)
+    ]
 
 
 def test_scores_and_moves_of_every_live_bank_are_products_of_bfloat16():
@@ -130,7 +161,9 @@ def test_scores_and_moves_of_every_live_bank_are_products_of_bfloat16():
 
 
 def test_more_functions_than_there_are_cannot_be_drawn():
-    instance = draw_instance(np.random.default_rng(0), K=9, d=3, m=2, n=2, one_hot=True)  # x* goes to t, two words anywhere
+    instance = draw_instance(
+        np.random.default_rng(0), K=9, d=3, m=2, n=2, one_hot=True
+    )  # x* goes to t, two words anywhere
     assert len({task.weight.tobytes() for task in instance.tasks}) == 9
     with pytest.raises(Impossible, match="no 10 different functions of 3 words"):
         draw_instance(np.random.default_rng(0), K=10, d=3, m=2, n=2, one_hot=True)
@@ -162,12 +195,16 @@ def test_pieces_add_up_or_are_not_a_number(rows, pieces):
     assert parts.dtype == jnp.bfloat16 and parts.shape == (2, 3, sum(pieces))
     whole = np.asarray(split.joined(parts.astype(jnp.float32)))
     bits = np.frexp(rows)[0].astype(float) * 2**24
-    enough = bits % 2.0 ** (24 - 8 * np.array(pieces)) == 0  # what may fail: rounding to nearest can save a bit
+    enough = (
+        bits % 2.0 ** (24 - 8 * np.array(pieces)) == 0
+    )  # what may fail: rounding to nearest can save a bit
     enough &= (rows == 0) | (np.abs(rows) >= LEAST_VALUE) & (np.abs(rows) <= LARGEST)
     assert (whole[enough] == rows[enough]).all()
     there = slice(0, 2)
     assert (np.isnan(whole[:, there]) | (whole[:, there] == rows[:, there])).all()
-    assert not np.isnan(np.asarray(parts, np.float32)[:, 2, :4]).any()  # no token is there: its leading pieces are rounded
+    assert not np.isnan(
+        np.asarray(parts, np.float32)[:, 2, :4]
+    ).any()  # no token is there: its leading pieces are rounded
 
 
 @given(
@@ -177,7 +214,10 @@ def test_pieces_add_up_or_are_not_a_number(rows, pieces):
 def test_the_pieces_of_queries_meet_those_of_keys(q, k):
     split = Split(Pieces((1, 2, 2), (2, 1, 2), (1,)))
     q[..., 0], k[..., 1] = np.sign(q[..., 0]), np.sign(k[..., 1])  # the rows of one piece
-    queries, keys = split.queries(jnp.asarray(q), jnp.ones(2, bool)), split.keys(jnp.asarray(k), jnp.ones(4, bool))
+    queries, keys = (
+        split.queries(jnp.asarray(q), jnp.ones(2, bool)),
+        split.keys(jnp.asarray(k), jnp.ones(4, bool)),
+    )
     scores = np.asarray(queries, np.float64) @ np.swapaxes(np.asarray(keys, np.float64), 1, 2)
     assert (scores == q.astype(float) @ np.swapaxes(k.astype(float), 1, 2)).all()
 
@@ -188,7 +228,9 @@ def test_a_weight_between_0_and_1_is_not_a_number_unless_it_is_short():
     assert (found[0, 0] == [0, 1, 0.5]).all()
     assert np.isnan(found[0, 1, 1]) and found[0, 1, 0] == 1
     assert not np.isnan(found[0, 2]).any()  # no token is there
-    assert np.isnan(np.asarray(rounded(jnp.full((1, 1, 1), 2.0**-100), jnp.ones(1, bool)), np.float32)).all()
+    assert np.isnan(
+        np.asarray(rounded(jnp.full((1, 1, 1), 2.0**-100), jnp.ones(1, bool)), np.float32)
+    ).all()
 
 
 # What is not exact is refused, with the better reason first.
@@ -201,7 +243,9 @@ def test_a_prompt_of_other_numbers_is_refused(part):
     value = getattr(prompt, part) * (1 - 2.0**-12)
     wrong = replace(prompt, **{part: value})
     assert model(wrong, evaluator="dense").evaluator == "dense"
-    with pytest.raises(ValueError, match=r"prompts\[1\]: evaluator = 'bf16'.*use evaluator='dense'"):
+    with pytest.raises(
+        ValueError, match=r"prompts\[1\]: evaluator = 'bf16'.*use evaluator='dense'"
+    ):
         model([prompt, wrong], evaluator="bf16")
 
 
@@ -221,7 +265,8 @@ def test_tasks_of_other_numbers_are_refused():
 
 
 def test_weights_between_0_and_1_are_refused():
-    """Superpose's scores cut down: it leaks as no later layer can tell, by far less than bfloat16 would round."""
+    """Superpose's scores cut down: it leaks as no later layer can tell, by far less than bfloat16
+    would round."""
     instance, prompt = words(1, 0, MENU[1])
     wrong = damaged(model_of(1, instance), "superpose", "W_Q", lambda old: old * 0.1)
     assert wrong(prompt, evaluator="dense").evidence
@@ -314,16 +359,23 @@ def test_any_entry_of_any_weight_counts_as_in_the_dense_pass():
                 continue
             answered += 1
             assert not isinstance(dense, str) and (narrow.recognized == dense.recognized).all()
-            assert answer_error(narrow.vector, dense.vector.astype(float)) <= 64 * proof.rounding(instance.spec)
+            assert answer_error(narrow.vector, dense.vector.astype(float)) <= 64 * proof.rounding(
+                instance.spec
+            )
     assert answered >= 6
 
 
-@pytest.mark.parametrize("layer", ["fetch", "execute", "superpose"])  # a halved count would leave Superpose's winners undecided
+@pytest.mark.parametrize(
+    "layer", ["fetch", "execute", "superpose"]
+)  # a halved count would leave Superpose's winners undecided
 def test_halved_values_move_the_answer_as_in_the_dense_pass_to_the_last_bit(layer):
     """Halves are as short as wholes, so nothing is refused."""
     instance, prompt = words(1, 3, {"K": 3, "d": 6, "m": 6, "n": 3})
     right = model_of(1, instance)
     wrong = damaged(right, layer, "W_V", lambda old: old / 2)
-    before, dense, narrow = (model(prompt, evaluator=name) for model, name in ((right, "bf16"), (wrong, "dense"), (wrong, "bf16")))
+    before, dense, narrow = (
+        model(prompt, evaluator=name)
+        for model, name in ((right, "bf16"), (wrong, "dense"), (wrong, "bf16"))
+    )
     assert (narrow.vector == dense.vector).all() and (narrow.recognized == dense.recognized).all()
     assert (narrow.vector != before.vector).any()

@@ -1,4 +1,5 @@
-"""The certificate encloses what floats and exact arithmetic give, and refuses what it cannot decide."""
+"""The certificate encloses what floats and exact arithmetic give, and refuses what it cannot
+decide."""
 
 import json
 import sys
@@ -28,8 +29,11 @@ COMMANDS = (command1, command2, command3)
 SMALL = {"K": 3, "d": 4, "m": 6, "n": 3}
 
 
-def _drawn(theorem: Theorem = THEOREM1, seed: int = 3, **options: object) -> tuple[Instance, Prompt, Transformer]:
-    """A small instance, a prompt with noise (and ambiguity, where the theorem allows it), and the theorem's transformer."""
+def _drawn(
+    theorem: Theorem = THEOREM1, seed: int = 3, **options: object
+) -> tuple[Instance, Prompt, Transformer]:
+    """A small instance, a prompt with noise (and ambiguity, where the theorem allows it), and the
+    theorem's transformer."""
     rng = np.random.default_rng(seed)
     instance = draw_instance(rng, **(SMALL | {"sphere": theorem is THEOREM3} | options))
     prompt = draw_prompt(rng, instance, noise=1, ambiguous=int(theorem is not THEOREM2))
@@ -40,7 +44,11 @@ DEFAULT = {"K": 4, "d": 16, "m": 32}
 LEAKING = {"dtype": "float64", "coldness": 12.0}
 FORMATS = ({}, {"dtype": "float64"}, LEAKING)
 CASES = [(THEOREM1, DEFAULT)] + [(theorem, options) for theorem in THEOREMS for options in FORMATS]
-CASES += [(THEOREM1, {"features": 5, "n": 4, "sum_slot": True}), (THEOREM2, {"features": 5}), (THEOREM2, {"features": 5} | LEAKING)]
+CASES += [
+    (THEOREM1, {"features": 5, "n": 4, "sum_slot": True}),
+    (THEOREM2, {"features": 5}),
+    (THEOREM2, {"features": 5} | LEAKING),
+]
 
 
 def _name(value: object) -> str:
@@ -116,19 +124,26 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(
-    ("theorem", "layer", "matrix", "change"), FAULTS, ids=[f"{t.number}-{layer}-{matrix}" for t, layer, matrix, _ in FAULTS]
+    ("theorem", "layer", "matrix", "change"),
+    FAULTS,
+    ids=[f"{t.number}-{layer}-{matrix}" for t, layer, matrix, _ in FAULTS],
 )
-def test_a_fault_is_not_certified(theorem: Theorem, layer: str, matrix: str, change: Callable[[np.ndarray], np.ndarray]) -> None:
+def test_a_fault_is_not_certified(
+    theorem: Theorem, layer: str, matrix: str, change: Callable[[np.ndarray], np.ndarray]
+) -> None:
     instance, prompt, model = _drawn(theorem)
     struck = damaged(model, layer, matrix, change)
     certificate = certify(struck, instance.tasks, prompt, instance.feature_map, theorem)
     assert not certificate.holds
-    certain = [lemma.holds and tie for lemma, tie in zip(certificate.lemmas, certificate.ties, strict=True)]
+    certain = [
+        lemma.holds and tie for lemma, tie in zip(certificate.lemmas, certificate.ties, strict=True)
+    ]
     assert certificate.lemmas[certain.index(False)].name == layer
 
 
 def test_the_mask_is_honored() -> None:
-    """With all scores 0, a token reads the mean of what it sees: the balls see what the floats do, with the mask and without."""
+    """With all scores 0, a token reads the mean of what it sees: the balls see what the floats do,
+    with the mask and without."""
     instance, prompt, model = _drawn(THEOREM3)
     even = damaged(model, "recognize", "W_Q", np.zeros_like)
     masked = certify(even, instance.tasks, prompt, theorem=THEOREM3)
@@ -142,7 +157,8 @@ def test_the_mask_is_honored() -> None:
 
 @pytest.mark.parametrize("theorem", THEOREMS, ids=_name)
 def test_winners_that_do_not_tie_are_not_certified(theorem: Theorem) -> None:
-    """The mean's winners are moved apart by more than their spread, and by less than the answer's bound would tell."""
+    """The mean's winners are moved apart by more than their spread, and by less than the answer's
+    bound would tell."""
     instance, prompt, model = _drawn(theorem)
     name = "tally" if theorem is THEOREM3 else "superpose"
     flag = model.residual.where("e").start
@@ -153,9 +169,13 @@ def test_winners_that_do_not_tie_are_not_certified(theorem: Theorem) -> None:
         array[0, 0, flag] += nudge
         return array
 
-    certificate = certify(damaged(model, name, "W_K", apart), instance.tasks, prompt, instance.feature_map, theorem)
+    certificate = certify(
+        damaged(model, name, "W_K", apart), instance.tasks, prompt, instance.feature_map, theorem
+    )
     index = [lemma.name for lemma in certificate.lemmas].index(name)
-    certain = [lemma.holds and tie for lemma, tie in zip(certificate.lemmas, certificate.ties, strict=True)]
+    certain = [
+        lemma.holds and tie for lemma, tie in zip(certificate.lemmas, certificate.ties, strict=True)
+    ]
     assert certain.index(False) == index
     assert certificate.lemmas[index].observed <= certificate.lemmas[index].bound
 
@@ -180,8 +200,12 @@ def test_ball_verdict_equals_the_oracle_and_refuses_the_band() -> None:
     instance, prompt, _ = _drawn(features=5)
     spec = instance.spec
     with balls.precision(128):
-        verdict = judge(instance.tasks, prompt, spec.tolerance, spec.margin, instance.feature_map, False)
-    expected = judge_in_floats(instance.tasks, prompt, spec.tolerance, spec.margin, instance.feature_map)
+        verdict = judge(
+            instance.tasks, prompt, spec.tolerance, spec.margin, instance.feature_map, False
+        )
+    expected = judge_in_floats(
+        instance.tasks, prompt, spec.tolerance, spec.margin, instance.feature_map
+    )
     assert (verdict.recognized == expected.recognized).all()
     np.testing.assert_allclose(verdict.vector.astype(float), expected.vector, rtol=0, atol=1e-14)
     between = float(expected.residuals.min(0).max())
@@ -191,14 +215,19 @@ def test_ball_verdict_equals_the_oracle_and_refuses_the_band() -> None:
 
 def test_matrix_product_in_balls_is_exact() -> None:
     rng = np.random.default_rng(0)
-    left, right = rng.integers(-9, 9, (3, 4)).astype(float), rng.integers(-9, 9, (4, 2)).astype(float)
+    left, right = (
+        rng.integers(-9, 9, (3, 4)).astype(float),
+        rng.integers(-9, 9, (4, 2)).astype(float),
+    )
     with balls.precision(64):
         product = balls.exact(left) * balls.exact(right)
     assert [float(entry) for entry in product.entries()] == (left @ right).ravel().tolist()
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.PROG)
-def test_missing_extra_is_named(command: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_extra_is_named(
+    command: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setitem(sys.modules, "flint", None)
     monkeypatch.setattr(sys, "argv", ["verify", "--certify"])
     with pytest.raises(SystemExit) as exit_:
@@ -210,7 +239,9 @@ def test_missing_extra_is_named(command: ModuleType, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.PROG)
-def test_the_command_certifies(command: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_certifies(
+    command: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     sizes = [f"--{name}={size}" for name, size in SMALL.items()]
     monkeypatch.setattr(sys, "argv", ["verify", *sizes, "--certify", "--json", "-"])
     with pytest.raises(SystemExit) as exit_:

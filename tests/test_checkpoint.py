@@ -16,4 +16,7 @@ def test_orbax_restores_every_weight(tmp_path):
         restored = checkpointer.restore(tmp_path / "weights", jax.tree.map(np.zeros_like, state))
     for left, right in zip(jax.tree.leaves(state), jax.tree.leaves(restored), strict=True):
         assert (np.asarray(left) == np.asarray(right)).all()
-    assert (nnx.merge(graph, restored)(RANDOM.prompts[-1]).vector == RANDOM.model(RANDOM.prompts[-1]).vector).all()
+    assert (
+        nnx.merge(graph, restored)(RANDOM.prompts[-1]).vector
+        == RANDOM.model(RANDOM.prompts[-1]).vector
+    ).all()

@@ -1,4 +1,5 @@
-"""The command: exit codes 0, 1 and 2, one line for a bad request, strict JSON with exactly the documented keys."""
+"""The command: exit codes 0, 1 and 2, one line for a bad request, strict JSON with exactly the
+documented keys."""
 
 import json
 import subprocess
@@ -13,12 +14,34 @@ from verify.theorem1 import verification
 
 SMALL = ["--K", "2", "--d", "3", "--m", "6", "--n", "3"]
 KEYS = {
-    "holds", "layers", "heads", "embedding_dim", "embedding_bound", "max_error", "error_bound", "prompts", "seconds", "device",
-    "lemmas", "parameters",
-}  # fmt: skip
+    "holds",
+    "layers",
+    "heads",
+    "embedding_dim",
+    "embedding_bound",
+    "max_error",
+    "error_bound",
+    "prompts",
+    "seconds",
+    "device",
+    "lemmas",
+    "parameters",
+}
 PARAMETERS = {
-    "K", "d", "m", "n", "features", "dtype", "seed", "margin", "tolerance", "radius", "coldness", "noise", "ambiguous",
-}  # fmt: skip
+    "K",
+    "d",
+    "m",
+    "n",
+    "features",
+    "dtype",
+    "seed",
+    "margin",
+    "tolerance",
+    "radius",
+    "coldness",
+    "noise",
+    "ambiguous",
+}
 
 
 @pytest.fixture
@@ -58,7 +81,9 @@ def test_json_alone_on_stdout(run):
     assert (code, err) == (0, "")
     assert set(report) == KEYS
     assert set(report["parameters"]) == PARAMETERS
-    assert [set(lemma) for lemma in report["lemmas"]] == [{"layer", "name", "holds", "observed", "bound", "least_gap"}] * 7
+    assert [set(lemma) for lemma in report["lemmas"]] == [
+        {"layer", "name", "holds", "observed", "bound", "least_gap"}
+    ] * 7
     assert report["holds"] is True and report["layers"] == 7 and report["heads"] == [2] * 7
     assert report["max_error"] <= report["error_bound"]
     assert report["parameters"]["noise"] == 1
@@ -119,6 +144,11 @@ def test_a_report_that_cannot_be_written_is_known_before_the_run(monkeypatch, ru
 
 def test_as_a_process():
     root = Path(__file__).parent.parent
-    ran = subprocess.run([sys.executable, "-m", "verify.theorem1", "--noise", "99"], cwd=root, capture_output=True, text=True)
+    ran = subprocess.run(
+        [sys.executable, "-m", "verify.theorem1", "--noise", "99"],
+        cwd=root,
+        capture_output=True,
+        text=True,
+    )
     assert (ran.returncode, ran.stdout) == (2, "")
     assert ran.stderr.count("\n") == 1 and "--noise 99" in ran.stderr

@@ -1,4 +1,5 @@
-"""python -m verify.explain: a page a theorem, typed prompts, and one line for whatever makes no page."""
+"""python -m verify.explain: a page a theorem, typed prompts, and one line for whatever makes no
+page."""
 
 import json
 import sys
@@ -32,13 +33,20 @@ def test_typed_prompts(monkeypatch, capsys, tmp_path, number):
     one.write_text("cat->c\ndog->G\ncow->W\nfish->")
     two.write_text("cat->c\ndog->d\ncow->C\nfi->")
     out = tmp_path / "page.html"
-    assert command(monkeypatch, "--theorem", number, "--prompt", one, two, "--out", out, "--json", "-") == 0
+    assert (
+        command(monkeypatch, "--theorem", number, "--prompt", one, two, "--out", out, "--json", "-")
+        == 0
+    )
     report = json.loads(capsys.readouterr().out)
-    assert report["theorem"]["number"] == number and all(prompt["holds"] for prompt in report["prompts"])
+    assert report["theorem"]["number"] == number and all(
+        prompt["holds"] for prompt in report["prompts"]
+    )
     assert [prompt["title"] for prompt in report["prompts"]] == ["one.txt", "two.txt"]
     said = {one["coordinate"]: one["value"] for one in report["prompts"][0]["answer"]}
     error = report["prompts"][0]["error_bound"]
-    assert said.pop("f") == pytest.approx(1 / 3, abs=error) and said.pop("H") == pytest.approx(2 / 3, abs=error)
+    assert said.pop("f") == pytest.approx(1 / 3, abs=error) and said.pop("H") == pytest.approx(
+        2 / 3, abs=error
+    )
     assert max(map(abs, said.values()), default=0) <= error
     assert report["prompts"][0]["tokens"][1:5] == ["0 c", "0 a", "0 _", "0 t"]
 
@@ -59,7 +67,10 @@ def written(folder, *texts):
     return files
 
 
-@pytest.mark.parametrize("texts", [("cat->c\ndog->", "7->9\n3->"), ("cat->c\ndog->",) * 6, ("cat\n",), ("7->9\n" * 120 + "3->",)])
+@pytest.mark.parametrize(
+    "texts",
+    [("cat->c\ndog->", "7->9\n3->"), ("cat->c\ndog->",) * 6, ("cat\n",), ("7->9\n" * 120 + "3->",)],
+)
 def test_requests_that_make_no_page(monkeypatch, capsys, tmp_path, texts):
     refused(monkeypatch, capsys, tmp_path / "page.html", "--prompt", *written(tmp_path, *texts))
 
@@ -73,19 +84,25 @@ def test_requests_that_make_no_page(monkeypatch, capsys, tmp_path, texts):
         (2, "cat->c\ndad->d\nfish->", "0.txt: prompt example 1 = explained by tasks 0, 1"),
     ],
 )
-def test_what_a_theorem_cannot_perform_is_refused(monkeypatch, capsys, tmp_path, number, text, reason):
+def test_what_a_theorem_cannot_perform_is_refused(
+    monkeypatch, capsys, tmp_path, number, text, reason
+):
     arguments = ("--theorem", number, "--prompt", *written(tmp_path, text))
     assert reason in refused(monkeypatch, capsys, tmp_path / "page.html", *arguments)
 
 
-@pytest.mark.parametrize("arguments", [("--theorem", 4), ("--family", "AB"), ("--theorem", 3, "--d", 1)])
+@pytest.mark.parametrize(
+    "arguments", [("--theorem", 4), ("--family", "AB"), ("--theorem", 3, "--d", 1)]
+)
 def test_options_that_make_no_page(monkeypatch, capsys, tmp_path, arguments):
     refused(monkeypatch, capsys, tmp_path / "page.html", *arguments)
 
 
 def test_what_random_prompts_are_drawn_by_is_refused_with_typed_ones(monkeypatch, capsys, tmp_path):
     files = written(tmp_path, "cat->c\ndog->")
-    assert "--K, --seed" in refused(monkeypatch, capsys, tmp_path / "page.html", "--seed", 0, "--K", 3, "--prompt", *files)
+    assert "--K, --seed" in refused(
+        monkeypatch, capsys, tmp_path / "page.html", "--seed", 0, "--K", 3, "--prompt", *files
+    )
 
 
 def test_a_page_that_cannot_be_written_is_one_line(monkeypatch, capsys, tmp_path):
@@ -104,4 +121,6 @@ def test_a_title_is_true_of_its_prompt(K, m, ambiguity):
         shares = kind.get("shares")
         if shares is not None:
             drawn = {"only": [K - 1], "0 and 1": [0, 1], "all": list(range(K))}
-            assert np.flatnonzero(shares).tolist() == next(tasks for words, tasks in drawn.items() if words in title)
+            assert np.flatnonzero(shares).tolist() == next(
+                tasks for words, tasks in drawn.items() if words in title
+            )

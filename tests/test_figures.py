@@ -1,4 +1,5 @@
-"""python -m verify.figure2 and figure3: their statistics against formulas, their plots, and that a collapse fails."""
+"""python -m verify.figure2 and figure3: their statistics against formulas, their plots, and that a
+collapse fails."""
 
 import dataclasses
 import json
@@ -16,7 +17,12 @@ from verify.mixtures import Outcome, apportion, merge
 def outcome(probability, mixture, **more):
     probability, mixture = np.array(probability, float), np.array(mixture, float)
     names = tuple(f"task {i}" for i in range(probability.shape[1]))
-    given = {"other": 1 - probability.sum(1), "abstained": 0, "error": 0.0, "error_bound": 1e-6} | more
+    given = {
+        "other": 1 - probability.sum(1),
+        "abstained": 0,
+        "error": 0.0,
+        "error_bound": 1e-6,
+    } | more
     return Outcome(names, probability, mixture, **given)
 
 
@@ -78,9 +84,17 @@ def test_each_target_can_fail(fault):
 
 
 def test_merging_keeps_every_prompt():
-    first, second = outcome([[1, 0]], [[1, 0]], error=1e-7), outcome([[0, 1]], [[0, 1]], error=float("nan"), abstained=2)
+    first, second = (
+        outcome([[1, 0]], [[1, 0]], error=1e-7),
+        outcome([[0, 1]], [[0, 1]], error=float("nan"), abstained=2),
+    )
     both = merge([first, second])
-    assert len(both.probability) == 2 and both.abstained == 2 and np.isnan(both.error) and not both.holds
+    assert (
+        len(both.probability) == 2
+        and both.abstained == 2
+        and np.isnan(both.error)
+        and not both.holds
+    )
 
 
 @given(st.integers(0, 500), st.lists(st.integers(1, 20), min_size=1, max_size=12))
@@ -96,19 +110,45 @@ def test_figure2(monkeypatch, capsys, tmp_path):
     arguments = ("--family", "word", "--prompts", 12, "--examples", 5, "--out", stem, "--json", "-")
     assert command(monkeypatch, figure2, *arguments) == 0
     report = json.loads(capsys.readouterr().out)
-    assert report["holds"] and [one["examples"] for one in report["results"]] == [[5] * 4, [2, 4, 6, 8]]
+    assert report["holds"] and [one["examples"] for one in report["results"]] == [
+        [5] * 4,
+        [2, 4, 6, 8],
+    ]
     for one in report["results"]:
-        assert one["kl"] <= 1e-6 and one["other"] <= 1e-6 and one["max_error"] <= one["error_bound"] and one["prompts"] == 12
-    assert stem.with_suffix(".png").read_bytes().startswith(b"\x89PNG") and "<svg" in stem.with_suffix(".svg").read_text()
+        assert (
+            one["kl"] <= 1e-6
+            and one["other"] <= 1e-6
+            and one["max_error"] <= one["error_bound"]
+            and one["prompts"] == 12
+        )
+    assert (
+        stem.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+        and "<svg" in stem.with_suffix(".svg").read_text()
+    )
 
 
 def test_figure3(monkeypatch, capsys, tmp_path):
     stem = tmp_path / "three"
-    arguments = ("--pair", "plus2", "plus7", "--prompts", 2, "--examples", 20, "--out", stem, "--json", tmp_path / "three.json")
+    arguments = (
+        "--pair",
+        "plus2",
+        "plus7",
+        "--prompts",
+        2,
+        "--examples",
+        20,
+        "--out",
+        stem,
+        "--json",
+        tmp_path / "three.json",
+    )
     assert command(monkeypatch, figure3, *arguments) == 0
     assert "plus2, plus7" in capsys.readouterr().out
     (result,) = json.loads((tmp_path / "three.json").read_text())["results"]
-    share, probability = np.array(result["share"]["plus2"]), np.array(result["probability"]["plus2"])
+    share, probability = (
+        np.array(result["share"]["plus2"]),
+        np.array(result["probability"]["plus2"]),
+    )
     np.testing.assert_array_equal(share, np.repeat(np.arange(21) / 20, 2))
     np.testing.assert_allclose(probability, share, atol=1e-6)
     np.testing.assert_allclose(result["probability"]["plus7"], 1 - share, atol=1e-6)
@@ -134,7 +174,9 @@ def test_pairs_that_make_no_mixture(monkeypatch, capsys, pair):
 def test_a_plot_may_be_called_as_a_folder_is(tmp_path):
     """The files are STEM.png and STEM.svg."""
     (tmp_path / "three").mkdir()
-    assert figure3.parser().parse_args(["--out", str(tmp_path / "three")]).out == str(tmp_path / "three")
+    assert figure3.parser().parse_args(["--out", str(tmp_path / "three")]).out == str(
+        tmp_path / "three"
+    )
 
 
 def test_a_plot_that_cannot_be_written(monkeypatch, capsys):

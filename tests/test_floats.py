@@ -23,7 +23,8 @@ def test_unit_roundoff(dtype):
 @dtypes
 def test_hard_gap_is_the_least(dtype):
     smallest = Fraction(float(np.finfo(dtype).smallest_subnormal))
-    # exp(-gap) rounds to 0 below half of the smallest subnormal; compared by logarithms, which do not underflow.
+    # exp(-gap) rounds to 0 below half of the smallest subnormal; compared by logarithms, which do
+    # not underflow.
     half = math.log(smallest.numerator) - math.log(smallest.denominator) - math.log(2)
     assert -hard_gap(dtype) < half < -(hard_gap(dtype) - 1)
     with np.errstate(under="ignore"):

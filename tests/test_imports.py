@@ -1,4 +1,5 @@
-"""The floors of the house: imports run construct <- proofs <- verify, and construct/ needs nothing but the numerics."""
+"""The floors of the house: imports run construct <- proofs <- verify, and construct/ needs nothing
+but the numerics."""
 
 import ast
 import re
@@ -36,7 +37,9 @@ def strangers(floor: str, source: str) -> set[str]:
     return imports(ast.parse(source)) - FLOORS[floor] - set(sys.stdlib_module_names)
 
 
-@pytest.mark.parametrize("path", sources("construct", "proofs"), ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "path", sources("construct", "proofs"), ids=lambda path: str(path.relative_to(ROOT))
+)
 def test_imports_run_one_way(path):
     assert strangers(path.relative_to(ROOT).parts[0], path.read_text()) == set()
 
@@ -55,19 +58,32 @@ def test_a_wrong_import_is_seen(floor, source):
 
 def test_the_oracle_shares_no_code_with_the_layers():
     tree = ast.parse((ROOT / "verify/oracle.py").read_text())
-    modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module.startswith("construct")}
+    modules = {
+        node.module
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("construct")
+    }
     assert modules == {"construct"}
     assert not {"build", "Transformer"} & {
-        alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
     }
 
 
-@pytest.mark.parametrize("layer", ["lift", "pair", "recognize", "commit", "fetch", "execute", "superpose"])
+@pytest.mark.parametrize(
+    "layer", ["lift", "pair", "recognize", "commit", "fetch", "execute", "superpose"]
+)
 def test_one_lemma_one_stem_on_every_floor(layer):
     stems = {path.stem for path in sources("construct/theorem1") if path.stem.endswith(f"_{layer}")}
     assert len(stems) == 1
     stem = stems.pop()
-    for path in (f"proofs/theorem1/{stem}.py", f"verify/theorem1/{stem}.py", f"tests/theorem1/test_{stem}.py"):
+    for path in (
+        f"proofs/theorem1/{stem}.py",
+        f"verify/theorem1/{stem}.py",
+        f"tests/theorem1/test_{stem}.py",
+    ):
         assert (ROOT / path).is_file()
 
 
@@ -75,10 +91,15 @@ def test_no_absolute_path_is_left_in_the_tree():
     absolute = re.compile(r"[\"'\s(=](?:/home/|/root/|/Users/|/work/|/workspace/)\w")
     folders = ("construct", "proofs", "verify", "tests", "benchmarks", ".ci")
     paths = [
-        path for folder in folders for path in (ROOT / folder).rglob("*") if path.suffix in {".py", ".md", ""} and path.is_file()
+        path
+        for folder in folders
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in {".py", ".md", ""} and path.is_file()
     ]
     paths += [
-        path for path in ROOT.glob("*") if path.is_file() and path.suffix in {".toml", ".md", ".lock", ""} and path.name != ".git"
+        path
+        for path in ROOT.glob("*")
+        if path.is_file() and path.suffix in {".toml", ".md", ".lock", ""} and path.name != ".git"
     ]
     found = [path for path in paths if absolute.search(path.read_text()) and path != Path(__file__)]
     assert not found

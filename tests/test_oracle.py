@@ -10,8 +10,13 @@ DOUBLE, NEGATE = Task(slot=0, weight=[[2.0]]), Task(slot=1, weight=[[-1.0]], bia
 
 
 def prompt(labels):
-    """Inputs (1, 3) in every example: DOUBLE says 2, NEGATE says -2. The query (5, 7): 10 and -6."""
-    return Prompt(inputs=np.tile([[[1.0], [3.0]]], (len(labels), 1, 1)), labels=np.array(labels)[:, None], query=[[5.0], [7.0]])
+    """Inputs (1, 3) in every example: DOUBLE says 2, NEGATE says -2. The query (5, 7): 10
+    and -6."""
+    return Prompt(
+        inputs=np.tile([[[1.0], [3.0]]], (len(labels), 1, 1)),
+        labels=np.array(labels)[:, None],
+        query=[[5.0], [7.0]],
+    )
 
 
 def test_prevalence_abstention_and_sum():
@@ -26,7 +31,12 @@ def test_prevalence_abstention_and_sum():
 
 
 def test_two_explanations_are_none():
-    verdict = judge([DOUBLE, Task(slot=0, weight=[[1.0]], bias=[1.0])], prompt([2.0]), tolerance=0.25, margin=1.0)
+    verdict = judge(
+        [DOUBLE, Task(slot=0, weight=[[1.0]], bias=[1.0])],
+        prompt([2.0]),
+        tolerance=0.25,
+        margin=1.0,
+    )
     assert verdict.explains.all()
     assert verdict.recognized.tolist() == [-1]
     assert verdict.vector.tolist() == [0]
@@ -39,7 +49,9 @@ def test_a_residual_on_either_boundary_is_decided():
 
 
 def test_between_tolerance_and_margin_is_refused():
-    with pytest.raises(ValueError, match=r"example 1 is 0\.5 from task 0: between tolerance and margin"):
+    with pytest.raises(
+        ValueError, match=r"example 1 is 0\.5 from task 0: between tolerance and margin"
+    ):
         judge([DOUBLE], prompt([2.0, 2.5]), tolerance=0.25, margin=1.0)
 
 

@@ -1,4 +1,5 @@
-"""Every matrix product asks for the highest precision: a GPU multiplies in TF32 by default, with 11 bits, which breaks scores."""
+"""Every matrix product asks for the highest precision: a GPU multiplies in TF32 by default, with 11
+bits, which breaks scores."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -27,7 +28,9 @@ def products(jaxpr):
         if equation.primitive.name == "dot_general":
             yield equation
         for value in equation.params.values():
-            for inner in jax.tree.leaves(value, is_leaf=lambda leaf: hasattr(leaf, "eqns") or hasattr(leaf, "jaxpr")):
+            for inner in jax.tree.leaves(
+                value, is_leaf=lambda leaf: hasattr(leaf, "eqns") or hasattr(leaf, "jaxpr")
+            ):
                 if hasattr(inner, "jaxpr"):
                     yield from products(inner.jaxpr)
                 elif hasattr(inner, "eqns"):
@@ -38,7 +41,12 @@ def dense(model, prompt):
     reading = model.reading
     return jax.make_jaxpr(
         lambda batch: _batch(
-            model.layers, batch, np.array(reading.slots), observe=reading.parts.observe, residual=model.residual, m=model.spec.m
+            model.layers,
+            batch,
+            np.array(reading.slots),
+            observe=reading.parts.observe,
+            residual=model.residual,
+            m=model.spec.m,
         )
     )(stack([prompt], model.spec))
 
@@ -47,7 +55,9 @@ def restricted(model, prompt, sketch):
     run = Run(model.reading, model, prompt.query, "prompt", sketch, ThreadPoolExecutor(1))
     arrays = (prompt.inputs.astype(model.spec.dtype), prompt.labels.astype(model.spec.dtype))
     return jax.make_jaxpr(
-        lambda x, y: chunk.run_alone(run.plan, run.norms, run.limits, run.query, x, y, len(x), static=run.static)
+        lambda x, y: chunk.run_alone(
+            run.plan, run.norms, run.limits, run.query, x, y, len(x), static=run.static
+        )
     )(*arrays)
 
 

@@ -1,4 +1,5 @@
-"""python -m verify.prompt: what it reads, what it says, what it refuses, and that its check can fail."""
+"""python -m verify.prompt: what it reads, what it says, what it refuses, and that its check can
+fail."""
 
 import dataclasses
 import io
@@ -35,7 +36,9 @@ def test_a_reply_says_all(reply):
         ("uppercase", 1, "BRAZIL"),
     ]
     assert {word for word, _ in reply.distribution} == {"Brasilia", "South America", "BRAZIL"}
-    assert [probability for _, probability in reply.distribution] == pytest.approx([1 / 3] * 3, abs=1e-6)
+    assert [probability for _, probability in reply.distribution] == pytest.approx(
+        [1 / 3] * 3, abs=1e-6
+    )
     assert [line.number for line in reply.text.lines] == [1, 2, 4, 5]
     assert [reply.why(j) for j in range(4)] == ["", "", "", "no task explains it"]
 
@@ -47,7 +50,9 @@ def test_a_wrong_answer_does_not_hold(reply):
     nan = dataclasses.replace(answer, vector=np.full_like(answer.vector, np.nan))
     assert not dataclasses.replace(reply, answer=nan).holds
     recognized = np.array([1, 0, 2, -1])
-    assert not dataclasses.replace(reply, answer=Answer(answer.vector, recognized, answer.counts)).holds
+    assert not dataclasses.replace(
+        reply, answer=Answer(answer.vector, recognized, answer.counts)
+    ).holds
 
 
 def test_the_command_fails_when_the_answer_is_wrong(monkeypatch, capsys, reply):
@@ -64,8 +69,12 @@ def test_json_on_stdout_is_all_that_goes_there(monkeypatch, capsys):
     assert report["family"] == "plus" and report["evidence"] == 3 and report["holds"]
     assert report["distribution"][0] == {"word": "3", "probability": pytest.approx(2 / 3, abs=1e-6)}
     assert report["examples"][2] == {
-        "line": 3, "text": "1->1", "recognized": "plus0", "explained_by": ["plus0"], "why_abstained": None,
-    }  # fmt: skip
+        "line": 3,
+        "text": "1->1",
+        "recognized": "plus0",
+        "explained_by": ["plus0"],
+        "why_abstained": None,
+    }
 
 
 def test_a_file_and_no_evidence(monkeypatch, capsys, tmp_path):
@@ -73,24 +82,39 @@ def test_a_file_and_no_evidence(monkeypatch, capsys, tmp_path):
     path.write_text("aba->a\nxyz->q\nabc->")
     assert command(monkeypatch, str(path), "--family", "word", "--json", str(out)) == 0
     shown = capsys.readouterr().out
-    assert "no evidence" in shown and "2 tasks explain it: first, last" in shown and "no task explains it" in shown
+    assert (
+        "no evidence" in shown
+        and "2 tasks explain it: first, last" in shown
+        and "no task explains it" in shown
+    )
     assert json.loads(out.read_text())["distribution"] == []
 
 
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
-        ("Frnce->Paris\nBrazil->", "line 1: unknown word 'Frnce' as input in 'Frnce->Paris' (country); did you mean 'France'?"),
+        (
+            "Frnce->Paris\nBrazil->",
+            "line 1: unknown word 'Frnce' as input in 'Frnce->Paris' (country); did you mean "
+            "'France'?",
+        ),
         ("France->Lonndon\nBrazil->", "line 1: unknown word 'Lonndon' as label"),
         ("Paris->Paris\nBrazil->", "line 1: unknown word 'Paris' as input"),
-        ("\nFrance->Paris\n23@41=", "line 3: mixed formats: '23@41=' is not written like 'France->'"),
+        (
+            "\nFrance->Paris\n23@41=",
+            "line 3: mixed formats: '23@41=' is not written like 'France->'",
+        ),
         ("23@41=64\n23+41->", "line 2: mixed formats"),
         ("France->Paris\nSpain->Madrid", "line 2: no query"),
         ("France->Paris\nSpain->\nItaly->", "line 2: no label"),
         ("France->", "line 1: no example"),
         ("France Paris\nItaly->", "line 1: 'France Paris' has no '->'"),
         ("", "the prompt is empty"),
-        ("5@10=15\n20@10=", "line 1: unknown word '5' as input in '5@10=15' (AB); known are 90 words, from '10' to '99'"),
+        (
+            "5@10=15\n20@10=",
+            "line 1: unknown word '5' as input in '5@10=15' (AB); known are 90 words, from '10' to "
+            "'99'",
+        ),
         ("3@4@5=1\n3=", "written like no family here"),
         ("7->12\n3->", "line 1: unknown word '12' as label"),
     ],
@@ -101,7 +125,9 @@ def test_bad_prompts_are_one_line_that_names_the_line(monkeypatch, capsys, text,
     assert wanted in captured.err and captured.err.count("\n") == 1 and captured.out == ""
 
 
-@pytest.mark.parametrize("arguments", [(), ("a", "--text", "b"), ("--family", "colors", "-"), ("/nowhere/at/all",)])
+@pytest.mark.parametrize(
+    "arguments", [(), ("a", "--text", "b"), ("--family", "colors", "-"), ("/nowhere/at/all",)]
+)
 def test_bad_requests(monkeypatch, capsys, arguments):
     assert command(monkeypatch, *arguments) == 2
     assert capsys.readouterr().err.count("\n") == 1

@@ -1,4 +1,5 @@
-"""The proof's table of lemmas is true: every file it names exists, defines what it should, and no layer is left out."""
+"""The proof's table of lemmas is true: every file it names exists, defines what it should, and no
+layer is left out."""
 
 import re
 from pathlib import Path
@@ -6,7 +7,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-ROWS = re.findall(r"^\| (\d) (\w+) \| (.*) \|$", (ROOT / "proofs" / "README.md").read_text(), flags=re.MULTILINE)
+ROWS = re.findall(
+    r"^\| (\d) (\w+) \| (.*) \|$", (ROOT / "proofs" / "README.md").read_text(), flags=re.MULTILINE
+)
 
 
 def _files(row: str) -> list[str]:
@@ -20,7 +23,12 @@ def _faults(number: str, name: str, row: str, root: Path = ROOT) -> list[str]:
     if number != "0" and not faults:
         stem = f"layer{number}_{name.lower()}"
         faults += [file for file in (weights, bound, check, tests) if stem not in file]
-        for file, needle in ((weights, "def layer("), (bound, "def lemma("), (check, "def expect("), (tests, "def test_")):
+        for file, needle in (
+            (weights, "def layer("),
+            (bound, "def lemma("),
+            (check, "def expect("),
+            (tests, "def test_"),
+        ):
             if needle not in (root / file).read_text():
                 faults.append(f"{file} has no {needle}")
     return faults

@@ -31,19 +31,27 @@ def test_read_replace_assemble():
 
 
 def test_unknown_and_double_names_are_refused():
-    with pytest.raises(ValueError, match="subspace = 'w': must be a subspace of this residual stream; use one of x, y, z, f"):
+    with pytest.raises(
+        ValueError,
+        match="subspace = 'w': must be a subspace of this residual stream; use one of x, y, z, f",
+    ):
         NAMED.where("w")
     with pytest.raises(AssertionError, match="one place"):
         Residual(subspaces=(("x", 1), ("x", 2)))
 
 
-@given(st.integers(1, 12).flatmap(lambda bits: st.tuples(st.just(bits), *[st.integers(0, 2**bits - 1)] * 2)))
+@given(
+    st.integers(1, 12).flatmap(
+        lambda bits: st.tuples(st.just(bits), *[st.integers(0, 2**bits - 1)] * 2)
+    )
+)
 def test_position_codes_differ_by_two_and_more(case):
     bits, a, b = case
     inner = position_code(a, bits) @ position_code(b, bits)
     assert inner == bits if a == b else inner <= bits - 2
     assert (
-        np.array(position_codes(jnp.array([a, b]), bits, np.dtype("float32"))) == [position_code(a, bits), position_code(b, bits)]
+        np.array(position_codes(jnp.array([a, b]), bits, np.dtype("float32")))
+        == [position_code(a, bits), position_code(b, bits)]
     ).all()
 
 
@@ -66,9 +74,29 @@ def test_codes_decode_to_their_task(K, turn, length):
     assert (decode_codes(task_codes(K), np.zeros(K), K) == -1).all()
 
 
-@given(st.integers(1, 64), st.integers(1, 64), st.integers(1, 10**6), st.integers(3, 10**4), st.integers(0, 64), st.booleans())
+@given(
+    st.integers(1, 64),
+    st.integers(1, 64),
+    st.integers(1, 10**6),
+    st.integers(3, 10**4),
+    st.integers(0, 64),
+    st.booleans(),
+)
 def test_the_width_has_no_K_in_it(K, d, m, n, features, sum_slot):
-    spec = Spec(K=K, d=d, m=m, n=n, features=features, sum_slot=sum_slot, margin=1.0, radius=1.0, weight_norm=1.0)
+    spec = Spec(
+        K=K,
+        d=d,
+        m=m,
+        n=n,
+        features=features,
+        sum_slot=sum_slot,
+        margin=1.0,
+        radius=1.0,
+        weight_norm=1.0,
+    )
     width = residual_stream(spec).dim
-    assert width == 2 * d + features + int(np.ceil(np.log2(m + 1))) + int(np.ceil(np.log2(n))) + 9 + sum_slot
+    assert (
+        width
+        == 2 * d + features + int(np.ceil(np.log2(m + 1))) + int(np.ceil(np.log2(n))) + 9 + sum_slot
+    )
     assert width <= embedding_bound(spec)

@@ -1,4 +1,5 @@
-"""The strategies give what they promise: hypotheses that hold, and the adversaries that they are named for."""
+"""The strategies give what they promise: hypotheses that hold, and the adversaries that they are
+named for."""
 
 import numpy as np
 import pytest
@@ -27,7 +28,8 @@ def test_a_case_is_its_recipe(case):
     again = Case(**{name: getattr(case, name) for name in case.__dataclass_fields__})
     assert again == case
     assert all(
-        (a.labels == b.labels).all() and (a.query == b.query).all() for a, b in zip(again.prompts, case.prompts, strict=True)
+        (a.labels == b.labels).all() and (a.query == b.query).all()
+        for a, b in zip(again.prompts, case.prompts, strict=True)
     )
 
 
@@ -46,7 +48,11 @@ def test_every_shape_has_a_family(shape):
         case = Case(kind, shape, 1, (shape.m,), (0,), (0,), 0.9)
         spec = case.spec
         assert (spec.K, spec.d, spec.m, spec.n) == (shape.K, shape.d, shape.m, shape.n)
-        assert (spec.features, spec.dtype, spec.sum_slot) == (shape.features, shape.dtype, shape.sum_slot)
+        assert (spec.features, spec.dtype, spec.sum_slot) == (
+            shape.features,
+            shape.dtype,
+            shape.sum_slot,
+        )
         assert setting(spec).gains.hard
 
 
@@ -58,19 +64,29 @@ def test_the_menu_spans_the_ranges():
 
 
 def _some(kind, wanted):
-    """A case of a kind, and one of its prompts, for which `wanted(case, prompt, verdict)` is true; NoSuchExample otherwise."""
+    """A case of a kind, and one of its prompts, for which `wanted(case, prompt, verdict)` is true;
+    NoSuchExample otherwise."""
 
     def holds(case):
         return any(wanted(case, prompt, case.verdict(prompt)) for prompt in case.prompts)
 
-    return find(cases(shapes(sum_slot=False, features=0), kind=kind), holds, settings=settings(max_examples=400, database=None))
+    return find(
+        cases(shapes(sum_slot=False, features=0), kind=kind),
+        holds,
+        settings=settings(max_examples=400, database=None),
+    )
 
 
 @pytest.mark.parametrize(
     ("kind", "wanted"),
     [
         ("apart", lambda case, prompt, verdict: (verdict.explains.sum(0) == 0).any()),
-        ("apart", lambda case, prompt, verdict: np.isclose(verdict.residuals[verdict.explains], 0.9 * case.spec.margin).any()),
+        (
+            "apart",
+            lambda case, prompt, verdict: np.isclose(
+                verdict.residuals[verdict.explains], 0.9 * case.spec.margin
+            ).any(),
+        ),
     ],
     ids=["noise", "tolerance near the margin"],
 )
@@ -79,12 +95,22 @@ def test_apart_reaches(kind, wanted):
 
 
 SIGNS = {
-    "opposite residual of 2R": lambda case, prompt, verdict: (verdict.residuals == 2 * case.spec.radius).any(),
-    "a residual of exactly the margin": lambda case, prompt, verdict: (verdict.residuals == case.spec.margin).any(),
-    "a residual of exactly the tolerance": lambda case, prompt, verdict: (verdict.residuals == case.spec.tolerance).any(),
+    "opposite residual of 2R": lambda case, prompt, verdict: (
+        verdict.residuals == 2 * case.spec.radius
+    ).any(),
+    "a residual of exactly the margin": lambda case, prompt, verdict: (
+        verdict.residuals == case.spec.margin
+    ).any(),
+    "a residual of exactly the tolerance": lambda case, prompt, verdict: (
+        verdict.residuals == case.spec.tolerance
+    ).any(),
     "zero inputs": lambda case, prompt, verdict: not prompt.inputs.any(),
-    "a query that a task maps to 0": lambda case, prompt, verdict: not verdict.outputs.any(-1).all(),
-    "all tasks agree": lambda case, prompt, verdict: case.spec.K > 1 and verdict.explains.all(0).any(),
+    "a query that a task maps to 0": lambda case, prompt, verdict: (
+        not verdict.outputs.any(-1).all()
+    ),
+    "all tasks agree": lambda case, prompt, verdict: (
+        case.spec.K > 1 and verdict.explains.all(0).any()
+    ),
     "11 and more tasks agree": lambda case, prompt, verdict: verdict.explains.sum(0).max() >= 11,
     "no evidence": lambda case, prompt, verdict: not verdict.counts.any(),
     "fewer examples than m": lambda case, prompt, verdict: prompt.examples < case.spec.m,
@@ -94,8 +120,14 @@ SIGNS = {
 @pytest.mark.parametrize("name", SIGNS)
 def test_signs_reach(name):
     shape = Shape(4, 3, 3, 3) if "11" not in name else Shape(24, 5, 3, 2)
-    signs = (Case("signs", shape, seed, (1, 3), share=share) for seed in range(100) for share in (0.0, 0.9, 0.25))
-    assert any(SIGNS[name](case, prompt, case.verdict(prompt)) for case in signs for prompt in case.prompts)
+    signs = (
+        Case("signs", shape, seed, (1, 3), share=share)
+        for seed in range(100)
+        for share in (0.0, 0.9, 0.25)
+    )
+    assert any(
+        SIGNS[name](case, prompt, case.verdict(prompt)) for case in signs for prompt in case.prompts
+    )
 
 
 def test_random_reaches_noise_and_ambiguity():
@@ -108,7 +140,9 @@ def test_random_reaches_noise_and_ambiguity():
 @FEW
 @given(cases(shapes(sum_slot=True), kind="apart"))
 def test_sum_slots_are_blank(case):
-    assert all(not prompt.inputs[:, -1].any() and not prompt.query[-1].any() for prompt in case.prompts)
+    assert all(
+        not prompt.inputs[:, -1].any() and not prompt.query[-1].any() for prompt in case.prompts
+    )
 
 
 @FEW
@@ -116,7 +150,12 @@ def test_sum_slots_are_blank(case):
 def test_outputs_are_the_oracles(case):
     prompt = case.prompts[-1]
     guesses = outputs_of(case.instance, prompt.inputs)
-    assert np.allclose(np.linalg.norm(guesses - prompt.labels, axis=-1), case.verdict(prompt).residuals, rtol=1e-12, atol=1e-12)
+    assert np.allclose(
+        np.linalg.norm(guesses - prompt.labels, axis=-1),
+        case.verdict(prompt).residuals,
+        rtol=1e-12,
+        atol=1e-12,
+    )
 
 
 def test_unit_inputs_are_units_or_zero():

@@ -1,4 +1,5 @@
-"""Every bad input is one ValueError that names the argument, its value, what is required, and the way out."""
+"""Every bad input is one ValueError that names the argument, its value, what is required, and the
+way out."""
 
 from dataclasses import replace
 
@@ -44,76 +45,250 @@ BAD = {
     "margin string": (spec(margin="wide"), "margin", "'wide'", "real number", "pass delta > 0"),
     "radius infinite": (spec(radius=float("inf")), "radius", "inf", "finite", "labels' norms"),
     "radius zero": (spec(radius=0), "radius", "0", "greater than 0", "labels' norms"),
-    "weight norm negative": (spec(weight_norm=-1.0), "weight_norm", "-1.0", "at least 0", "Spec.of"),
-    "tolerance negative": (spec(tolerance=-0.1), "tolerance", "-0.1", "at least 0", "0 <= rho < margin"),
-    "tolerance = margin": (spec(tolerance=1.0), "tolerance", "1.0", "less than margin = 1", "lower it"),
-    "input radius zero": (spec(input_radius=0), "input_radius", "0", "greater than 0", "inputs' norms"),
+    "weight norm negative": (
+        spec(weight_norm=-1.0),
+        "weight_norm",
+        "-1.0",
+        "at least 0",
+        "Spec.of",
+    ),
+    "tolerance negative": (
+        spec(tolerance=-0.1),
+        "tolerance",
+        "-0.1",
+        "at least 0",
+        "0 <= rho < margin",
+    ),
+    "tolerance = margin": (
+        spec(tolerance=1.0),
+        "tolerance",
+        "1.0",
+        "less than margin = 1",
+        "lower it",
+    ),
+    "input radius zero": (
+        spec(input_radius=0),
+        "input_radius",
+        "0",
+        "greater than 0",
+        "inputs' norms",
+    ),
     "coldness zero": (spec(coldness=0), "coldness", "0", "greater than 0", "leave it out"),
-    "dtype float16": (spec(dtype="float16"), "dtype", "float16", "float32, float64", "derived for these"),
+    "dtype float16": (
+        spec(dtype="float16"),
+        "dtype",
+        "float16",
+        "float32, float64",
+        "derived for these",
+    ),
     "dtype int": (spec(dtype="int32"), "dtype", "int32", "float32, float64", "derived for these"),
-    "dtype unknown": (spec(dtype="nonsense"), "dtype", "nonsense", "float32, float64", "derived for these"),
+    "dtype unknown": (
+        spec(dtype="nonsense"),
+        "dtype",
+        "nonsense",
+        "float32, float64",
+        "derived for these",
+    ),
     "sum slot number": (spec(sum_slot=1), "sum_slot", "1", "True or False", "pass a bool"),
     "sum slot at n = 2": (spec(sum_slot=True, n=2), "n", "2", "n >= 3", "drop sum_slot"),
-    "feature norm without features": (spec(feature_norm=2.0), "feature_norm", "2.0", "1 and 0", "leave them out"),
-    "task slot negative": (lambda: Task(slot=-1, weight=EYE), "Task.slot", "-1", "at least 0", "from 0 to n-2"),
-    "task weight vector": (lambda: Task(slot=0, weight=np.ones(3)), "Task.weight", "(3,)", "(d, r)", "2 axes"),
-    "task weight empty": (lambda: Task(slot=0, weight=np.ones((0, 3))), "Task.weight", "(0, 3)", "d, r >= 1", "pass a matrix"),
+    "feature norm without features": (
+        spec(feature_norm=2.0),
+        "feature_norm",
+        "2.0",
+        "1 and 0",
+        "leave them out",
+    ),
+    "task slot negative": (
+        lambda: Task(slot=-1, weight=EYE),
+        "Task.slot",
+        "-1",
+        "at least 0",
+        "from 0 to n-2",
+    ),
+    "task weight vector": (
+        lambda: Task(slot=0, weight=np.ones(3)),
+        "Task.weight",
+        "(3,)",
+        "(d, r)",
+        "2 axes",
+    ),
+    "task weight empty": (
+        lambda: Task(slot=0, weight=np.ones((0, 3))),
+        "Task.weight",
+        "(0, 3)",
+        "d, r >= 1",
+        "pass a matrix",
+    ),
     "task weight NaN": (
-        lambda: Task(slot=0, weight=changed(EYE, np.nan, (1, 2))), "Task.weight[1, 2]", "nan", "finite", "remove NaN",
+        lambda: Task(slot=0, weight=changed(EYE, np.nan, (1, 2))),
+        "Task.weight[1, 2]",
+        "nan",
+        "finite",
+        "remove NaN",
     ),
-    "task bias long": (lambda: Task(slot=0, weight=EYE, bias=np.ones(4)), "Task.bias", "(4,)", "(3,)", "shapes agree"),
+    "task bias long": (
+        lambda: Task(slot=0, weight=EYE, bias=np.ones(4)),
+        "Task.bias",
+        "(4,)",
+        "(3,)",
+        "shapes agree",
+    ),
     "task weight complex": (
-        lambda: Task(slot=0, weight=EYE * 1j), "Task.weight", "complex128", "real numbers", ".astype(float)",
+        lambda: Task(slot=0, weight=EYE * 1j),
+        "Task.weight",
+        "complex128",
+        "real numbers",
+        ".astype(float)",
     ),
-    "task weight bool": (lambda: Task(slot=0, weight=EYE > 0), "Task.weight", "bool", "real numbers", ".astype(float)"),
-    "task weight ragged": (lambda: Task(slot=0, weight=[[1.0], [1.0, 2.0]]), "Task.weight", "ragged", "one array", "pad it"),
+    "task weight bool": (
+        lambda: Task(slot=0, weight=EYE > 0),
+        "Task.weight",
+        "bool",
+        "real numbers",
+        ".astype(float)",
+    ),
+    "task weight ragged": (
+        lambda: Task(slot=0, weight=[[1.0], [1.0, 2.0]]),
+        "Task.weight",
+        "ragged",
+        "one array",
+        "pad it",
+    ),
     "feature bias": (
-        lambda: FeatureMap(weight=np.ones((4, 3)), bias=np.ones(3)), "FeatureMap.bias", "(3,)", "(4,)", "shapes agree",
+        lambda: FeatureMap(weight=np.ones((4, 3)), bias=np.ones(3)),
+        "FeatureMap.bias",
+        "(3,)",
+        "(4,)",
+        "shapes agree",
     ),
     "feature map empty": (
-        lambda: FeatureMap(weight=np.ones((0, 3))), "FeatureMap.weight", "(0, 3)", "r, d >= 1", "pass a matrix",
+        lambda: FeatureMap(weight=np.ones((0, 3))),
+        "FeatureMap.weight",
+        "(0, 3)",
+        "r, d >= 1",
+        "pass a matrix",
     ),
     "no tasks": (lambda: spec_of([]), "tasks", "empty list", "K >= 1", "at least one Task"),
     "tasks disagree": (
-        lambda: spec_of([TASKS[0], Task(slot=0, weight=np.eye(2))]), "tasks[1].weight", "(2, 2)", "(3, 3)", "shapes agree",
+        lambda: spec_of([TASKS[0], Task(slot=0, weight=np.eye(2))]),
+        "tasks[1].weight",
+        "(2, 2)",
+        "(3, 3)",
+        "shapes agree",
     ),
     "slot does not exist": (
-        lambda: spec_of([Task(slot=2, weight=EYE)]), "tasks[0].slot", "2", "0..1 for n = 3", "raise n",
+        lambda: spec_of([Task(slot=2, weight=EYE)]),
+        "tasks[0].slot",
+        "2",
+        "0..1 for n = 3",
+        "raise n",
     ),
     "equal tasks": (
         lambda: spec_of([TASKS[0], Task(slot=0, weight=EYE, bias=-np.zeros(3))]),
-        "tasks[1]", "equal to tasks[0]", "differ in slot, matrix or bias", "remove one",
+        "tasks[1]",
+        "equal to tasks[0]",
+        "differ in slot, matrix or bias",
+        "remove one",
     ),
     "feature map of another d": (
         lambda: spec_of(feature_map=FeatureMap(weight=np.ones((3, 2)))),
-        "feature_map.weight", "(3, 2)", "d = 3", "use the tasks' d",
+        "feature_map.weight",
+        "(3, 2)",
+        "d = 3",
+        "use the tasks' d",
     ),
-    "Spec of other tasks": (lambda: build(spec_of(), TASKS[:1]), "spec.K", "2", "must be 1", "Spec.of(tasks"),
+    "Spec of other tasks": (
+        lambda: build(spec_of(), TASKS[:1]),
+        "spec.K",
+        "2",
+        "must be 1",
+        "Spec.of(tasks",
+    ),
     "Spec with small norms": (
-        lambda: build(replace(spec_of(), weight_norm=0.5), TASKS), "spec.weight_norm", "0.5", "at least 1", "Spec.of(tasks",
+        lambda: build(replace(spec_of(), weight_norm=0.5), TASKS),
+        "spec.weight_norm",
+        "0.5",
+        "at least 1",
+        "Spec.of(tasks",
     ),
-    "inputs of two axes": (lambda: Prompt(inputs=Y, labels=Y, query=Q), "inputs", "(4, 3)", "(m, n-1, d)", "3 axes"),
-    "labels too few": (lambda: Prompt(inputs=X, labels=Y[:3], query=Q), "labels", "(3, 3)", "(4, 3)", "shapes agree"),
+    "inputs of two axes": (
+        lambda: Prompt(inputs=Y, labels=Y, query=Q),
+        "inputs",
+        "(4, 3)",
+        "(m, n-1, d)",
+        "3 axes",
+    ),
+    "labels too few": (
+        lambda: Prompt(inputs=X, labels=Y[:3], query=Q),
+        "labels",
+        "(3, 3)",
+        "(4, 3)",
+        "shapes agree",
+    ),
     "labels of another d": (
         lambda: Prompt(inputs=X, labels=np.zeros((4, 2)), query=Q),
-        "labels", "(4, 2)", "(4, 3)", "shapes agree"),
-    "query too short": (lambda: Prompt(inputs=X, labels=Y, query=Q[:1]), "query", "(1, 3)", "(2, 3)", "shapes agree"),
-    "no examples": (lambda: Prompt(inputs=X[:0], labels=Y[:0], query=Q), "inputs", "no examples", "at least one", "m' >= 1"),
-    "no inputs": (lambda: Prompt(inputs=X[:, :0], labels=Y, query=Q[:0]), "inputs", "(4, 0, 3)", "n >= 2", "at least one input"),
+        "labels",
+        "(4, 2)",
+        "(4, 3)",
+        "shapes agree",
+    ),
+    "query too short": (
+        lambda: Prompt(inputs=X, labels=Y, query=Q[:1]),
+        "query",
+        "(1, 3)",
+        "(2, 3)",
+        "shapes agree",
+    ),
+    "no examples": (
+        lambda: Prompt(inputs=X[:0], labels=Y[:0], query=Q),
+        "inputs",
+        "no examples",
+        "at least one",
+        "m' >= 1",
+    ),
+    "no inputs": (
+        lambda: Prompt(inputs=X[:, :0], labels=Y, query=Q[:0]),
+        "inputs",
+        "(4, 0, 3)",
+        "n >= 2",
+        "at least one input",
+    ),
     "no coordinates": (
-        lambda: Prompt(inputs=X[..., :0], labels=Y[:, :0], query=Q[:, :0]), "inputs", "(4, 2, 0)", "d >= 1", "pass d >= 1",
+        lambda: Prompt(inputs=X[..., :0], labels=Y[:, :0], query=Q[:, :0]),
+        "inputs",
+        "(4, 2, 0)",
+        "d >= 1",
+        "pass d >= 1",
     ),
     "input NaN": (
-        lambda: Prompt(inputs=changed(X, np.nan, (2, 1, 0)), labels=Y, query=Q), "inputs[2, 1, 0]", "nan", "finite", "remove NaN",
+        lambda: Prompt(inputs=changed(X, np.nan, (2, 1, 0)), labels=Y, query=Q),
+        "inputs[2, 1, 0]",
+        "nan",
+        "finite",
+        "remove NaN",
     ),
     "label infinite": (
-        lambda: Prompt(inputs=X, labels=changed(Y, -np.inf, (0, 0)), query=Q), "labels[0, 0]", "-inf", "finite", "remove NaN",
+        lambda: Prompt(inputs=X, labels=changed(Y, -np.inf, (0, 0)), query=Q),
+        "labels[0, 0]",
+        "-inf",
+        "finite",
+        "remove NaN",
     ),
-    "query NaN": (lambda: Prompt(inputs=X, labels=Y, query=Q + np.nan), "query[0, 0]", "nan", "finite", "remove NaN"),
+    "query NaN": (
+        lambda: Prompt(inputs=X, labels=Y, query=Q + np.nan),
+        "query[0, 0]",
+        "nan",
+        "finite",
+        "remove NaN",
+    ),
     "labels objects": (
-        lambda: Prompt(inputs=X, labels=Y.astype(object), query=Q), "labels", "object", "real numbers", ".astype(float)",
+        lambda: Prompt(inputs=X, labels=Y.astype(object), query=Q),
+        "labels",
+        "object",
+        "real numbers",
+        ".astype(float)",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", BAD)
@@ -143,7 +318,8 @@ def model():
 
 
 def examples(count=4, d=3, slots=2):
-    """A prompt on which task 0 explains every example: inputs e_0 in slot 0 and zeros elsewhere, labels e_0."""
+    """A prompt on which task 0 explains every example: inputs e_0 in slot 0 and zeros elsewhere,
+    labels e_0."""
     inputs = np.zeros((count, slots, d))
     inputs[:, 0, 0] = 1
     return {"inputs": inputs, "labels": inputs[:, 0].copy(), "query": inputs[0].copy()}
@@ -154,30 +330,63 @@ def prompt(**changes):
 
 
 VIOLATED = {
-    "d": (lambda: Prompt(**examples(d=2)), "prompt.inputs", "dimension 2", "d = 3", "match the Spec"),
-    "n": (lambda: Prompt(**examples(slots=3)), "prompt.inputs", "3 inputs", "n - 1 = 2", "match the Spec"),
-    "more than m": (lambda: Prompt(**examples(count=5)), "prompt.inputs", "5 examples", "at most m = 4", "larger m"),
+    "d": (
+        lambda: Prompt(**examples(d=2)),
+        "prompt.inputs",
+        "dimension 2",
+        "d = 3",
+        "match the Spec",
+    ),
+    "n": (
+        lambda: Prompt(**examples(slots=3)),
+        "prompt.inputs",
+        "3 inputs",
+        "n - 1 = 2",
+        "match the Spec",
+    ),
+    "more than m": (
+        lambda: Prompt(**examples(count=5)),
+        "prompt.inputs",
+        "5 examples",
+        "at most m = 4",
+        "larger m",
+    ),
     "label beyond the radius": (
         lambda: prompt(labels=changed(examples()["labels"], [0, 0, 3.1], 2)),
-        "prompt.labels[2]", "norm 3.1", "radius = 3", "larger radius",
+        "prompt.labels[2]",
+        "norm 3.1",
+        "radius = 3",
+        "larger radius",
     ),
     "input beyond the room": (
         lambda: prompt(inputs=changed(examples()["inputs"], [0, 0, 1e9], (1, 1))),
-        "prompt.inputs[1, 1]", "1e+09", "input_radius", "or rescale",
+        "prompt.inputs[1, 1]",
+        "1e+09",
+        "input_radius",
+        "or rescale",
     ),
     "an output beyond the radius": (
         lambda: prompt(query=np.array([[3.5, 0, 0], [0, 0, 0]])),
-        "prompt query, slot 0", "norm 3.", "at most radius = 3", "larger radius",
+        "prompt query, slot 0",
+        "norm 3.",
+        "at most radius = 3",
+        "larger radius",
     ),
     "an output in a slot that is not read": (
         lambda: prompt(inputs=changed(examples()["inputs"], [0, 4, 0], (3, 1))),
-        "prompt example 3, slot 1", "norm 4", "radius = 3", "larger radius",
+        "prompt example 3, slot 1",
+        "norm 4",
+        "radius = 3",
+        "larger radius",
     ),
     "between tolerance and margin": (
         lambda: prompt(labels=changed(examples()["labels"], [1, 0.3, 0], 2)),
-        "prompt example 2, task 0", "0.3", "margin = 0.5", "move the label",
+        "prompt example 2, task 0",
+        "0.3",
+        "margin = 0.5",
+        "move the label",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", VIOLATED)
@@ -219,9 +428,32 @@ INFEASIBLE = {
         Spec(K=2, d=16, m=32, n=3, margin=0.01, radius=8.0, weight_norm=1.0),
         ("margin", "float64"),
     ),
-    "coldness": (Spec(K=4, d=3, m=8, n=3, margin=1.0, radius=2.0, weight_norm=1.0, dtype="float64", coldness=1.0), ("coldness",)),
+    "coldness": (
+        Spec(
+            K=4,
+            d=3,
+            m=8,
+            n=3,
+            margin=1.0,
+            radius=2.0,
+            weight_norm=1.0,
+            dtype="float64",
+            coldness=1.0,
+        ),
+        ("coldness",),
+    ),
     "code": (
-        Spec(K=64, d=3, m=8, n=3, margin=1.0, radius=2.0, weight_norm=1.0, dtype="float64", coldness=7.0),
+        Spec(
+            K=64,
+            d=3,
+            m=8,
+            n=3,
+            margin=1.0,
+            radius=2.0,
+            weight_norm=1.0,
+            dtype="float64",
+            coldness=7.0,
+        ),
         ("coldness",),
     ),
     "rounding": (Spec(K=2, d=16, m=4, n=2, margin=1e-6, radius=8.0, weight_norm=1.0), ("margin",)),
@@ -242,13 +474,27 @@ def test_the_way_out_works(name):
         argument, _, rest = out.partition(" = ")
         value = rest.split(" would do")[0].strip("'")
         value = value if argument == "dtype" else float(value)
-        better = {argument: value} | ({"tolerance": spec.tolerance / spec.margin * value} if argument == "margin" else {})
+        better = {argument: value} | (
+            {"tolerance": spec.tolerance / spec.margin * value} if argument == "margin" else {}
+        )
         assert derive(replace(spec, **better)).T > 0
 
 
 def test_no_way_out_says_so():
     with pytest.raises(Infeasible, match="shrink K, d, the radius or the inputs"):
-        derive(Spec(K=2, d=3, m=4, n=3, margin=1.0, radius=1.0, weight_norm=1.0, input_radius=1e300, dtype="float64"))
+        derive(
+            Spec(
+                K=2,
+                d=3,
+                m=4,
+                n=3,
+                margin=1.0,
+                radius=1.0,
+                weight_norm=1.0,
+                input_radius=1e300,
+                dtype="float64",
+            )
+        )
 
 
 def edge(make, low, high):
@@ -266,17 +512,30 @@ def edge(make, low, high):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_both_sides_of_representability(dtype):
     def make(margin):
-        return Spec(K=2, d=3, m=4, n=3, margin=margin, radius=1.0, weight_norm=1.001, input_radius=0.5, dtype=dtype)
+        return Spec(
+            K=2,
+            d=3,
+            m=4,
+            n=3,
+            margin=margin,
+            radius=1.0,
+            weight_norm=1.001,
+            input_radius=0.5,
+            dtype=dtype,
+        )
 
     low, high = edge(make, 1e-8, 1.0)
     with pytest.raises(Infeasible, match=r"round by|leave tolerance"):
         derive(make(low))
     spec = make(high)
-    # On the good side the transformer is right, with tasks as near each other as the margin lets them be.
+    # On the good side the transformer is right, with tasks as near each other as the margin lets
+    # them be.
     tasks = [Task(slot=0, weight=EYE), Task(slot=0, weight=EYE, bias=np.array([0, 1.5 * high, 0]))]
     spec = replace(spec, bias_norm=2 * high, radius=1.0)
     inputs = np.array([[[0.3, 0.2, 0.1], [0, 0, 0]]] * 4)
-    labels = np.array([inputs[j, 0] + (j % 3 == 0) * np.array([0, 1.5 * high, 0]) for j in range(4)])
+    labels = np.array(
+        [inputs[j, 0] + (j % 3 == 0) * np.array([0, 1.5 * high, 0]) for j in range(4)]
+    )
     try:
         model = build(spec, tasks)
     except Infeasible:  # the bias norm moved the edge: take a hair more
@@ -287,18 +546,24 @@ def test_both_sides_of_representability(dtype):
 
 
 @pytest.mark.parametrize(
-    ("name", "match"), [(("lift", "y", "x"), "layer"), (("pears", "y"), "layer"), (("pair", "peel"), "subspace")]
+    ("name", "match"),
+    [(("lift", "y", "x"), "layer"), (("pears", "y"), "layer"), (("pair", "peel"), "subspace")],
 )
 def test_bad_hooks(model, name, match):
     with pytest.raises(ValueError, match=match):
-        model(prompt(), hooks={name[:2] if match != "layer" else ("pears", "y"): lambda value: value})
+        model(
+            prompt(), hooks={name[:2] if match != "layer" else ("pears", "y"): lambda value: value}
+        )
 
 
 @pytest.mark.parametrize(
     ("wrong", "match"),
     [
         (lambda: Spec.of([3], m=1, n=2, margin=0.5, radius=1.0), r"tasks\[0\] = 3: must be a Task"),
-        (lambda: Spec(K=1, d=1, m=10**400, n=2, margin=0.5, radius=1.0, weight_norm=1.0), "m = a huge number: must be at most"),
+        (
+            lambda: Spec(K=1, d=1, m=10**400, n=2, margin=0.5, radius=1.0, weight_norm=1.0),
+            "m = a huge number: must be at most",
+        ),
         (
             lambda: Spec(K=1, d=1, m=1, n=2, margin=0.5, radius=10**400, weight_norm=1.0),
             "radius = .*must be a real number that a float",
@@ -308,7 +573,11 @@ def test_bad_hooks(model, name, match):
             "residuals round by .*an eighth of margin",
         ),
         (
-            lambda: derive(Spec(K=1, d=1, m=1, n=2, margin=0.5, radius=1.0, weight_norm=1e39, input_radius=1e-45)),
+            lambda: derive(
+                Spec(
+                    K=1, d=1, m=1, n=2, margin=0.5, radius=1.0, weight_norm=1e39, input_radius=1e-45
+                )
+            ),
             "the weights reach .*beyond the format's range",
         ),
     ],

@@ -15,7 +15,8 @@ RUN = """
 import sys, nbformat
 from nbclient import NotebookClient
 notebook = nbformat.read(sys.argv[1], as_version=4)
-NotebookClient(notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": sys.argv[3]}}).execute()
+folder = {"metadata": {"path": sys.argv[3]}}
+NotebookClient(notebook, timeout=120, kernel_name="python3", resources=folder).execute()
 nbformat.write(notebook, sys.argv[2])
 """
 
@@ -42,7 +43,9 @@ def test_the_walkthrough_runs(tmp_path):
 @pytest.mark.slow
 def test_a_failing_cell_fails(tmp_path):
     notebook = tmp_path / "failing.ipynb"
-    nbformat.write(new_notebook(cells=[new_code_cell("raise AssertionError('on purpose')")]), notebook)
+    nbformat.write(
+        new_notebook(cells=[new_code_cell("raise AssertionError('on purpose')")]), notebook
+    )
     done = execute(notebook, tmp_path / "executed.ipynb")
     assert done.returncode != 0 and "on purpose" in done.stderr
 
@@ -50,4 +53,6 @@ def test_a_failing_cell_fails(tmp_path):
 def test_the_walkthrough_is_stored_without_outputs():
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     nbformat.validate(notebook)
-    assert not any(cell.outputs or cell.execution_count for cell in notebook.cells if cell.cell_type == "code")
+    assert not any(
+        cell.outputs or cell.execution_count for cell in notebook.cells if cell.cell_type == "code"
+    )

@@ -18,7 +18,9 @@ def lemmas(theorem: Theorem, instance: Instance, prompt: Prompt, model: Transfor
     return check_prompt(model, instance.tasks, prompt, instance.feature_map, theorem=theorem)
 
 
-def damaged(model: Transformer, layer: str, matrix: str, change: Callable[[np.ndarray], np.ndarray]) -> Transformer:
+def damaged(
+    model: Transformer, layer: str, matrix: str, change: Callable[[np.ndarray], np.ndarray]
+) -> Transformer:
     """A copy of a model in which one matrix of the first bank of a layer is changed."""
     copy = nnx.clone(model)
     bank = copy.layer(layer).banks[0]

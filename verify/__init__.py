@@ -1,1 +1,2 @@
-"""Independent checks: an oracle from the definition alone, and commands that hold the transformer against it."""
+"""Independent checks: an oracle from the definition alone, and commands that hold the transformer
+against it."""

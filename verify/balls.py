@@ -1,8 +1,9 @@
-"""The forward pass in ball arithmetic: the very weights, as stored, over real numbers, with every error enclosed.
+"""The forward pass in ball arithmetic: the very weights, as stored, over real numbers, with every
+error enclosed.
 
-Needs python-flint (the extra `certify`), which is imported only here. A ball is a midpoint and a radius; an operation returns
-a ball that contains every result of its operands' points. A comparison is true only if it is true of all points: what the
-balls leave undecided counts as false.
+Needs python-flint (the extra `certify`), which is imported only here. A ball is a midpoint and a
+radius; an operation returns a ball that contains every result of its operands' points. A comparison
+is true only if it is true of all points: what the balls leave undecided counts as false.
 """
 
 from collections.abc import Iterator, Sequence
@@ -30,7 +31,8 @@ def flint() -> Any:
         import flint
     except ImportError:
         raise MissingExtra(
-            "--certify needs python-flint, which is not installed; install the extra: pip install '.[certify]'"
+            "--certify needs python-flint, which is not installed; install the extra: pip install "
+            "'.[certify]'"
         ) from None
     return flint
 
@@ -53,7 +55,8 @@ def exact(array: Float[np.ndarray, "rows columns"]) -> "arb_mat":
 
 
 def upper(ball: "arb") -> float:
-    """A float that no point of the ball's absolute value exceeds; infinite where the ball says nothing."""
+    """A float that no point of the ball's absolute value exceeds; infinite where the ball says
+    nothing."""
     return _up(ball.abs_upper()) if ball.is_finite() else np.inf
 
 
@@ -63,7 +66,8 @@ def distance(left: "arb", right: Any) -> float:
 
 
 class Selection(NamedTuple):
-    """What a layer's scores must show: its winners are at most spread + 2 error apart, and T - 2 error above all losers."""
+    """What a layer's scores must show: its winners are at most spread + 2 error apart, and T - 2
+    error above all losers."""
 
     T: float
     error: float
@@ -82,12 +86,14 @@ class Selection(NamedTuple):
 
 @dataclass(frozen=True)
 class Enclosed:
-    """One layer in balls: the stream after it, a lower bound on the least gap and by token an upper bound on the near losers.
+    """One layer in balls: the stream after it, a lower bound on the least gap and by token an upper
+    bound on the near losers.
 
     wide: whether every gap is certainly T - 2 error, which no float may be near enough to tell.
-    best: by head and token a float that the best score of a key other than BOS does not exceed, NaN where such a bound says
-    less than the score does: unless it is exact, certainly within the winners' spread of 0, or certainly at most -T.
-    ties: whether every head's winners certainly tie within the layer's spread and score error.
+    best: by head and token a float that the best score of a key other than BOS does not exceed, NaN
+    where such a bound says less than the score does: unless it is exact, certainly within the
+    winners' spread of 0, or certainly at most -T. ties: whether every head's winners certainly tie
+    within the layer's spread and score error.
     """
 
     stream: "arb_mat"
@@ -98,7 +104,9 @@ class Enclosed:
     ties: bool
 
 
-def enclose(model: Transformer, stream: Float[np.ndarray, "N D"], selections: Sequence[Selection]) -> Iterator[Enclosed]:
+def enclose(
+    model: Transformer, stream: Float[np.ndarray, "N D"], selections: Sequence[Selection]
+) -> Iterator[Enclosed]:
     """Run a model over an embedded prompt, layer by layer."""
     h = exact(stream)
     for layer, selection in zip(model.layers, selections, strict=True):
@@ -125,17 +133,23 @@ def _layer(layer: Layer, h: "arb_mat", selection: Selection) -> Enclosed:
 
 
 def _is_zero(bank: Heads) -> bool:
-    return not any(np.asarray(matrix[...]).any() for matrix in (bank.W_Q, bank.W_K, bank.W_V, bank.W_O))
+    return not any(
+        np.asarray(matrix[...]).any() for matrix in (bank.W_Q, bank.W_K, bank.W_V, bank.W_O)
+    )
 
 
 def _head(bank: Heads, head: int, h: "arb_mat", causal: bool) -> tuple["arb_mat", "arb_mat"]:
     """A head's scores of all keys, visible or not, and what it moves."""
-    W_Q, W_K, W_V, W_O = (exact(np.asarray(matrix[...])[head]) for matrix in (bank.W_Q, bank.W_K, bank.W_V, bank.W_O))
+    W_Q, W_K, W_V, W_O = (
+        exact(np.asarray(matrix[...])[head]) for matrix in (bank.W_Q, bank.W_K, bank.W_V, bank.W_O)
+    )
     scores = (h * W_Q.transpose()) * (h * W_K.transpose()).transpose()
     rows = []
     for q in range(scores.nrows()):
         row = [scores[q, k] for k in range(q + 1 if causal else scores.ncols())]
-        shift = max((score.mid() for score in row), key=float)  # any shift would do; the largest keeps exp small
+        shift = max(
+            (score.mid() for score in row), key=float
+        )  # any shift would do; the largest keeps exp small
         weights = [(score - shift).exp() for score in row]
         total = sum(weights, flint().arb(0))
         hidden = [flint().arb(0)] * (scores.ncols() - len(row))
@@ -144,8 +158,8 @@ def _head(bank: Heads, head: int, h: "arb_mat", causal: bool) -> tuple["arb_mat"
 
 
 class _Gaps(NamedTuple):
-    """Of one head: the certain least gap, whether it is wide enough, by token the possible near losers and the best score but
-    BOS', and whether its winners certainly tie."""
+    """Of one head: the certain least gap, whether it is wide enough, by token the possible near
+    losers and the best score but BOS', and whether its winners certainly tie."""
 
     gap: float
     wide: bool
@@ -159,11 +173,18 @@ def _gaps(scores: "arb_mat", selection: Selection, causal: bool) -> _Gaps:
     tokens = range(scores.nrows())
     rows = [[scores[q, k] for k in range(q + 1 if causal else scores.ncols())] for q in tokens]
     gaps, wide, near, tied = zip(*(_lead(row, selection) for row in rows), strict=True)
-    return _Gaps(min(gaps), all(wide), np.array(near), np.array([_best(row[1:], selection) for row in rows]), all(tied))
+    return _Gaps(
+        min(gaps),
+        all(wide),
+        np.array(near),
+        np.array([_best(row[1:], selection) for row in rows]),
+        all(tied),
+    )
 
 
 def _lead(row: list["arb"], selection: Selection) -> tuple[float, bool, int, bool]:
-    """Of one token's scores the certain gap, whether it is wide enough, the possible near losers, whether winners tie."""
+    """Of one token's scores the certain gap, whether it is wide enough, the possible near losers,
+    whether winners tie."""
     # Scores are told apart relative to the largest: there a float is precise, even next to 0.
     arb, top = flint().arb, _largest(row).mid()
     behind = [score - top for score in row]
@@ -181,10 +202,15 @@ def _lead(row: list["arb"], selection: Selection) -> tuple[float, bool, int, boo
 
 
 def _best(row: list["arb"], selection: Selection) -> float:
-    """A bound on the best score of a row where it is decided, else NaN; -infinity of an empty row."""
+    """A bound on the best score of a row where it is decided, else NaN; -infinity of an
+    empty row."""
     most, least = (max(map(bound, row), default=-np.inf) for bound in (_up, _down))
     winner = selection.spread + selection.error if selection.spread else 0.0
-    return most if most == least or -winner <= least <= most <= winner or most <= -selection.T else np.nan
+    return (
+        most
+        if most == least or -winner <= least <= most <= winner or most <= -selection.T
+        else np.nan
+    )
 
 
 def _largest(row: list["arb"]) -> "arb":
@@ -203,8 +229,9 @@ def _up(ball: "arb") -> float:
 
 
 def _mlp(W_1: np.ndarray, W_2: np.ndarray, h: "arb_mat") -> "arb_mat":
-    """W_2 relu(W_1 h). Where the sign of every unit is certain the MLP is one exact matrix, and what cancels in it cancels:
-    on a plateau of Commit's trapezoid a count's radius does not reach ok. Elsewhere each unit is a ball of its own."""
+    """W_2 relu(W_1 h). Where the sign of every unit is certain the MLP is one exact matrix, and
+    what cancels in it cancels: on a plateau of Commit's trapezoid a count's radius does not reach
+    ok. Elsewhere each unit is a ball of its own."""
     arb_mat = flint().arb_mat
     before = h * exact(W_1).transpose()
     linear: dict[tuple[bool, ...], arb_mat] = {}

@@ -1,8 +1,9 @@
-"""A certificate of a theorem on one prompt: rigorous enclosures of the transformer's answer, lemma quantities and gaps.
+"""A certificate of a theorem on one prompt: rigorous enclosures of the transformer's answer, lemma
+quantities and gaps.
 
-The stored weights run over real numbers in ball arithmetic. The target, sum_i (m_i/M) g_i(X), and what each layer must leave
-behind, as the theorem's own checks say it, are computed in balls from the definition. Every claim is asserted positively and
-holds only if it is certain.
+The stored weights run over real numbers in ball arithmetic. The target, sum_i (m_i/M) g_i(X), and
+what each layer must leave behind, as the theorem's own checks say it, are computed in balls from
+the definition. Every claim is asserted positively and holds only if it is certain.
 """
 
 import math
@@ -23,16 +24,19 @@ from verify.theorem import Theorem
 from verify.theorem1.check import THEOREM1, Lemma, hold
 from verify.theorem1.ideal import ideal_streams
 
-# Bits left after everything that is known to cancel: a score, and what is left of a weight within e^-2T of 0 or 1.
+# Bits left after everything that is known to cancel: a score, and what is left of a weight within
+# e^-2T of 0 or 1.
 GUARD_BITS = 64
 
 
 @dataclass(frozen=True)
 class Certificate:
-    """What is certain of one prompt. Every number is an upper bound of a distance, or a lower bound of a gap.
+    """What is certain of one prompt. Every number is an upper bound of a distance, or a lower bound
+    of a gap.
 
-    lemmas: as in a report, with enclosed quantities. answer_error: of the real-number answer from the target.
-    float_distance: of the forward pass in floats from the real-number answer. radius: of the enclosure of the answer.
+    lemmas: as in a report, with enclosed quantities. answer_error: of the real-number answer from
+    the target. float_distance: of the forward pass in floats from the real-number answer. radius:
+    of the enclosure of the answer.
     """
 
     lemmas: list[Lemma]
@@ -48,7 +52,11 @@ class Certificate:
     def holds(self) -> bool:
         """Every lemma, every tie and both distances are certain."""
         lemmas = all(lemma.holds for lemma in self.lemmas) and all(self.ties)
-        return lemmas and self.answer_error <= self.error_bound and self.float_distance <= self.error_bound
+        return (
+            lemmas
+            and self.answer_error <= self.error_bound
+            and self.float_distance <= self.error_bound
+        )
 
     def as_json(self) -> dict[str, Any]:
         """The certificate with plain numbers; null where a number is not finite."""
@@ -79,7 +87,9 @@ class Certificate:
 
     def show(self, console: Console) -> None:
         """Print the certificate: a row a layer, then the two distances of the answer."""
-        table = Table("layer", "subspace", "at most", "bound", "gap at least", "certain", box=SIMPLE_HEAD)
+        table = Table(
+            "layer", "subspace", "at most", "bound", "gap at least", "certain", box=SIMPLE_HEAD
+        )
         for column in table.columns[2:5]:
             column.justify = "right"
         for lemma, tie in zip(self.lemmas, self.ties, strict=True):
@@ -87,39 +97,88 @@ class Certificate:
             gap = f"{lemma.least_gap:.2f}" if math.isfinite(lemma.least_gap) else "-"
             name = f"{lemma.layer} {lemma.name.capitalize()}"
             table.add_row(
-                name, lemma.subspace, f"{lemma.observed:.2e}", f"{lemma.bound:.2e}", gap, "yes" if certain else "NO",
+                name,
+                lemma.subspace,
+                f"{lemma.observed:.2e}",
+                f"{lemma.bound:.2e}",
+                gap,
+                "yes" if certain else "NO",
                 style=None if certain else "bold red",
-            )  # fmt: skip
+            )
         console.print(f"certificate in ball arithmetic, {self.bits} bits ({self.seconds:.1f} s)")
         console.print(table)
-        console.print(f"the real-number answer is within {self.answer_error:.2e} of the target (bound {self.error_bound:.2e})")
-        console.print(f"the float answer is within {self.float_distance:.2e} of the real-number answer")
-        console.print("certified" if self.holds else "NOT CERTIFIED", style="bold green" if self.holds else "bold red")
+        console.print(
+            f"the real-number answer is within {self.answer_error:.2e} of the target (bound "
+            f"{self.error_bound:.2e})"
+        )
+        console.print(
+            f"the float answer is within {self.float_distance:.2e} of the real-number answer"
+        )
+        console.print(
+            "certified" if self.holds else "NOT CERTIFIED",
+            style="bold green" if self.holds else "bold red",
+        )
 
 
 def certify(
-    model: Transformer, tasks: Sequence[Task], prompt: Prompt, feature_map: FeatureMap | None = None, theorem: Theorem = THEOREM1
+    model: Transformer,
+    tasks: Sequence[Task],
+    prompt: Prompt,
+    feature_map: FeatureMap | None = None,
+    theorem: Theorem = THEOREM1,
 ) -> Certificate:
-    """Certify one prompt. Raises balls.MissingExtra without python-flint, ValueError for a prompt outside the hypotheses."""
+    """Certify one prompt. Raises balls.MissingExtra without python-flint, ValueError for a prompt
+    outside the hypotheses."""
     started = time.perf_counter()
     spec, gains = model.spec, model.reading.gains
     trace = model.trace(prompt, attention=False, enforce=False)
     setting = theorem.proof.setting(spec, prompt.tokens)
     bounds = theorem.proof.errors(setting)
-    selections = [balls.Selection(gains.T, error, gains.spread(name)) for name, error in gains.score_error]
+    selections = [
+        balls.Selection(gains.T, error, gains.spread(name)) for name, error in gains.score_error
+    ]
     largest = max(theorem.largest_scores(spec, gains).values())
-    bits = np.finfo(spec.dtype).nmant + 1 + math.ceil(math.log2(largest) + 2 * gains.T / math.log(2)) + GUARD_BITS
+    bits = (
+        np.finfo(spec.dtype).nmant
+        + 1
+        + math.ceil(math.log2(largest) + 2 * gains.T / math.log(2))
+        + GUARD_BITS
+    )
     with balls.precision(bits):
         verdict = judge(tasks, prompt, spec.tolerance, spec.margin, feature_map, spec.sum_slot)
-        streams = ideal_streams(theorem.checks, spec, tasks, prompt, verdict, dtype=object, blocks=theorem.blocks(spec))
+        streams = ideal_streams(
+            theorem.checks, spec, tasks, prompt, verdict, dtype=object, blocks=theorem.blocks(spec)
+        )
         embedded = _embedded(model, next(streams))
         lemmas, tied = [], []
-        for i, (ideal, enclosed) in enumerate(zip(streams, balls.enclose(model, embedded, selections), strict=True)):
+        for i, (ideal, enclosed) in enumerate(
+            zip(streams, balls.enclose(model, embedded, selections), strict=True)
+        ):
             actual = np.array(enclosed.stream.entries(), object).reshape(prompt.tokens, -1)
-            distances = {name: _farthest(actual[:, model.residual.where(name)], ideal[name]) for name in model.residual.names}
-            # Where an error is below the spacing of floats, they cannot tell T - 2 error from T: the balls can.
-            gap = max(enclosed.least_gap, gains.T - 2 * selections[i].error) if enclosed.wide else enclosed.least_gap
-            lemmas.append(hold(setting, i, bounds[i], ideal, distances, gap, enclosed.near, enclosed.best, theorem))
+            distances = {
+                name: _farthest(actual[:, model.residual.where(name)], ideal[name])
+                for name in model.residual.names
+            }
+            # Where an error is below the spacing of floats, they cannot tell T - 2 error from T:
+            # the balls can.
+            gap = (
+                max(enclosed.least_gap, gains.T - 2 * selections[i].error)
+                if enclosed.wide
+                else enclosed.least_gap
+            )
+            lemmas.append(
+                hold(
+                    setting,
+                    i,
+                    bounds[i],
+                    ideal,
+                    distances,
+                    gap,
+                    enclosed.near,
+                    enclosed.best,
+                    theorem,
+                )
+            )
             tied.append(enclosed.ties)
         answer = actual[-1, model.residual.where("y")]
         return Certificate(
@@ -135,9 +194,15 @@ def certify(
 
 
 def judge(
-    tasks: Sequence[Task], prompt: Prompt, tolerance: float, margin: float, feature_map: FeatureMap | None, sum_slot: bool
+    tasks: Sequence[Task],
+    prompt: Prompt,
+    tolerance: float,
+    margin: float,
+    feature_map: FeatureMap | None,
+    sum_slot: bool,
 ) -> Verdict:
-    """The oracle's verdict in balls. Raises ValueError where a residual is not certainly at most rho or at least delta."""
+    """The oracle's verdict in balls. Raises ValueError where a residual is not certainly at most
+    rho or at least delta."""
     inputs, query = (_fill(_balls(part), sum_slot) for part in (prompt.inputs, prompt.query))
     features, query_features = _phi(feature_map, inputs), _phi(feature_map, query)
     labels = _balls(prompt.labels)
@@ -150,17 +215,34 @@ def judge(
             residuals[i, j] = square.sqrt() if square > 0 else square
             explains[i, j] = residuals[i, j] <= tolerance
             if not (explains[i, j] or residuals[i, j] >= margin):
-                raise ValueError(f"example {j}, task {i}: a residual of {residuals[i, j]} is undecided")
+                raise ValueError(
+                    f"example {j}, task {i}: a residual of {residuals[i, j]} is undecided"
+                )
     recognized = np.where(explains.sum(0) == 1, explains.argmax(0), ABSTAINED)
     counts = _balls(np.array([(recognized == i).sum() for i in range(K)]))
-    outputs = np.stack([_balls(task.weight) @ query_features[task.slot] + _balls(task.bias) for task in tasks])
+    outputs = np.stack(
+        [_balls(task.weight) @ query_features[task.slot] + _balls(task.bias) for task in tasks]
+    )
     vector = counts @ outputs / max(counts.sum(), 1)
-    return Verdict(inputs, query, features, query_features, residuals, explains, recognized, counts, outputs, vector)
+    return Verdict(
+        inputs,
+        query,
+        features,
+        query_features,
+        residuals,
+        explains,
+        recognized,
+        counts,
+        outputs,
+        vector,
+    )
 
 
 def _balls(array: np.ndarray) -> np.ndarray:
     ball = balls.flint().arb
-    return np.frompyfunc(lambda x: ball(float(x)), 1, 1)(array) if array.size else array.astype(object)
+    return (
+        np.frompyfunc(lambda x: ball(float(x)), 1, 1)(array) if array.size else array.astype(object)
+    )
 
 
 def _phi(feature_map: FeatureMap | None, inputs: np.ndarray) -> np.ndarray:
@@ -173,7 +255,9 @@ def _phi(feature_map: FeatureMap | None, inputs: np.ndarray) -> np.ndarray:
 def _fill(inputs: np.ndarray, sum_slot: bool) -> np.ndarray:
     if not sum_slot:
         return inputs
-    return np.concatenate([inputs[..., :-1, :], inputs[..., :-1, :].sum(-2, keepdims=True)], axis=-2)
+    return np.concatenate(
+        [inputs[..., :-1, :], inputs[..., :-1, :].sum(-2, keepdims=True)], axis=-2
+    )
 
 
 def _embedded(model: Transformer, ideal: dict[str, np.ndarray]) -> np.ndarray:

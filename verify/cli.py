@@ -1,4 +1,5 @@
-"""What the commands share: one-line errors with exit code 2, whole-number options, JSON output, a progress bar, exit codes."""
+"""What the commands share: one-line errors with exit code 2, whole-number options, JSON output, a
+progress bar, exit codes."""
 
 import argparse
 import json
@@ -29,7 +30,9 @@ def whole(minimum: int) -> Callable[[str], int]:
         try:
             value = int(text)
         except ValueError:
-            raise argparse.ArgumentTypeError(f"{text!r} must be a whole number >= {minimum}") from None
+            raise argparse.ArgumentTypeError(
+                f"{text!r} must be a whole number >= {minimum}"
+            ) from None
         if value < minimum:
             raise argparse.ArgumentTypeError(f"{value} must be a whole number >= {minimum}")
         return value
@@ -49,17 +52,23 @@ def positive(text: str) -> float:
 
 
 def output(text: str) -> str:
-    """An argparse type: a path that can be written, which is better known before the work than after it; '-' is stdout."""
+    """An argparse type: a path that can be written, which is better known before the work than
+    after it; '-' is stdout."""
     path = Path(text)
     if text != "-" and (
-        path.is_dir() or not path.parent.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK)
+        path.is_dir()
+        or not path.parent.is_dir()
+        or not os.access(path if path.exists() else path.parent, os.W_OK)
     ):
-        raise argparse.ArgumentTypeError(f"{text!r} cannot be written; pass a path in a folder that exists and can be written")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} cannot be written; pass a path in a folder that exists and can be written"
+        )
     return text
 
 
 def stem(text: str) -> str:
-    """An argparse type: what a plot's files are called before .png and .svg, in a folder where they can be written."""
+    """An argparse type: what a plot's files are called before .png and .svg, in a folder where they
+    can be written."""
     output(f"{text}.png")
     return text
 
@@ -88,21 +97,31 @@ def write_json(report: dict[str, Any], path: str) -> None:
         try:
             Path(path).write_text(text)
         except OSError as error:
-            raise ValueError(f"--json {path}: {error.strerror}; pass a path in a folder that exists and can be written") from None
+            raise ValueError(
+                f"--json {path}: {error.strerror}; pass a path in a folder that exists and can be "
+                "written"
+            ) from None
 
 
 def read_file(path: str) -> str:
-    """The text of a file. Raises ValueError that names the file when it cannot be read or is not UTF-8."""
+    """The text of a file. Raises ValueError that names the file when it cannot be read or is not
+    UTF-8."""
     try:
         return Path(path).read_text(encoding="utf-8")
     except OSError as error:
-        raise ValueError(f"FILE {path}: {error.strerror}; pass a file that exists and can be read, or '-' for stdin") from None
+        raise ValueError(
+            f"FILE {path}: {error.strerror}; pass a file that exists and can be read, or '-' for "
+            "stdin"
+        ) from None
     except UnicodeDecodeError as error:
-        raise ValueError(f"FILE {path}: byte {error.start} is not UTF-8; save the file as UTF-8") from None
+        raise ValueError(
+            f"FILE {path}: byte {error.start} is not UTF-8; save the file as UTF-8"
+        ) from None
 
 
 def run(main: Callable[[], int], prog: str) -> NoReturn:
-    """Run a command: a bad or impossible request and an unwritable file are one line and exit code 2, never a traceback."""
+    """Run a command: a bad or impossible request and an unwritable file are one line and exit code
+    2, never a traceback."""
     try:
         code = main()
     except (ValueError, OSError, MemoryError, OverflowError) as error:
@@ -118,7 +137,8 @@ def _one_line(prog: str, error: object) -> int:
 
 
 def progress(items: Iterable[T], total: int, title: str) -> Iterator[T]:
-    """Iterate with a progress bar on stderr; none for a single item or when stderr is not a terminal."""
+    """Iterate with a progress bar on stderr; none for a single item or when stderr is not a
+    terminal."""
     if total < 2 or not sys.stderr.isatty():
         yield from items
         return

@@ -1,4 +1,5 @@
-"""The command `python -m verify.explain`: write the explorer, one self-contained page that steps through a theorem's layers."""
+"""The command `python -m verify.explain`: write the explorer, one self-contained page that steps
+through a theorem's layers."""
 
 import sys
 import time
@@ -20,24 +21,46 @@ DRAWN = {"K": 4, "d": 16, "m": 12, "n": 3, "seed": 0}
 def parser() -> cli.Parser:
     """The options of the command."""
     parser = cli.Parser(
-        PROG, description="Write one HTML page that shows each layer of the transformer at work, without a network."
+        PROG,
+        description="Write one HTML page that shows each layer of the transformer at work, without "
+        "a network.",
     )
     add = parser.add_argument
-    add("--theorem", type=int, choices=(1, 2, 3), default=1, help="whose transformer: Theorem 1, 2 or 3 (1)")
+    add(
+        "--theorem",
+        type=int,
+        choices=(1, 2, 3),
+        default=1,
+        help="whose transformer: Theorem 1, 2 or 3 (1)",
+    )
     add("--K", type=cli.whole(1), help="random tasks (4)")
     add("--d", type=cli.whole(1), help="dimension of their vectors (16)")
     add("--m", type=cli.whole(1), help="examples of a prompt (12)")
     add("--n", type=cli.whole(2), help="tokens per example (3)")
     add("--seed", type=cli.whole(0), help="seed of the random tasks and prompts (0)")
-    add("--prompt", metavar="FILE", nargs="+", help="show typed prompts instead: up to 5 files of one family")
-    add("--family", help="the family of the typed prompts (default: picked by how the lines are written)")
-    add("--out", type=cli.output, metavar="PATH", help="the page (theorem1.html, or as the theorem's number is)")
+    add(
+        "--prompt",
+        metavar="FILE",
+        nargs="+",
+        help="show typed prompts instead: up to 5 files of one family",
+    )
+    add(
+        "--family",
+        help="the family of the typed prompts (default: picked by how the lines are written)",
+    )
+    add(
+        "--out",
+        type=cli.output,
+        metavar="PATH",
+        help="the page (theorem1.html, or as the theorem's number is)",
+    )
     cli.add_json(parser)
     return parser
 
 
 def random_subject(K: int, d: int, m: int, n: int, seed: int, theorem: "Theorem") -> "Subject":
-    """Random tasks that the theorem can perform, and mixtures of them in front of one query. Raises Impossible (a ValueError)."""
+    """Random tasks that the theorem can perform, and mixtures of them in front of one query. Raises
+    Impossible (a ValueError)."""
     from dataclasses import replace
 
     import numpy as np
@@ -60,7 +83,8 @@ def random_subject(K: int, d: int, m: int, n: int, seed: int, theorem: "Theorem"
 
 
 def _kinds(K: int, m: int, ambiguity: bool) -> dict[str, dict[str, Any]]:
-    """By title, the kinds of prompts: pure and mixed ones, as many as K tasks and m examples have."""
+    """By title, the kinds of prompts: pure and mixed ones, as many as K tasks and m
+    examples have."""
     import numpy as np
 
     kinds: dict[str, dict[str, Any]] = {}
@@ -71,12 +95,16 @@ def _kinds(K: int, m: int, ambiguity: bool) -> dict[str, dict[str, Any]]:
     kinds[f"only task {K - 1}"] = {"shares": np.eye(K)[-1]}
     if odd := min(2, m // 4):
         both = ambiguity and K > 1
-        kinds["with noise and ambiguous examples" if both else "with noise"] = {"noise": odd, "ambiguous": odd if both else 0}
+        kinds["with noise and ambiguous examples" if both else "with noise"] = {
+            "noise": odd,
+            "ambiguous": odd if both else 0,
+        }
     return kinds | {"nothing but noise": {"noise": m}}
 
 
 def typed_subject(files: list[str], family: str | None) -> "Subject":
-    """Typed prompts of one family. Raises ValueError for an unreadable prompt, more than five, or two families."""
+    """Typed prompts of one family. Raises ValueError for an unreadable prompt, more than five, or
+    two families."""
     from verify.explorer.data import MOST_PROMPTS, Subject
     from verify.families.text import read
 
@@ -86,11 +114,20 @@ def typed_subject(files: list[str], family: str | None) -> "Subject":
     # The family of the longest words holds the shorter ones too.
     widest = max((text.family for text in texts), key=lambda one: one.slots)
     if len({text.family.name for text in texts}) > 1:
-        raise ValueError(f"--prompt: the files are of the families {', '.join(sorted({t.family.name for t in texts}))}; pass one")
+        raise ValueError(
+            "--prompt: the files are of the families "
+            f"{', '.join(sorted({t.family.name for t in texts}))}; pass one"
+        )
 
     def names(text: "object") -> list[str]:
-        rows = [(f"{j} ", words, label) for j, (words, label) in enumerate(text.examples)] + [("query ", text.query, "?")]
-        return ["BOS"] + [f"{place}{word or '_'}" for place, words, label in rows for word in (*widest.layout(words), label)]
+        rows = [(f"{j} ", words, label) for j, (words, label) in enumerate(text.examples)] + [
+            ("query ", text.query, "?")
+        ]
+        return ["BOS"] + [
+            f"{place}{word or '_'}"
+            for place, words, label in rows
+            for word in (*widest.layout(words), label)
+        ]
 
     return Subject(
         spec=widest.spec(max(len(text.examples) for text in texts)),
@@ -113,7 +150,9 @@ def main() -> int:
     drawn = {name: getattr(options, name) for name in DRAWN if getattr(options, name) is not None}
     if drawn and options.prompt:
         asked = ", ".join(f"--{name}" for name in drawn)
-        raise ValueError(f"{asked}: for random prompts, and --prompt shows typed ones; leave out one of the two")
+        raise ValueError(
+            f"{asked}: for random prompts, and --prompt shows typed ones; leave out one of the two"
+        )
     from verify.explorer.data import THEOREMS, collect
     from verify.explorer.page import page
 
@@ -129,14 +168,23 @@ def main() -> int:
     try:
         Path(out).write_text(text, encoding="utf-8")
     except OSError as error:
-        raise ValueError(f"--out {out}: {error.strerror}; pass a path in a folder that exists and can be written") from None
+        raise ValueError(
+            f"--out {out}: {error.strerror}; pass a path in a folder that exists and can be written"
+        ) from None
     if options.json != "-":
         seconds = time.perf_counter() - started
-        print(f"wrote {out}: {len(text.encode()) / 2**20:.2f} MiB, {len(report['prompts'])} prompts ({seconds:.1f} s)")
+        print(
+            f"wrote {out}: {len(text.encode()) / 2**20:.2f} MiB, {len(report['prompts'])} prompts "
+            f"({seconds:.1f} s)"
+        )
     if options.json is not None:
         cli.write_json(report, options.json)
     if not report["holds"]:
-        print(f"{PROG}: Theorem {theorem.number} does not hold on a prompt; the page names what fails", file=sys.stderr)
+        print(
+            f"{PROG}: Theorem {theorem.number} does not hold "
+            "on a prompt; the page names what fails",
+            file=sys.stderr,
+        )
     return cli.HOLDS if report["holds"] else cli.FAILS
 
 

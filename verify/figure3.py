@@ -1,7 +1,9 @@
-"""The command `python -m verify.figure3`: the probability of a task's answer against its share of the examples, per prompt.
+"""The command `python -m verify.figure3`: the probability of a task's answer against its share of
+the examples, per prompt.
 
-Pairs of ret and of plus tasks, in transformers that hold all eight or all ten. A calibrated model has every prompt on the
-diagonal; a model whose average alone is calibrated has its prompts at 0 and 1.
+Pairs of ret and of plus tasks, in transformers that hold all eight or all ten. A calibrated model
+has every prompt on the diagonal; a model whose average alone is calibrated has its prompts at 0 and
+1.
 """
 
 import sys
@@ -21,21 +23,34 @@ Results = list[tuple[str, str, "Outcome"]]  # the two tasks; prompts of all rati
 
 def parser() -> cli.Parser:
     """The options of the command."""
-    parser = cli.Parser(PROG, description="Answer probability against the mixture of two tasks, prompt by prompt.")
+    parser = cli.Parser(
+        PROG, description="Answer probability against the mixture of two tasks, prompt by prompt."
+    )
     add = parser.add_argument
     add(
-        "--pair", nargs=2, action="append", metavar=("TASK", "TASK"), help="two ret or two plus tasks; may be repeated (four pairs)"
+        "--pair",
+        nargs=2,
+        action="append",
+        metavar=("TASK", "TASK"),
+        help="two ret or two plus tasks; may be repeated (four pairs)",
     )
     add("--examples", type=cli.whole(1), default=20, help="examples of a prompt (20)")
     add("--prompts", type=cli.whole(1), default=10, help="random prompts for each ratio (10)")
     add("--seed", type=cli.whole(0), default=0, help="seed of the random prompts (0)")
-    add("--out", type=cli.stem, default="figure3", metavar="STEM", help="write the plot to STEM.png and STEM.svg (figure3)")
+    add(
+        "--out",
+        type=cli.stem,
+        default="figure3",
+        metavar="STEM",
+        help="write the plot to STEM.png and STEM.svg (figure3)",
+    )
     cli.add_json(parser)
     return parser
 
 
 def find(pair: tuple[str, str]) -> tuple[str, int, int]:
-    """The family of two tasks and their places in it. Raises ValueError for unknown, equal or unrelated tasks."""
+    """The family of two tasks and their places in it. Raises ValueError for unknown, equal or
+    unrelated tasks."""
     from verify.families import open_family
 
     if pair[0] == pair[1]:
@@ -63,12 +78,15 @@ def experiment(pairs: list[tuple[str, str]], examples: int, prompts: int, seed: 
         counts[:, second] = examples - counts[:, first]
         rows = np.repeat(counts, prompts, 0).tolist()
         batches = trial.outcomes(np.random.default_rng(seed), rows)
-        results.append((*pair, merge(list(cli.progress(batches, -(-len(rows) // BATCH), " / ".join(pair))))))
+        results.append(
+            (*pair, merge(list(cli.progress(batches, -(-len(rows) // BATCH), " / ".join(pair)))))
+        )
     return results
 
 
 def as_json(results: Results, seed: int) -> dict[str, Any]:
-    """The report as plain values: every prompt's share and probability, and the statistics over all prompts of a pair."""
+    """The report as plain values: every prompt's share and probability, and the statistics over all
+    prompts of a pair."""
     return {
         "holds": all(outcome.holds for *_, outcome in results),
         "seed": seed,
@@ -84,8 +102,13 @@ def as_json(results: Results, seed: int) -> dict[str, Any]:
     }
 
 
-def _points(values: Any, outcome: "Outcome", first: str, second: str) -> dict[str, list[float | None]]:
-    return {task: [cli.finite(value) for value in values[:, outcome.names.index(task)]] for task in (first, second)}
+def _points(
+    values: Any, outcome: "Outcome", first: str, second: str
+) -> dict[str, list[float | None]]:
+    return {
+        task: [cli.finite(value) for value in values[:, outcome.names.index(task)]]
+        for task in (first, second)
+    }
 
 
 def show(results: Results, console: "Console") -> None:
@@ -98,7 +121,13 @@ def show(results: Results, console: "Console") -> None:
         column.justify = "right"
     table.columns[0].no_wrap = True
     for first, second, outcome in results:
-        numbers = (outcome.error, outcome.error_bound, outcome.other.max(), outcome.kl, outcome.variance.max())
+        numbers = (
+            outcome.error,
+            outcome.error_bound,
+            outcome.other.max(),
+            outcome.kl,
+            outcome.variance.max(),
+        )
         table.add_row(
             f"{first}, {second}",
             *(f"{number:.1e}" for number in numbers),
@@ -109,7 +138,8 @@ def show(results: Results, console: "Console") -> None:
 
 
 def plot(results: Results, stem: str) -> list[Any]:
-    """One panel a pair: each prompt's probabilities of the two tasks against its share of the first."""
+    """One panel a pair: each prompt's probabilities of the two tasks against its share of the
+    first."""
     from verify import plots
 
     with plots.figure(-(-len(results) // 2), min(2, len(results)), height=3.4) as (drawing, axes):
@@ -119,8 +149,17 @@ def plot(results: Results, stem: str) -> list[Any]:
             share = outcome.mixture[:, outcome.names.index(first)]
             axis.plot([0, 1], [0, 1], color="#444444", linewidth=0.8)
             axis.plot([0, 1], [1, 0], color="#444444", linewidth=0.8, linestyle="--")
-            for task, color, marker in zip((first, second), plots.PALETTE, plots.MARKERS, strict=False):
-                axis.plot(share, outcome.probability[:, outcome.names.index(task)], marker, color=color, alpha=0.5, label=task)
+            for task, color, marker in zip(
+                (first, second), plots.PALETTE, plots.MARKERS, strict=False
+            ):
+                axis.plot(
+                    share,
+                    outcome.probability[:, outcome.names.index(task)],
+                    marker,
+                    color=color,
+                    alpha=0.5,
+                    label=task,
+                )
             axis.set_xlabel(f"share of {first} among the examples")
             axis.set_ylabel("probability of the answer")
             axis.set_title(f"{len(share)} prompts, at most {outcome.error:.0e} off the lines")
@@ -145,7 +184,10 @@ def main() -> int:
     if options.json is not None:
         cli.write_json(report, options.json)
     if not report["holds"]:
-        print(f"{PROG}: a prompt's answer is off its mixture; the table names the pair", file=sys.stderr)
+        print(
+            f"{PROG}: a prompt's answer is off its mixture; the table names the pair",
+            file=sys.stderr,
+        )
     return cli.HOLDS if report["holds"] else cli.FAILS
 
 

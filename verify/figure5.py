@@ -1,8 +1,10 @@
-"""The command `python -m verify.figure5`: interpolate between two task vectors, and between two tasks in the prompt.
+"""The command `python -m verify.figure5`: interpolate between two task vectors, and between two
+tasks in the prompt.
 
-The paper's Figure 5 on Theorem 3's transformer. Above: the task vectors of two pure prompts are mixed, and the mixture is
-patched in at the answer token. Below: the prompt's own examples are mixed. Both must give the same mixture of the two answers.
-The families are one-hot vocabularies, so that an answer is a distribution over words.
+The paper's Figure 5 on Theorem 3's transformer. Above: the task vectors of two pure prompts are
+mixed, and the mixture is patched in at the answer token. Below: the prompt's own examples are
+mixed. Both must give the same mixture of the two answers. The families are one-hot vocabularies, so
+that an answer is a distribution over words.
 """
 
 import sys
@@ -26,9 +28,11 @@ FAMILIES = ("ret", "country")
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """One panel: the share of the second task, and by share the answer's distribution over the vocabulary.
+    """One panel: the share of the second task, and by share the answer's distribution over the
+    vocabulary.
 
-    kind: 'patched' or 'prompted'. tasks: the two. words: the coordinates of what they say of the query. answers (shares, d).
+    kind: 'patched' or 'prompted'. tasks: the two. words: the coordinates of what they say of the
+    query. answers (shares, d).
     """
 
     family: str
@@ -52,20 +56,42 @@ class Curve:
 
 def parser() -> cli.Parser:
     """The options of the command."""
-    parser = cli.Parser(PROG, description="Interpolate between two tasks by their task vectors and by the prompt's examples.")
+    parser = cli.Parser(
+        PROG,
+        description="Interpolate between two tasks by their task vectors and by the prompt's "
+        "examples.",
+    )
     add = parser.add_argument
     add("--examples", type=cli.whole(1), default=20, help="examples of each prompt (20)")
     add("--family", choices=FAMILIES, action="append", help="a family; may be repeated (both)")
-    add("--pairs", type=cli.whole(1), default=2, help="pairs of tasks to interpolate between, by family (2)")
+    add(
+        "--pairs",
+        type=cli.whole(1),
+        default=2,
+        help="pairs of tasks to interpolate between, by family (2)",
+    )
     add("--steps", type=cli.whole(1), default=10, help="steps of an interpolation (10)")
-    add("--dtype", choices=("float32", "float64"), default="float32", help="floating-point format (float32)")
+    add(
+        "--dtype",
+        choices=("float32", "float64"),
+        default="float32",
+        help="floating-point format (float32)",
+    )
     add("--seed", type=cli.whole(0), default=0, help="seed of the words and the pairs (0)")
-    add("--out", type=cli.stem, default="figure5", metavar="STEM", help="write the plot to STEM.png and STEM.svg (figure5)")
+    add(
+        "--out",
+        type=cli.stem,
+        default="figure5",
+        metavar="STEM",
+        help="write the plot to STEM.png and STEM.svg (figure5)",
+    )
     cli.add_json(parser)
     return parser
 
 
-def experiment(families: list[str], examples: int, pairs: int, steps: int, dtype: str, seed: int) -> list[Curve]:
+def experiment(
+    families: list[str], examples: int, pairs: int, steps: int, dtype: str, seed: int
+) -> list[Curve]:
     """The curves, patched and prompted for each pair of tasks of each family."""
     from dataclasses import replace
 
@@ -89,15 +115,22 @@ def experiment(families: list[str], examples: int, pairs: int, steps: int, dtype
             tasks = tuple(family.names[i] for i in pair)
             shares = np.linspace(0, 1, steps + 1)
             counts = [round(examples * share) for share in shares]
-            prompts = [mixed(rng, family, writing, [examples - count, count], pair, query) for count in counts]
+            prompts = [
+                mixed(rng, family, writing, [examples - count, count], pair, query)
+                for count in counts
+            ]
             answers = patched(model, prompts[0], prompts[-1], shares)
             curves.append(Curve(name, "patched", tasks, words, shares, answers, bound))
             answers = np.stack([answer.vector for answer in model(prompts)])
-            curves.append(Curve(name, "prompted", tasks, words, np.array(counts) / examples, answers, bound))
+            curves.append(
+                Curve(name, "prompted", tasks, words, np.array(counts) / examples, answers, bound)
+            )
     return curves
 
 
-def draw(rng: "np.random.Generator", family: "Family", writing: "Writing", pair: tuple[int, ...]) -> "Words":
+def draw(
+    rng: "np.random.Generator", family: "Family", writing: "Writing", pair: tuple[int, ...]
+) -> "Words":
     """Random words on which these tasks differ from one another and from all others."""
     while True:
         words = writing.draw(rng)
@@ -107,7 +140,12 @@ def draw(rng: "np.random.Generator", family: "Family", writing: "Writing", pair:
 
 
 def mixed(
-    rng: "np.random.Generator", family: "Family", writing: "Writing", counts: list[int], pair: tuple[int, ...], query: "Words"
+    rng: "np.random.Generator",
+    family: "Family",
+    writing: "Writing",
+    counts: list[int],
+    pair: tuple[int, ...],
+    query: "Words",
 ) -> "Prompt":
     """A prompt with so many examples of each of two tasks, and the query."""
     examples = []
@@ -118,8 +156,11 @@ def mixed(
     return family.prompt(examples, query)
 
 
-def patched(model: "Transformer", first: "Prompt", second: "Prompt", shares: "np.ndarray") -> "np.ndarray":
-    """The answers to the first prompt with mixtures of the two prompts' task vectors in the place of its own."""
+def patched(
+    model: "Transformer", first: "Prompt", second: "Prompt", shares: "np.ndarray"
+) -> "np.ndarray":
+    """The answers to the first prompt with mixtures of the two prompts' task vectors in the place
+    of its own."""
     import numpy as np
 
     one, other = (model.trace(prompt, attention=False).task_vector for prompt in (first, second))
@@ -171,17 +212,23 @@ def plot(curves: list[Curve], stem: str) -> list[Path]:
 
 
 def main() -> int:
-    """Interpolate, print and plot; 0 if every curve is within the bound of its mixture, 1 if not."""
+    """Interpolate, print and plot; 0 if every curve is within the bound of its mixture, 1
+    if not."""
     options = parser().parse_args()
     families = options.family or list(FAMILIES)
-    curves = experiment(families, options.examples, options.pairs, options.steps, options.dtype, options.seed)
+    curves = experiment(
+        families, options.examples, options.pairs, options.steps, options.dtype, options.seed
+    )
     paths = plot(curves, options.out)
     report = as_json(curves, options.seed)
     if options.json != "-":
         for curve in curves:
             holds = "holds" if curve.error <= curve.error_bound else "DOES NOT HOLD"
             tasks = " to ".join(curve.tasks)
-            print(f"{curve.family} {curve.kind:8} {tasks}: error {curve.error:.1e}, bound {curve.error_bound:.1e}: {holds}")
+            print(
+                f"{curve.family} {curve.kind:8} {tasks}: error {curve.error:.1e}, bound "
+                f"{curve.error_bound:.1e}: {holds}"
+            )
         print(f"wrote {', '.join(map(str, paths))}")
     if options.json is not None:
         cli.write_json(report, options.json)

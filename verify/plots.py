@@ -1,4 +1,5 @@
-"""What the plots share: a palette that colour-blind people can tell apart, markers besides colors, PNG and SVG."""
+"""What the plots share: a palette that colour-blind people can tell apart, markers besides colors,
+PNG and SVG."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,13 +15,23 @@ MARKERS = "osD^vPX"
 
 
 @contextmanager
-def figure(rows: int, columns: int, *, width: float = 4.0, height: float = 3.0) -> Iterator[tuple["Figure", list]]:
-    """A figure of rows x columns axes that needs no display and leaves matplotlib's global state as it was."""
+def figure(
+    rows: int, columns: int, *, width: float = 4.0, height: float = 3.0
+) -> Iterator[tuple["Figure", list]]:
+    """A figure of rows x columns axes that needs no display and leaves matplotlib's global state as
+    it was."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     # A fixed salt and no date: the same numbers give the same SVG.
-    with rc_context({"svg.hashsalt": "superposed-tasks", "axes.spines.top": False, "axes.spines.right": False, "font.size": 9}):
+    with rc_context(
+        {
+            "svg.hashsalt": "superposed-tasks",
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "font.size": 9,
+        }
+    ):
         drawing = Figure(figsize=(width * columns, height * rows), layout="constrained")
         yield drawing, list(drawing.subplots(rows, columns, squeeze=False).flat)
 

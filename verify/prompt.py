@@ -1,4 +1,5 @@
-"""The command `python -m verify.prompt`: a typed prompt in, the superposition of tasks out, beside what the words alone say."""
+"""The command `python -m verify.prompt`: a typed prompt in, the superposition of tasks out, beside
+what the words alone say."""
 
 import sys
 import time
@@ -24,7 +25,8 @@ ROWS = 24
 class Reply:
     """What the transformer says of a typed prompt, and what follows from the words alone.
 
-    explained: by example, the tasks whose function gives its label. expected (d,): the superposition of the tasks' answers.
+    explained: by example, the tasks whose function gives its label. expected (d,): the
+    superposition of the tasks' answers.
     """
 
     text: "TextPrompt"
@@ -41,13 +43,15 @@ class Reply:
 
     @property
     def holds(self) -> bool:
-        """Every example was recognized as the words say, and the answer is within the theorem's bound."""
+        """Every example was recognized as the words say, and the answer is within the theorem's
+        bound."""
         recognized = [tasks[0] if len(tasks) == 1 else -1 for tasks in self.explained]
         return self.error <= self.error_bound and bool((self.answer.recognized == recognized).all())
 
     @property
     def distribution(self) -> list[tuple[str, float]]:
-        """The words that the answer gives a probability, the likeliest first: one that has evidence has at least 1/M."""
+        """The words that the answer gives a probability, the likeliest first: one that has evidence
+        has at least 1/M."""
         vector, words = self.answer.vector, self.text.family.vocabulary
         least = 1 / max(self.answer.evidence, 1)
         likely = [int(i) for i in np.argsort(-vector, kind="stable") if vector[i] > least / 2]
@@ -55,7 +59,8 @@ class Reply:
 
     @property
     def tasks(self) -> list[dict[str, Any]]:
-        """By task: its examples and prevalence, its answer to the query, and that answer's probability."""
+        """By task: its examples and prevalence, its answer to the query, and that answer's
+        probability."""
         family = self.text.family
         return [
             {
@@ -65,13 +70,17 @@ class Reply:
                 "answer": word,
                 "probability": float(self.answer.vector[family.coordinate[word]]),
             }
-            for i, (name, word) in enumerate(zip(family.names, family.answers(self.text.query), strict=True))
+            for i, (name, word) in enumerate(
+                zip(family.names, family.answers(self.text.query), strict=True)
+            )
         ]
 
     @property
     def other(self) -> float:
         """The probability that is on no task's answer."""
-        places = {self.text.family.coordinate[word] for word in self.text.family.answers(self.text.query)}
+        places = {
+            self.text.family.coordinate[word] for word in self.text.family.answers(self.text.query)
+        }
         return float(np.delete(self.answer.vector.astype(np.float64), list(places)).sum())
 
     def why(self, example: int) -> str:
@@ -80,7 +89,11 @@ class Reply:
         if len(tasks) == 1:
             return ""
         names = self.text.family.names
-        return f"{len(tasks)} tasks explain it: {', '.join(names[i] for i in tasks)}" if tasks else "no task explains it"
+        return (
+            f"{len(tasks)} tasks explain it: {', '.join(names[i] for i in tasks)}"
+            if tasks
+            else "no task explains it"
+        )
 
     def as_json(self) -> dict[str, Any]:
         """Everything, as plain values."""
@@ -91,7 +104,10 @@ class Reply:
             "query": self.text.query_line.left,
             "message": self.answer.message,
             "evidence": self.answer.evidence,
-            "distribution": [{"word": word, "probability": probability} for word, probability in self.distribution],
+            "distribution": [
+                {"word": word, "probability": probability}
+                for word, probability in self.distribution
+            ],
             "other": self.other,
             "tasks": self.tasks,
             "examples": [
@@ -102,7 +118,9 @@ class Reply:
                     "explained_by": [names[i] for i in self.explained[j]],
                     "why_abstained": self.why(j) or None,
                 }
-                for j, (line, task) in enumerate(zip(self.text.lines, self.answer.recognized, strict=True))
+                for j, (line, task) in enumerate(
+                    zip(self.text.lines, self.answer.recognized, strict=True)
+                )
             ],
             "max_error": self.error,
             "error_bound": self.error_bound,
@@ -117,31 +135,47 @@ class Reply:
         from rich.table import Table
 
         family = self.text.family
-        console.print(f"family {family.name} ({family.dtype}), query {escape(self.text.query_line.left)}  {self.answer.message}")
+        console.print(
+            f"family {family.name} ({family.dtype}), query {escape(self.text.query_line.left)}  "
+            f"{self.answer.message}"
+        )
         table = Table("task", "examples", "prevalence", "answer", "probability", box=SIMPLE_HEAD)
         for column in (1, 2, 4):
             table.columns[column].justify = "right"
         for task in self.tasks:
-            numbers = f"{task['examples']}", f"{task['prevalence']:.6f}", f"{task['probability']:.6f}"
+            numbers = (
+                f"{task['examples']}",
+                f"{task['prevalence']:.6f}",
+                f"{task['probability']:.6f}",
+            )
             table.add_row(task["name"], *numbers[:2], escape(task["answer"]), numbers[2])
         table.add_row("other", "", "", "", f"{abs(self.other):.6f}")
         console.print(table)
         rows = Table("line", "example", "recognized as", box=SIMPLE_HEAD)
         for j, line in enumerate(self.text.lines[:ROWS]):
             task = self.answer.recognized[j]
-            rows.add_row(str(line.number), escape(line.text), family.names[task] if task >= 0 else f"abstained: {self.why(j)}")
+            rows.add_row(
+                str(line.number),
+                escape(line.text),
+                family.names[task] if task >= 0 else f"abstained: {self.why(j)}",
+            )
         console.print(rows)
         if len(self.text.lines) > ROWS:
             abstained = int((self.answer.recognized[ROWS:] < 0).sum())
-            console.print(f"and {len(self.text.lines) - ROWS} more examples, {abstained} abstained on; --json lists all")
+            console.print(
+                f"and {len(self.text.lines) - ROWS} more examples, {abstained} abstained on; "
+                "--json lists all"
+            )
         console.print(
-            f"error {self.error:.2e} {'<=' if self.error <= self.error_bound else 'EXCEEDS'} bound {self.error_bound:.2e}"
+            f"error {self.error:.2e} {'<=' if self.error <= self.error_bound else 'EXCEEDS'} bound "
+            f"{self.error_bound:.2e}"
             f" ({self.seconds:.1f} s)"
         )
 
 
 def ask(text: "TextPrompt", m: int | None = None) -> Reply:
-    """Build the family's transformer for prompts of this many examples, and ask it. Raises ValueError if it refuses."""
+    """Build the family's transformer for prompts of this many examples, and ask it. Raises
+    ValueError if it refuses."""
     from construct import build
     from proofs.theorem1 import error_bound
 
@@ -157,7 +191,8 @@ def ask(text: "TextPrompt", m: int | None = None) -> Reply:
 
 
 def superposition(explained: tuple[tuple[int, ...], ...], outputs: np.ndarray) -> np.ndarray:
-    """sum_i (m_i / M) g_i(query) from the definition: the mean output over the examples that one task alone explains."""
+    """sum_i (m_i / M) g_i(query) from the definition: the mean output over the examples that one
+    task alone explains."""
     counted = [tasks[0] for tasks in explained if len(tasks) == 1]
     return outputs[counted].mean(0) if counted else np.zeros(outputs.shape[1])
 
@@ -168,18 +203,30 @@ def parser() -> cli.Parser:
 
     parser = cli.Parser(
         PROG,
-        description="Ask the constructed transformer a prompt as people type it: one example a line, the query last.",
-        epilog="Written like: " + ", ".join(f"{writing.form} ({name})" for name, writing in WRITINGS.items()),
+        description="Ask the constructed transformer a prompt as people type it: one example a "
+        "line, the query last.",
+        epilog="Written like: "
+        + ", ".join(f"{writing.form} ({name})" for name, writing in WRITINGS.items()),
     )
-    parser.add_argument("file", nargs="?", metavar="FILE", help="the prompt; '-' reads standard input")
-    parser.add_argument("--text", help="the prompt itself; a backslash and n, or a slash between blanks, ends a line")
-    parser.add_argument("--family", choices=tuple(WRITINGS), help="the task family (default: picked by how the lines are written)")
+    parser.add_argument(
+        "file", nargs="?", metavar="FILE", help="the prompt; '-' reads standard input"
+    )
+    parser.add_argument(
+        "--text",
+        help="the prompt itself; a backslash and n, or a slash between blanks, ends a line",
+    )
+    parser.add_argument(
+        "--family",
+        choices=tuple(WRITINGS),
+        help="the task family (default: picked by how the lines are written)",
+    )
     cli.add_json(parser)
     return parser
 
 
 def source(file: str | None, text: str | None) -> str:
-    """The prompt's text from a file, standard input or the option itself. Raises ValueError or OSError."""
+    """The prompt's text from a file, standard input or the option itself. Raises ValueError or
+    OSError."""
     if (file is None) == (text is None):
         raise ValueError("pass a FILE ('-' for standard input) or --text, one of the two")
     if text is not None:
@@ -190,7 +237,8 @@ def source(file: str | None, text: str | None) -> str:
 
 
 def main() -> int:
-    """Answer a typed prompt; 0 with an answer, also if it says 'no evidence', 1 if it contradicts the words."""
+    """Answer a typed prompt; 0 with an answer, also if it says 'no evidence', 1 if it contradicts
+    the words."""
     options = parser().parse_args()
     from verify.families.text import read
 

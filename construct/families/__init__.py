@@ -1,4 +1,5 @@
-"""Task families on words and numbers: exact over one-hot vocabularies, so that an answer is a probability distribution.
+"""Task families on words and numbers: exact over one-hot vocabularies, so that an answer is a
+probability distribution.
 
 Families that need a data package (country names, number words) are in `verify.families`.
 """

@@ -1,8 +1,10 @@
-"""AB: `23@41=` has the first number, the second, or their sum as its label. A sum slot, and a true sum of ReLUs.
+"""AB: `23@41=` has the first number, the second, or their sum as its label. A sum slot, and a true
+sum of ReLUs.
 
-The slots hold A, B and '=': a blank that Lift fills with the sum of the two one-hot vectors. Copies read them through relu(x);
-the sum is read off the hat functions of <v, x>. A copy read at the sum slot is 2 e_A when A = B, hence radius 2. The numbers
-reach 198 in <v, x>, so residuals round too much for float32's bound: float64 is the constructor's way out.
+The slots hold A, B and '=': a blank that Lift fills with the sum of the two one-hot vectors. Copies
+read them through relu(x); the sum is read off the hat functions of <v, x>. A copy read at the sum
+slot is 2 e_A when A = B, hence radius 2. The numbers reach 198 in <v, x>, so residuals round too
+much for float32's bound: float64 is the constructor's way out.
 """
 
 import numpy as np

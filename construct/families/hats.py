@@ -1,10 +1,11 @@
-"""Hat functions: a whole number, read off a sum of one-hot vectors, becomes a one-hot vector again, exactly.
+"""Hat functions: a whole number, read off a sum of one-hot vectors, becomes a one-hot vector again,
+exactly.
 
-    t      = <v, x>                                      v: the value of each word; on a sum of one-hot vectors, the sum of values
-    h_s(t) = relu(t - (s-1)) - 2 relu(t - s) + relu(t - (s+1))
+    t      = <v, x>                                      v: the value of each word; on a sum of
+    one-hot vectors, the sum of values h_s(t) = relu(t - (s-1)) - 2 relu(t - s) + relu(t - (s+1))
 
-At whole t the hat h_s is 1 at t = s and 0 elsewhere. So addition of numbers followed by any function on the sum is a true sum
-of ReLUs, read off features that all tasks share.
+At whole t the hat h_s is 1 at t = s and 0 elsewhere. So addition of numbers followed by any
+function on the sum is a true sum of ReLUs, read off features that all tasks share.
 """
 
 from collections.abc import Mapping
@@ -16,8 +17,11 @@ from construct.families.family import Words
 from construct.tasks import FeatureMap
 
 
-def number_features(words: Words, values: Mapping[str, int], least: int, greatest: int, *, keep: Words = ()) -> FeatureMap:
-    """phi(x): relu(x_w) for each word in `keep`, then relu(<v, x> - k) for k = least - 1 .. greatest + 1."""
+def number_features(
+    words: Words, values: Mapping[str, int], least: int, greatest: int, *, keep: Words = ()
+) -> FeatureMap:
+    """phi(x): relu(x_w) for each word in `keep`, then relu(<v, x> - k) for k = least - 1 ..
+    greatest + 1."""
     place = {word: i for i, word in enumerate(words)}
     copies = np.eye(len(words))[[place[word] for word in keep]].reshape(len(keep), len(words))
     value = np.zeros(len(words))
@@ -30,8 +34,11 @@ def number_features(words: Words, values: Mapping[str, int], least: int, greates
     )
 
 
-def read_number(words: Words, names: Mapping[int, str], least: int, greatest: int, *, kept: int = 0) -> Float[np.ndarray, "d r"]:
-    """The matrix that turns those features into the one-hot vector of the name of the number; `kept` features come before."""
+def read_number(
+    words: Words, names: Mapping[int, str], least: int, greatest: int, *, kept: int = 0
+) -> Float[np.ndarray, "d r"]:
+    """The matrix that turns those features into the one-hot vector of the name of the number;
+    `kept` features come before."""
     place = {word: i for i, word in enumerate(words)}
     matrix = np.zeros((len(words), kept + greatest - least + 3))
     for number in range(least, greatest + 1):

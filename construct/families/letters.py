@@ -1,4 +1,5 @@
-"""Tasks on letters: `word` has the first and the last letter of a word and their capitals, `ret` the i-th of eight letters."""
+"""Tasks on letters: `word` has the first and the last letter of a word and their capitals, `ret`
+the i-th of eight letters."""
 
 import string
 
@@ -13,12 +14,15 @@ RET_LETTERS = 8
 def word(longest: int) -> Family:
     """First letter, last letter, and their capitals, of words of up to `longest` letters.
 
-    The first letter is in slot 0, the last in slot n - 2, the others between, blanks after them where a word is short.
-    A one-letter word is both its first and its last letter.
+    The first letter is in slot 0, the last in slot n - 2, the others between, blanks after them
+    where a word is short. A one-letter word is both its first and its last letter.
     """
     slots = max(longest, 2)
     letters = tuple(string.ascii_letters)
-    same, capital = np.eye(len(letters)), table(letters, {letter: letter.upper() for letter in letters})
+    same, capital = (
+        np.eye(len(letters)),
+        table(letters, {letter: letter.upper() for letter in letters}),
+    )
 
     def layout(words: Words) -> Words:
         (text,) = words

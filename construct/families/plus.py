@@ -16,6 +16,9 @@ def plus() -> Family:
         vocabulary=digits,
         domain=frozenset(digits),
         functions={f"plus{k}": lambda words, k=k: add(words[0], k) for k in range(10)},
-        tasks=tuple(Task(slot=0, weight=table(digits, {digit: add(digit, k) for digit in digits})) for k in range(10)),
+        tasks=tuple(
+            Task(slot=0, weight=table(digits, {digit: add(digit, k) for digit in digits}))
+            for k in range(10)
+        ),
         slots=1,
     )

@@ -1,9 +1,11 @@
-"""Attention on a declared support: scores, softmax and values at those keys alone, from the blocks of the stored weights.
+"""Attention on a declared support: scores, softmax and values at those keys alone, from the blocks
+of the stored weights.
 
-Tokens come in classes (BOS, the inputs of an example, its label, ...). A class of keys is either the query token itself
-(`own`) or all tokens of that class in the query token's group, or in the only one. Scores are (H, query slots, key slots,
-groups), with 1 where all agree. The softmax over several classes is taken class by class and put together: a key's weight
-is its share of its class, times the share of the class.
+Tokens come in classes (BOS, the inputs of an example, its label, ...). A class of keys is either
+the query token itself (`own`) or all tokens of that class in the query token's group, or in the
+only one. Scores are (H, query slots, key slots, groups), with 1 where all agree. The softmax over
+several classes is taken class by class and put together: a key's weight is its share of its class,
+times the share of the class.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,8 +22,9 @@ from construct.restricted.plan import BankPlan, LayerPlan, TermPlan
 
 Scores = Float[Array, "#H #q #k #g"]
 
-# How to score the sketched term in full only where it matters: (term, the other terms' score, the scores of the other classes of
-# keys, the query tokens' stream) -> the score. See `construct.restricted.screening`.
+# How to score the sketched term in full only where it matters: (term, the other terms' score, the
+# scores of the other classes of keys, the query tokens' stream) -> the score. See
+# `construct.restricted.screening`.
 Screen = Callable[[TermPlan, Scores, Sequence[Scores], Stream], Scores]
 
 CODE = "e"  # the +-1 code of a token's example; the certificate refuses weights that write to it
@@ -38,7 +41,9 @@ class Tokens:
     def read(self, name: str, size: int) -> Float[Array, "size #slots #groups"]:
         """A subspace of that size; zeros where nothing was ever written to it."""
         some = dense(next(iter(self.stream.values())))
-        return dense(self.stream[name]) if name in self.stream else jnp.zeros((size, 1, 1), some.dtype)
+        return (
+            dense(self.stream[name]) if name in self.stream else jnp.zeros((size, 1, 1), some.dtype)
+        )
 
     def plus(self, more: Stream) -> "Tokens":
         """These tokens with more added to their stream."""
@@ -49,7 +54,8 @@ class Tokens:
 
 
 class Keys(NamedTuple):
-    """A class of key tokens; `own`: each query token sees only itself among them; `causal`: only itself and those before."""
+    """A class of key tokens; `own`: each query token sees only itself among them; `causal`: only
+    itself and those before."""
 
     tokens: Tokens
     own: bool = False
@@ -57,7 +63,8 @@ class Keys(NamedTuple):
 
 
 class Weights(NamedTuple):
-    """Softmax weights of a class of keys: `within` the class (None: a single key has all of it), times the class' `share`."""
+    """Softmax weights of a class of keys: `within` the class (None: a single key has all of it),
+    times the class' `share`."""
 
     within: Scores | None
     share: Float[Array, "H #q #g"]
@@ -77,7 +84,8 @@ def term_score(term: TermPlan, query: Tokens, keys: Keys) -> Scores | None:
 
 
 def _same_code(term: TermPlan, query: Tokens, keys: Keys) -> bool:
-    """Whether a term multiplies an example's index with itself, bit by bit: the bits are +-1, and their squares 1."""
+    """Whether a term multiplies an example's index with itself, bit by bit: the bits are +-1, and
+    their squares 1."""
     if set(term.query) != {CODE} or set(term.key) != {CODE} or CODE not in query.stream:
         return False
     same = query.stream[CODE] is keys.tokens.stream.get(CODE)
@@ -85,11 +93,18 @@ def _same_code(term: TermPlan, query: Tokens, keys: Keys) -> bool:
 
 
 def score(terms: Sequence[TermPlan], query: Tokens, keys: Keys, count: int | None = None) -> Scores:
-    """The scores of one class of keys, the sum of the terms that read something on both sides; `count` heads if given."""
+    """The scores of one class of keys, the sum of the terms that read something on both sides;
+    `count` heads if given."""
     parts = [part for part in (term_score(term, query, keys) for term in terms) if part is not None]
-    total = sum(parts[1:], parts[0]) if parts else jnp.zeros((1, 1, 1, 1), next(iter(query.stream.values())).dtype)
+    total = (
+        sum(parts[1:], parts[0])
+        if parts
+        else jnp.zeros((1, 1, 1, 1), next(iter(query.stream.values())).dtype)
+    )
     slots = 1 if keys.own else keys.tokens.slots
-    total = jnp.broadcast_to(total, (count or total.shape[0], total.shape[1], slots, total.shape[3]))
+    total = jnp.broadcast_to(
+        total, (count or total.shape[0], total.shape[1], slots, total.shape[3])
+    )
     if keys.causal and slots > 1:
         return jnp.where(jnp.tri(slots, dtype=bool)[:, :, None], total, -jnp.inf)
     return total
@@ -98,7 +113,10 @@ def score(terms: Sequence[TermPlan], query: Tokens, keys: Keys, count: int | Non
 def softmax(scores: Sequence[Scores]) -> list[Weights]:
     """The softmax weights over several classes of keys together."""
     tops = [one.max(2) for one in scores]
-    parts = [None if one.shape[2] == 1 else jnp.exp(one - top[:, :, None]) for one, top in zip(scores, tops, strict=True)]
+    parts = [
+        None if one.shape[2] == 1 else jnp.exp(one - top[:, :, None])
+        for one, top in zip(scores, tops, strict=True)
+    ]
     best = tops[0]
     for top in tops[1:]:
         best = jnp.maximum(best, top)
@@ -115,14 +133,17 @@ def softmax(scores: Sequence[Scores]) -> list[Weights]:
 def attend(
     layer: LayerPlan, query: Tokens, keys: Sequence[Keys], screen: Screen | None = None
 ) -> tuple[Stream, list[list[Scores]]]:
-    """What a layer's heads add to a class of query tokens, and their scores by bank and class of keys.
+    """What a layer's heads add to a class of query tokens, and their scores by bank and class of
+    keys.
 
-    Where no key has a value the heads add exactly 0, and scores that nobody asks for are compiled away.
+    Where no key has a value the heads add exactly 0, and scores that nobody asks for are compiled
+    away.
     """
     out: dict[str, Values] = {}
     seen = []
     for bank in layer.banks:
-        # Computed once: without the barriers XLA repeats the sums of squares inside everything that reads a score.
+        # Computed once: without the barriers XLA repeats the sums of squares inside everything that
+        # reads a score.
         scores = jax.lax.optimization_barrier(_scores(bank, query, keys, screen))
         weights = jax.lax.optimization_barrier(softmax(scores))
         for name, values in _all_heads(bank, _move(bank, weights, keys)).items():
@@ -131,9 +152,17 @@ def attend(
     return out, seen
 
 
-def _scores(bank: BankPlan, query: Tokens, keys: Sequence[Keys], screen: Screen | None) -> list[Scores]:
+def _scores(
+    bank: BankPlan, query: Tokens, keys: Sequence[Keys], screen: Screen | None
+) -> list[Scores]:
     term = next((term for term in bank.terms if term.sketch is not None), None)
-    if screen is None or term is None or not keys[0].own or len(keys) < 2 or apply(term.key, query.stream) is None:
+    if (
+        screen is None
+        or term is None
+        or not keys[0].own
+        or len(keys) < 2
+        or apply(term.key, query.stream) is None
+    ):
         return [score(bank.terms, query, one, bank.count) for one in keys]
     others = [score(bank.terms, query, one, bank.count) for one in keys[1:]]
     rest = score([one for one in bank.terms if one is not term], query, keys[0])
@@ -141,7 +170,8 @@ def _scores(bank: BankPlan, query: Tokens, keys: Sequence[Keys], screen: Screen 
 
 
 def _move(bank: BankPlan, weights: Sequence[Weights], keys: Sequence[Keys]) -> Stream:
-    """sum_h W_O sum_k weight_hk (W_V h_k). Heads are summed before W_O where they all write alike."""
+    """sum_h W_O sum_k weight_hk (W_V h_k). Heads are summed before W_O where they all write
+    alike."""
     parts = [
         (block, one.tokens.stream[name], weight, one.own)
         for weight, one in zip(weights, keys, strict=True)
@@ -154,7 +184,10 @@ def _move(bank: BankPlan, weights: Sequence[Weights], keys: Sequence[Keys]) -> S
         moved = [_by_head(*part) for part in parts]
         return write(bank, sum(moved[1:], moved[0]))
     if len(parts) == 1 and (mixed := _mixture(*parts[0])) is not None:
-        return {name: Mixed(block(mixed.basis[:, :, None])[0, :, :, 0], mixed.weight) for name, block in bank.out.items()}
+        return {
+            name: Mixed(block(mixed.basis[:, :, None])[0, :, :, 0], mixed.weight)
+            for name, block in bank.out.items()
+        }
     summed = [_summed(*part) for part in parts]
     value = sum(summed[1:], summed[0])
     return {name: block(value)[0] for name, block in bank.out.items()}
@@ -164,21 +197,36 @@ def _all_heads(bank: BankPlan, moved: Stream) -> Stream:
     """What heads on all devices move, from what this device's heads do."""
     if bank.axis is None:
         return moved
-    # One head to a device: then blocks that differ by head look shared here, and so would the basis of a mixture.
-    mixed = {name: values for name, values in moved.items() if isinstance(values, Mixed) and bank.count > 1}
-    total = jax.lax.psum({name: mixed[name].weight if name in mixed else dense(moved[name]) for name in moved}, bank.axis)
-    return {name: Mixed(mixed[name].basis, part) if name in mixed else part for name, part in total.items()}
+    # One head to a device: then blocks that differ by head look shared here, and so would the basis
+    # of a mixture.
+    mixed = {
+        name: values
+        for name, values in moved.items()
+        if isinstance(values, Mixed) and bank.count > 1
+    }
+    total = jax.lax.psum(
+        {name: mixed[name].weight if name in mixed else dense(moved[name]) for name in moved},
+        bank.axis,
+    )
+    return {
+        name: Mixed(mixed[name].basis, part) if name in mixed else part
+        for name, part in total.items()
+    }
 
 
 def write(bank: BankPlan, moved: Float[Array, "#H v #q #g"]) -> Stream:
     """W_O, summed over the heads."""
     if bank.alike:
         return {name: block(moved.sum(0))[0] for name, block in bank.out.items()}
-    return {name: product("hov,hvqg->oqg", block.full(bank.width), moved) for name, block in bank.out.items()}
+    return {
+        name: product("hov,hvqg->oqg", block.full(bank.width), moved)
+        for name, block in bank.out.items()
+    }
 
 
 def _mixture(block: Block, values: Values, weight: Weights, own: bool) -> Mixed | None:
-    """All heads read the same few keys by the same block: what arrives is a mixture of those, and is left as one."""
+    """All heads read the same few keys by the same block: what arrives is a mixture of those, and
+    is left as one."""
     x = dense(values)
     if not block.shared or own or x.shape[2] > 1 or weight.share.shape[2] == 1:
         return None
@@ -190,11 +238,18 @@ def _mixture(block: Block, values: Values, weight: Weights, own: bool) -> Mixed 
 def _mix_keys(weight: Weights) -> Float[Array, "k #q #g"]:
     """sum_h of the weight of each key, all heads together."""
     if weight.within is None:
-        # As a product, or XLA fuses the sum with what reads it and repeats it there for every coordinate.
-        return product("h,hqg->qg", jnp.ones(len(weight.share), weight.share.dtype), weight.share)[None]
+        # As a product, or XLA fuses the sum with what reads it and repeats it there for every
+        # coordinate.
+        return product("h,hqg->qg", jnp.ones(len(weight.share), weight.share.dtype), weight.share)[
+            None
+        ]
     if weight.within.shape[3] == 1 and weight.within.shape[1] == 1:
         heads = len(weight.share)
-        return product("hk,hqg->kqg", jnp.broadcast_to(weight.within[:, 0, :, 0], (heads, weight.within.shape[2])), weight.share)
+        return product(
+            "hk,hqg->kqg",
+            jnp.broadcast_to(weight.within[:, 0, :, 0], (heads, weight.within.shape[2])),
+            weight.share,
+        )
     return jnp.moveaxis((weight.within * weight.share[:, :, None]).sum(0), 1, 0)
 
 
@@ -213,12 +268,21 @@ def _summed(block: Block, values: Values, weight: Weights, own: bool) -> Float[A
     v = block(values)
     if v.shape[2] == v.shape[3] == 1 and weight.within is None:
         return product("hv,hqg->vqg", v[:, :, 0, 0], weight.share)
-    if not own and weight.within is not None and weight.within.shape[1] == 1 and v.shape[3] == weight.within.shape[3] == 1:
-        return product("hv,hqg->vqg", (weight.within[:, 0, None, :, 0] * v[..., 0]).sum(2), weight.share)
+    if (
+        not own
+        and weight.within is not None
+        and weight.within.shape[1] == 1
+        and v.shape[3] == weight.within.shape[3] == 1
+    ):
+        return product(
+            "hv,hqg->vqg", (weight.within[:, 0, None, :, 0] * v[..., 0]).sum(2), weight.share
+        )
     return _by_head(block, values, weight, own).sum(0)
 
 
-def _by_head(block: Block, values: Values, weight: Weights, own: bool) -> Float[Array, "#H v #q #g"]:
+def _by_head(
+    block: Block, values: Values, weight: Weights, own: bool
+) -> Float[Array, "#H v #q #g"]:
     v = block(values)
     if own or weight.within is None:
         return weight.share[:, None] * v
@@ -226,7 +290,8 @@ def _by_head(block: Block, values: Values, weight: Weights, own: bool) -> Float[
 
 
 def mlp(layer: LayerPlan, tokens: Tokens) -> Tokens:
-    """The residual ReLU MLP; a layer without one, or that reads nothing of these tokens, leaves them as they are."""
+    """The residual ReLU MLP; a layer without one, or that reads nothing of these tokens, leaves
+    them as they are."""
     hidden = apply(layer.W_1, tokens.stream)
     if hidden is None:
         return tokens

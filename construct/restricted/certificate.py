@@ -1,10 +1,13 @@
-"""The certificate of the restricted evaluator: no token attends outside a layer's declared support, whatever the prompt.
+"""The certificate of the restricted evaluator: no token attends outside a layer's declared support,
+whatever the prompt.
 
-From the stored weights and the Spec alone, the bounds of `construct.restricted.bounds` are carried through the layers. At each
-layer every score outside the support is bounded from above and the best score inside it from below, for every kind of
-query token, kind of key token and head; the difference must be at least the coldness T, and after the rounding of both scores
-still enough to make that key's softmax weight exactly 0 in the dtype. The bounds use the theorem's hypotheses as the
-evaluator checks them on every prompt: labels and all tasks' outputs are within the radius, inputs within the input radius.
+From the stored weights and the Spec alone, the bounds of `construct.restricted.bounds` are carried
+through the layers. At each layer every score outside the support is bounded from above and the best
+score inside it from below, for every kind of query token, kind of key token and head; the
+difference must be at least the coldness T, and after the rounding of both scores still enough to
+make that key's softmax weight exactly 0 in the dtype. The bounds use the theorem's hypotheses as
+the evaluator checks them on every prompt: labels and all tasks' outputs are within the radius,
+inputs within the input radius.
 """
 
 from collections.abc import Iterator
@@ -16,7 +19,15 @@ from jaxtyping import Bool, Float
 from construct import checks
 from construct.floats import gamma, hard_gap
 from construct.residual import position_code
-from construct.restricted.bounds import Bounds, Kinds, code_range, embedded, matrix_norm, mlp, pair_range
+from construct.restricted.bounds import (
+    Bounds,
+    Kinds,
+    code_range,
+    embedded,
+    matrix_norm,
+    mlp,
+    pair_range,
+)
 from construct.restricted.plan import works
 from construct.restricted.program import ANSWER, BOS, INPUTS, LABEL, QUERY, needed
 from construct.transformer import Heads, Layer, Support, Transformer, remembered
@@ -24,8 +35,9 @@ from construct.transformer import Heads, Layer, Support, Transformer, remembered
 
 @dataclass(frozen=True)
 class Certificate:
-    """gaps: by layer that attends, the least certified gap between the winner and a key outside the support (infinite: every
-    key is inside). flaw: what stands against the restricted evaluator, or None."""
+    """gaps: by layer that attends, the least certified gap between the winner and a key outside the
+    support (infinite: every key is inside). flaw: what stands against the restricted evaluator, or
+    None."""
 
     gaps: tuple[tuple[str, float], ...]
     flaw: str | None
@@ -39,12 +51,16 @@ class Certificate:
         """Raise ValueError if the certificate is not valid."""
         if self.flaw is not None:
             raise checks.refuse(
-                "evaluator", "'restricted'", f"needs weights with a certificate, but {self.flaw}", "use evaluator='dense'"
+                "evaluator",
+                "'restricted'",
+                f"needs weights with a certificate, but {self.flaw}",
+                "use evaluator='dense'",
             )
 
 
 def certificate(model: Transformer) -> Certificate:
-    """The certificate of the weights that the model holds now, remembered while it holds the same arrays."""
+    """The certificate of the weights that the model holds now, remembered while it holds the same
+    arrays."""
     return remembered(model, ("certificate",), lambda: _certificate(model))
 
 
@@ -52,7 +68,13 @@ def _certificate(model: Transformer) -> Certificate:
     spec, gains = model.spec, model.reading.gains
     flaws = list(_structure(model))
     bounds, gaps, kinds = embedded(spec, model.residual, gains.input_radius), [], Kinds(spec.n)
-    places = {BOS: [0], QUERY: kinds.query[:-1], ANSWER: kinds.query[-1:], INPUTS: kinds.example[:-1], LABEL: kinds.example[-1:]}
+    places = {
+        BOS: [0],
+        QUERY: kinds.query[:-1],
+        ANSWER: kinds.query[-1:],
+        INPUTS: kinds.example[:-1],
+        LABEL: kinds.example[-1:],
+    }
     wanted = needed(model.layers, attends)
     for layer, after in zip(model.layers, wanted[1:], strict=True):
         matter = {kind for name in after for kind in places[name]}
@@ -62,11 +84,13 @@ def _certificate(model: Transformer) -> Certificate:
         gaps.append((layer.name, gap))
         if not gap >= gains.T:
             flaws.append(
-                f"in {layer.name} a key outside the support may come within {gap:.4g} of the winner, less than T = {gains.T:g}"
+                f"in {layer.name} a key outside the support may come within {gap:.4g} of the "
+                f"winner, less than T = {gains.T:g}"
             )
         elif not computed >= hard_gap(spec.dtype):
             flaws.append(
-                f"in {layer.name} the scores round by so much that the computed gap may be {computed:.4g}, at which a loser's "
+                f"in {layer.name} the scores round by so much that the computed gap may be "
+                f"{computed:.4g}, at which a loser's "
                 f"softmax weight is not exactly 0 in {spec.dtype}"
             )
     return Certificate(tuple(gaps), flaws[0] if flaws else None)
@@ -80,20 +104,30 @@ def attends(layer: Layer) -> bool:
 def _structure(model: Transformer) -> Iterator[str]:
     """What the evaluator takes for granted of the weights, where it is not so."""
     if not model.reading.gains.hard:
-        yield f"at coldness {model.reading.gains.T:g} a loser's softmax weight is not exactly 0 in {model.spec.dtype}"
+        yield (
+            f"at coldness {model.reading.gains.T:g} a loser's softmax weight is not exactly 0 "
+            "in "
+            f"{model.spec.dtype}"
+        )
     codes = model.residual.where("e")
     for layer in model.layers:
         if not all(bank.idle for bank in layer.banks) and not attends(layer):
             yield f"no head of {layer.name} moves anything"
-        written = [bank.W_O[...][:, codes] for bank in layer.banks] + ([] if layer.mlp is None else [layer.mlp.W_2[...][codes]])
+        written = [bank.W_O[...][:, codes] for bank in layer.banks] + (
+            [] if layer.mlp is None else [layer.mlp.W_2[...][codes]]
+        )
         if any(np.asarray(rows).any() for rows in written):
             yield f"{layer.name} writes to e, which must stay the code of a token's example"
 
 
-def _advance(model: Transformer, layer: Layer, bounds: Bounds, matter: set[int]) -> tuple[Bounds, float, float]:
-    """The bounds after a layer, and the least certified gap of the kinds that matter: exactly, and after rounding.
+def _advance(
+    model: Transformer, layer: Layer, bounds: Bounds, matter: set[int]
+) -> tuple[Bounds, float, float]:
+    """The bounds after a layer, and the least certified gap of the kinds that matter: exactly, and
+    after rounding.
 
-    Kinds that do not matter may attend to anything that they see: they are keys still, though nobody reads them.
+    Kinds that do not matter may attend to anything that they see: they are keys still, though
+    nobody reads them.
     """
     kinds, hard = Kinds(model.spec.n), hard_gap(model.spec.dtype)
     center, radius = np.zeros_like(bounds.center), np.zeros_like(bounds.radius)
@@ -114,8 +148,16 @@ def _advance(model: Transformer, layer: Layer, bounds: Bounds, matter: set[int])
             for group, keys in sees.items():
                 if q in matter:
                     outside = (keys & ~support[group])[:, None]
-                    least = min(least, float((winner - np.where(outside, high[group], -np.inf).max(0)).min()))
-                    computed = min(computed, float((rounded - np.where(outside, high[group] + error, -np.inf).max(0)).min()))
+                    least = min(
+                        least,
+                        float((winner - np.where(outside, high[group], -np.inf).max(0)).min()),
+                    )
+                    computed = min(
+                        computed,
+                        float(
+                            (rounded - np.where(outside, high[group] + error, -np.inf).max(0)).min()
+                        ),
+                    )
                     keys = keys & support[group]
                 reach[group] = keys[:, None] & (high[group] + error > rounded - hard)
             sum_of = values.moved(reach["own"], reach["other"], surely, low["own"], high["own"])
@@ -123,7 +165,9 @@ def _advance(model: Transformer, layer: Layer, bounds: Bounds, matter: set[int])
             radius[q] += sum_of[1]
     bounds = bounds.plus(center, radius)
     if layer.mlp is not None:
-        W_1, W_2 = (np.asarray(weight[...], np.float64) for weight in (layer.mlp.W_1, layer.mlp.W_2))
+        W_1, W_2 = (
+            np.asarray(weight[...], np.float64) for weight in (layer.mlp.W_1, layer.mlp.W_2)
+        )
         bounds = mlp(bounds, W_1, W_2)
     return bounds, least, computed
 
@@ -132,8 +176,8 @@ Groups = dict[str, Bool[np.ndarray, "kinds"]]
 
 
 def inside(layer: Layer, kinds: Kinds, q: int) -> tuple[Groups, Groups, Bool[np.ndarray, "kinds"]]:
-    """The kinds of keys in the support of a query token, and those that it may see: in its `own` group, and in `other` examples;
-    and the kinds of the own group that are surely there and seen.
+    """The kinds of keys in the support of a query token, and those that it may see: in its `own`
+    group, and in `other` examples; and the kinds of the own group that are surely there and seen.
 
     BOS and the query count as of everybody's own group, where each kind is one token.
     """
@@ -150,8 +194,11 @@ def inside(layer: Layer, kinds: Kinds, q: int) -> tuple[Groups, Groups, Bool[np.
     }[layer.support] | bos
     other = own & example if layer.support in (Support.LABELS, Support.INPUTS) else none
     before = np.arange(kinds.count) <= q
-    sees = bos | (group & before) if layer.causal else bos | query | (example & (q in kinds.example))
-    # Other examples are there or not, and before a token or not; BOS sees none of them under a causal mask.
+    sees = (
+        bos | (group & before) if layer.causal else bos | query | (example & (q in kinds.example))
+    )
+    # Other examples are there or not, and before a token or not; BOS sees none of them under a
+    # causal mask.
     others = none if layer.causal and q == 0 else example
     return {"own": own, "other": other}, {"own": sees, "other": others}, sees
 
@@ -161,7 +208,11 @@ class Scores:
 
     def __init__(self, model: Transformer, layer: Layer, bank: Heads, bounds: Bounds) -> None:
         spec, residual, outputs = model.spec, bounds.residual, model.reading.parts.outputs
-        self.kinds, self.bounds, self.excluded = Kinds(spec.n), bounds, position_code(spec.m, spec.example_bits)
+        self.kinds, self.bounds, self.excluded = (
+            Kinds(spec.n),
+            bounds,
+            position_code(spec.m, spec.example_bits),
+        )
         W_Q, W_K = (np.asarray(weight[...], np.float64) for weight in (bank.W_Q, bank.W_K))
         self.product = np.zeros((self.kinds.count, self.kinds.count, bank.count))
         self.itself = np.zeros((self.kinds.count, bank.count))
@@ -170,18 +221,25 @@ class Scores:
             self.product, self.itself = self._outputs(model, W_Q[:, rows], W_K[:, rows])
             W_Q, W_K = (np.delete(W, np.r_[rows], axis=1) for W in (W_Q, W_K))
         self.Q, self.K = W_Q, W_K
-        self.q_center, self.k_center = (np.einsum("hrd,cd->chr", W, bounds.center) for W in (W_Q, W_K))
+        self.q_center, self.k_center = (
+            np.einsum("hrd,cd->chr", W, bounds.center) for W in (W_Q, W_K)
+        )
         e = residual.where("e")
         self.q_code, self.k_code = W_Q[:, :, e], W_K[:, :, e]
         self.form = np.einsum("hrb,hrc->hbc", self.q_code, self.k_code)
-        # A score is a sum of so many products, each at most this in magnitude, and of the outputs' rows.
+        # A score is a sum of so many products, each at most this in magnitude, and of the outputs'
+        # rows.
         self.roundings = gamma(sum(size for _, size in bank.terms) + 4, spec.dtype)
         self.q_largest, self.k_largest = bounds.largest_rows(W_Q), bounds.largest_rows(W_K)
 
-    def _outputs(self, model: Transformer, query: np.ndarray, key: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """|<q, k>| <= |q| |k| for the rows whose key side is a task's output, whose norm the theorem bounds (less y, perhaps).
+    def _outputs(
+        self, model: Transformer, query: np.ndarray, key: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """|<q, k>| <= |q| |k| for the rows whose key side is a task's output, whose norm the
+        theorem bounds (less y, perhaps).
 
-        (kinds, kinds, H), and (kinds, H) how large it can be where a token meets itself: a negative multiple of a square.
+        (kinds, kinds, H), and (kinds, H) how large it can be where a token meets itself: a negative
+        multiple of a square.
         """
         spec, bounds, parts = model.spec, self.bounds, model.reading.parts
         limit = spec.radius + parts.slack(model.reading.gains, spec)
@@ -191,7 +249,9 @@ class Scores:
         keys = np.minimum(self._norm(key), output + self._norm(key - rows))
         # W_Q is a multiple of W_K up to its rounding, where that is so.
         square = (key**2).sum((1, 2))
-        factor = np.where(square > 0, (query * key).sum((1, 2)) / np.where(square > 0, square, 1), 0)
+        factor = np.where(
+            square > 0, (query * key).sum((1, 2)) / np.where(square > 0, square, 1), 0
+        )
         rest = self._norm(query - factor[:, None, None] * key)
         queries = np.minimum(self._norm(query), np.abs(factor) * keys + rest)
         return queries[:, None] * keys[None], np.where(factor < 0, rest, queries) * keys
@@ -201,26 +261,39 @@ class Scores:
         center = np.linalg.norm(np.einsum("hrd,cd->chr", rows, self.bounds.center), axis=-1)
         return center + self.bounds.uncertain(rows)
 
-    def of(self, q: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], Float[np.ndarray, "kinds H"]]:
-        """The least and largest score of each kind of key (kinds, H): in the query token's `own` group, or in `other` examples;
-        and how far a computed one can be off."""
+    def of(
+        self, q: int
+    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], Float[np.ndarray, "kinds H"]]:
+        """The least and largest score of each kind of key (kinds, H): in the query token's `own`
+        group, or in `other` examples; and how far a computed one can be off."""
         example = self.kinds.mask(self.kinds.example)[:, None]
         a = self.q_center[q]
         base = np.einsum("hr,chr->ch", a, self.k_center)
         off = self._apart(q) + self.product[q]
         of_key = np.einsum("hr,hrb->hb", a, self.k_code)
-        of_query = np.einsum("chr,hrb->chb", self.k_center, self.q_code) if q in self.kinds.example else np.zeros((*base.shape, 1))
+        of_query = (
+            np.einsum("chr,hrb->chb", self.k_center, self.q_code)
+            if q in self.kinds.example
+            else np.zeros((*base.shape, 1))
+        )
         mine = code_range(of_query, self.excluded) if q in self.kinds.example else (0.0, 0.0)
         theirs = code_range(of_key, self.excluded)
         # One's own example has one's own index; the query and BOS have theirs in their center.
         both = code_range(of_key + of_query, self.excluded) if q in self.kinds.example else theirs
-        same, differ = ((pair_range(self.form, same=flag)) if q in self.kinds.example else (0.0, 0.0) for flag in (True, False))
+        same, differ = (
+            (pair_range(self.form, same=flag)) if q in self.kinds.example else (0.0, 0.0)
+            for flag in (True, False)
+        )
         low, high = {}, {}
         for bound, i, sign in ((low, 0, -1), (high, 1, 1)):
             bound["own"] = base + sign * off + np.where(example, both[i] + same[i], mine[i])
-            bound["other"] = base + sign * off + np.where(example, mine[i] + theirs[i] + differ[i], mine[i])
+            bound["other"] = (
+                base + sign * off + np.where(example, mine[i] + theirs[i] + differ[i], mine[i])
+            )
         high["own"][q] += self.itself[q] - self.product[q, q]
-        error = self.roundings * (np.einsum("hr,chr->ch", self.q_largest[q], self.k_largest) + self.product[q])
+        error = self.roundings * (
+            np.einsum("hr,chr->ch", self.q_largest[q], self.k_largest) + self.product[q]
+        )
         return low, high, error
 
     def _apart(self, q: int) -> Float[np.ndarray, "kinds H"]:
@@ -232,14 +305,27 @@ class Scores:
         for i, name in enumerate(residual.names):
             query, key = self.Q[:, :, residual.where(name)], self.K[:, :, residual.where(name)]
             if radius[q, i] and query.any():
-                total += radius[q, i] * np.linalg.norm(np.einsum("hru,chr->chu", query, self.k_center), axis=-1)
-                total += radius[q, i] * bits * example * matrix_norm(np.einsum("hru,hrb->hub", query, self.k_code))
+                total += radius[q, i] * np.linalg.norm(
+                    np.einsum("hru,chr->chu", query, self.k_center), axis=-1
+                )
+                total += (
+                    radius[q, i]
+                    * bits
+                    * example
+                    * matrix_norm(np.einsum("hru,hrb->hub", query, self.k_code))
+                )
                 for j, other in enumerate(residual.names):
                     if radius[:, j].any() and (side := self.K[:, :, residual.where(other)]).any():
-                        total += radius[q, i] * radius[:, j, None] * matrix_norm(np.einsum("hru,hrv->huv", query, side))
+                        total += (
+                            radius[q, i]
+                            * radius[:, j, None]
+                            * matrix_norm(np.einsum("hru,hrv->huv", query, side))
+                        )
             if radius[:, i].any() and key.any():
                 length = np.linalg.norm(np.einsum("hru,hr->hu", key, self.q_center[q]), axis=-1)
-                length = length + (q in self.kinds.example) * bits * matrix_norm(np.einsum("hru,hrb->hub", key, self.q_code))
+                length = length + (q in self.kinds.example) * bits * matrix_norm(
+                    np.einsum("hru,hrb->hub", key, self.q_code)
+                )
                 total += radius[:, i, None] * length
         return total
 
@@ -266,9 +352,11 @@ class Values:
         low: Float[np.ndarray, "kinds H"],
         high: Float[np.ndarray, "kinds H"],
     ) -> tuple[Float[np.ndarray, "D"], Float[np.ndarray, "subspaces"]]:
-        """What the heads add together: a convex combination, by head, of what can be reached in the own group and elsewhere.
+        """What the heads add together: a convex combination, by head, of what can be reached in the
+        own group and elsewhere.
 
-        A token of the own group weighs at most 1/(1 + the shares of those that are surely there), by the scores' bounds.
+        A token of the own group weighs at most 1/(1 + the shares of those that are surely there),
+        by the scores' bounds.
         """
         reach = own | other
         share = np.where(other, 1, np.where(own, 1 / (1 + self._others(surely, low, high)), 0))
@@ -277,14 +365,17 @@ class Values:
         center, radius = middle.sum(0), np.zeros(len(self.residual.names))
         for i, name in enumerate(self.residual.names):
             where = self.residual.where(name)
-            hull = np.where(reach, np.linalg.norm(self.center[..., where] - middle[:, where], axis=-1), 0).max(0)
+            hull = np.where(
+                reach, np.linalg.norm(self.center[..., where] - middle[:, where], axis=-1), 0
+            ).max(0)
             ball = np.where(reach, self.radius[..., i], 0)
             radius[i] = (hull + np.minimum(ball.max(0), (share * ball).sum(0))).sum()
         return center, radius
 
     @staticmethod
     def _others(surely: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-        """By kind and head, the least of the sum over the other kinds that are surely there of exp(their score - its score)."""
+        """By kind and head, the least of the sum over the other kinds that are surely there of
+        exp(their score - its score)."""
         least = np.where(surely, low, -np.inf)
         shares = np.exp(np.minimum(least[None] - high[:, None], 0))
         shares[np.arange(len(low)), np.arange(len(low))] = 0

@@ -15,8 +15,14 @@ EXAMPLES, HEADS = "examples", "heads"
 
 def check_mesh(spec: Spec, mesh: Mesh) -> None:
     """Raises ValueError for a mesh that cannot share the work."""
-    shape = f"a mesh of {dict(mesh.shape)}" if isinstance(mesh, Mesh) else f"a {type(mesh).__name__}"
-    if not isinstance(mesh, Mesh) or EXAMPLES not in mesh.shape or set(mesh.shape) - {EXAMPLES, HEADS}:
+    shape = (
+        f"a mesh of {dict(mesh.shape)}" if isinstance(mesh, Mesh) else f"a {type(mesh).__name__}"
+    )
+    if (
+        not isinstance(mesh, Mesh)
+        or EXAMPLES not in mesh.shape
+        or set(mesh.shape) - {EXAMPLES, HEADS}
+    ):
         raise checks.refuse(
             "mesh",
             shape,
@@ -24,12 +30,24 @@ def check_mesh(spec: Spec, mesh: Mesh) -> None:
             "use Mesh(numpy.array(jax.devices()), ('examples',))",
         )
     if spec.K % (heads := mesh.shape.get(HEADS, 1)):
-        raise checks.refuse("mesh", shape, f"'heads' must divide K = {spec.K}", f"{heads} does not; leave out that axis")
+        raise checks.refuse(
+            "mesh",
+            shape,
+            f"'heads' must divide K = {spec.K}",
+            f"{heads} does not; leave out that axis",
+        )
     owners = [[device.process_index for device in row] for row in rows_of(mesh)]
     if any(len(set(row)) > 1 for row in owners):
-        raise checks.refuse("mesh", shape, "each row of 'heads' must lie in one process", "put 'heads' last and make it smaller")
+        raise checks.refuse(
+            "mesh",
+            shape,
+            "each row of 'heads' must lie in one process",
+            "put 'heads' last and make it smaller",
+        )
     if {row[0] for row in owners} != set(range(jax.process_count())):
-        raise checks.refuse("mesh", shape, "must have devices of every process", "use all of jax.devices()")
+        raise checks.refuse(
+            "mesh", shape, "must have devices of every process", "use all of jax.devices()"
+        )
 
 
 def rows_of(mesh: Mesh) -> np.ndarray:
@@ -40,7 +58,8 @@ def rows_of(mesh: Mesh) -> np.ndarray:
 
 @contextmanager
 def together() -> Iterator[None]:
-    """Waiting for other processes: where one is gone the others' collectives fail, and that becomes one clear error."""
+    """Waiting for other processes: where one is gone the others' collectives fail, and that becomes
+    one clear error."""
     try:
         yield
     except (jax.errors.JaxRuntimeError, ValueError) as error:
@@ -48,5 +67,6 @@ def together() -> Iterator[None]:
             raise
         reason = " ".join(str(error).split())[:200]
         raise ConnectionError(
-            f"mesh: process {jax.process_index()} of {jax.process_count()} lost another one ({reason}); start all of them again"
+            f"mesh: process {jax.process_index()} of {jax.process_count()} lost another one "
+            f"({reason}); start all of them again"
         ) from error

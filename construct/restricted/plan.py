@@ -1,6 +1,8 @@
-"""The plan of an evaluation: a model's stored weights, cut into blocks, with the heads that do nothing left out.
+"""The plan of an evaluation: a model's stored weights, cut into blocks, with the heads that do
+nothing left out.
 
-A plan is made from the numbers that the model holds now, and is kept only while the model holds the very same arrays.
+A plan is made from the numbers that the model holds now, and is kept only while the model holds the
+very same arrays.
 """
 
 from collections.abc import Iterator
@@ -17,17 +19,22 @@ from construct.residual import Residual
 from construct.restricted.blocks import Blocks, Leaf, cut, cut_rows
 from construct.transformer import Heads, Layer, Support, Transformer, remembered
 
-# W_Q and W_K are rounded once each, and so is their ratio on either side: that many roundings apart, two rows are one factor.
+# W_Q and W_K are rounded once each, and so is their ratio on either side: that many roundings
+# apart, two rows are one factor.
 FACTOR_ROUNDINGS = 4
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["query", "key", "factor", "sketch"], meta_fields=["name"])
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["query", "key", "factor", "sketch"],
+    meta_fields=["name"],
+)
 @dataclass(frozen=True)
 class TermPlan:
     """Rows of a bank's score: a named term, or those of its rows that read the same subspaces.
 
-    factor (H or 1,): W_Q = factor W_K, head by head, up to rounding; None if it is not so. sketch: a few orthonormal
-    combinations of the key side's rows, for screening; None without.
+    factor (H or 1,): W_Q = factor W_K, head by head, up to rounding; None if it is not so. sketch:
+    a few orthonormal combinations of the key side's rows, for screening; None without.
     """
 
     name: str
@@ -37,12 +44,18 @@ class TermPlan:
     sketch: Blocks | None = None
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["terms", "value", "out"], meta_fields=["count", "axis"])
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["terms", "value", "out"],
+    meta_fields=["count", "axis"],
+)
 @dataclass(frozen=True)
 class BankPlan:
-    """A bank of `count` heads: the terms of its scores, W_V by the subspace it reads, W_O by the subspace it writes.
+    """A bank of `count` heads: the terms of its scores, W_V by the subspace it reads, W_O by the
+    subspace it writes.
 
-    axis: the axis of a device mesh over which the bank's heads are split, `count` of them to a device; None: they are not.
+    axis: the axis of a device mesh over which the bank's heads are split, `count` of them to a
+    device; None: they are not.
     """
 
     terms: tuple[TermPlan, ...]
@@ -58,11 +71,16 @@ class BankPlan:
 
     @property
     def alike(self) -> bool:
-        """Whether all heads write alike, so that their values can be summed before they are written."""
+        """Whether all heads write alike, so that their values can be summed before they are
+        written."""
         return all(block.shared for block in self.out.values())
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["banks", "W_1", "W_2"], meta_fields=["name", "support", "causal"])
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["banks", "W_1", "W_2"],
+    meta_fields=["name", "support", "causal"],
+)
 @dataclass(frozen=True)
 class LayerPlan:
     """A layer: the banks that do something, and its MLP's matrices (empty: no MLP)."""
@@ -75,10 +93,15 @@ class LayerPlan:
     W_2: Blocks
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["layers", "outputs"], meta_fields=["residual", "m", "n"])
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["layers", "outputs"],
+    meta_fields=["residual", "m", "n"],
+)
 @dataclass(frozen=True)
 class Plan:
-    """All layers, the layout of a prompt, and the rows that give every task's output at an input (a hypothesis bounds it)."""
+    """All layers, the layout of a prompt, and the rows that give every task's output at an input (a
+    hypothesis bounds it)."""
 
     layers: tuple[LayerPlan, ...]
     outputs: Blocks
@@ -88,16 +111,22 @@ class Plan:
 
 
 def make_plan(model: Transformer, sketch: int = 0) -> Plan:
-    """The plan of a model on the host; sketch: the coordinates by which Recognize is screened (0: it is not)."""
+    """The plan of a model on the host; sketch: the coordinates by which Recognize is screened (0:
+    it is not)."""
     screened = {model.reading.parts.outputs.layer: sketch} if sketch else {}
-    layers = tuple(_layer(layer, model.residual, screened.get(layer.name, 0)) for layer in model.layers)
+    layers = tuple(
+        _layer(layer, model.residual, screened.get(layer.name, 0)) for layer in model.layers
+    )
     rows = model.reading.parts.outputs.rows(model)
     return Plan(layers, cut(rows, model.residual), model.residual, model.spec.m, model.spec.n)
 
 
 def plan_of(model: Transformer, sketch: int = 0) -> Plan:
-    """`make_plan` on the device, remembered for as long as the model's arrays are the same objects."""
-    return remembered(model, ("plan", sketch), lambda: jax.tree.map(jnp.asarray, make_plan(model, sketch)))
+    """`make_plan` on the device, remembered for as long as the model's arrays are the same
+    objects."""
+    return remembered(
+        model, ("plan", sketch), lambda: jax.tree.map(jnp.asarray, make_plan(model, sketch))
+    )
 
 
 def _layer(layer: Layer, residual: Residual, sketch: int) -> LayerPlan:
@@ -105,7 +134,9 @@ def _layer(layer: Layer, residual: Residual, sketch: int) -> LayerPlan:
     if layer.mlp is None:
         return LayerPlan(layer.name, layer.support, layer.causal, banks, {}, {})
     W_1, W_2 = (np.asarray(weight[...])[None] for weight in (layer.mlp.W_1, layer.mlp.W_2))
-    return LayerPlan(layer.name, layer.support, layer.causal, banks, cut(W_1, residual), cut_rows(W_2, residual))
+    return LayerPlan(
+        layer.name, layer.support, layer.causal, banks, cut(W_1, residual), cut_rows(W_2, residual)
+    )
 
 
 def works(bank: Heads) -> bool:
@@ -114,7 +145,9 @@ def works(bank: Heads) -> bool:
 
 
 def _bank(bank: Heads, residual: Residual, sketch: int) -> BankPlan:
-    W_Q, W_K, W_V, W_O = (np.asarray(weight[...]) for weight in (bank.W_Q, bank.W_K, bank.W_V, bank.W_O))
+    W_Q, W_K, W_V, W_O = (
+        np.asarray(weight[...]) for weight in (bank.W_Q, bank.W_K, bank.W_V, bank.W_O)
+    )
     terms = tuple(
         _term(name, W_Q[:, rows], W_K[:, rows], residual, sketch)
         for name, _ in bank.terms
@@ -123,13 +156,21 @@ def _bank(bank: Heads, residual: Residual, sketch: int) -> BankPlan:
     return BankPlan(terms, cut(W_V, residual), cut_rows(W_O, residual), bank.count)
 
 
-def _parts(W_Q: np.ndarray, W_K: np.ndarray, rows: slice, residual: Residual) -> Iterator[np.ndarray]:
-    """The rows of a term in groups that read no subspace in common; rows that are 0 on either side are left out."""
+def _parts(
+    W_Q: np.ndarray, W_K: np.ndarray, rows: slice, residual: Residual
+) -> Iterator[np.ndarray]:
+    """The rows of a term in groups that read no subspace in common; rows that are 0 on either side
+    are left out."""
     groups: list[tuple[set[str], list[int]]] = []
     for row in range(rows.start, rows.stop):
         if not (W_Q[:, row].any() and W_K[:, row].any()):
             continue
-        read = {name for name in residual.names for W in (W_Q, W_K) if W[:, row, residual.where(name)].any()}
+        read = {
+            name
+            for name in residual.names
+            for W in (W_Q, W_K)
+            if W[:, row, residual.where(name)].any()
+        }
         members = [row]
         for group in [group for group in groups if group[0] & read]:
             groups.remove(group)
@@ -140,18 +181,26 @@ def _parts(W_Q: np.ndarray, W_K: np.ndarray, rows: slice, residual: Residual) ->
         yield np.sort(members)
 
 
-def _term(name: str, query: np.ndarray, key: np.ndarray, residual: Residual, sketch: int) -> TermPlan:
+def _term(
+    name: str, query: np.ndarray, key: np.ndarray, residual: Residual, sketch: int
+) -> TermPlan:
     factor = shared_factor(query, key)
     sketched = None
     if sketch < query.shape[1] and sketch and factor is not None and (factor < 0).all():
-        # In float64 and rounded once, so that a sketched residual rounds by no more than the residual, which has more rows.
+        # In float64 and rounded once, so that a sketched residual rounds by no more than the
+        # residual, which has more rows.
         rows = orthonormal_rows(query.shape[1], sketch)
-        sketched = cut(np.einsum("sa,had->hsd", rows, key, optimize=True).astype(query.dtype), residual)
+        sketched = cut(
+            np.einsum("sa,had->hsd", rows, key, optimize=True).astype(query.dtype), residual
+        )
     return TermPlan(name, cut(query, residual), cut(key, residual), factor, sketched)
 
 
-def shared_factor(query: Float[np.ndarray, "H rank D"], key: Float[np.ndarray, "H rank D"]) -> Float[np.ndarray, "factors"] | None:
-    """The numbers c_h with query[h] = c_h key[h] up to the rounding of their dtype; None if there are none."""
+def shared_factor(
+    query: Float[np.ndarray, "H rank D"], key: Float[np.ndarray, "H rank D"]
+) -> Float[np.ndarray, "factors"] | None:
+    """The numbers c_h with query[h] = c_h key[h] up to the rounding of their dtype; None if there
+    are none."""
     wide = np.float64
     square = np.einsum("had,had->h", key, key, dtype=wide)
     if not square.all():

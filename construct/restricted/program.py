@@ -1,9 +1,11 @@
-"""All layers on the tokens that the answer depends on, as the declared supports tell: the query once, examples by the chunk.
+"""All layers on the tokens that the answer depends on, as the declared supports tell: the query
+once, examples by the chunk.
 
-Token classes: BOS; the inputs and the last token of the query; the inputs and the label of every example. Only one layer
-gathers over all examples (the `meeting`): before it the query and BOS see no example and an example sees no other, after it
-only the query's tokens matter. So BOS and the query go first, and what each layer reads of them is kept; a chunk of examples
-then runs up to the meeting and adds a `Part` to its softmax; `finish` puts the parts together and runs the rest.
+Token classes: BOS; the inputs and the last token of the query; the inputs and the label of every
+example. Only one layer gathers over all examples (the `meeting`): before it the query and BOS see
+no example and an example sees no other, after it only the query's tokens matter. So BOS and the
+query go first, and what each layer reads of them is kept; a chunk of examples then runs up to the
+meeting and adds a `Part` to its softmax; `finish` puts the parts together and runs the rest.
 """
 
 from collections.abc import Callable, Iterable
@@ -22,16 +24,25 @@ from construct.transformer import Support
 BOS, QUERY, ANSWER, INPUTS, LABEL = "bos", "query inputs", "answer", "inputs", "label"
 MEETINGS = {Support.LABELS: LABEL, Support.INPUTS: INPUTS}
 
-# The classes of which a token sees some under a causal mask; other examples come in at the meeting alone.
-BEFORE = {BOS: [], INPUTS: [INPUTS], LABEL: [INPUTS, LABEL], QUERY: [QUERY], ANSWER: [QUERY, ANSWER]}
+# The classes of which a token sees some under a causal mask; other examples come in at the meeting
+# alone.
+BEFORE = {
+    BOS: [],
+    INPUTS: [INPUTS],
+    LABEL: [INPUTS, LABEL],
+    QUERY: [QUERY],
+    ANSWER: [QUERY, ANSWER],
+}
 
 Classes = dict[str, Tokens]
-# observe(layer, class, all classes before the layer, that class after it, its scores by bank and class of keys)
+# observe(layer, class, all classes before the layer, that class after it, its scores by bank and
+# class of keys)
 Observe = Callable[[LayerPlan, str, Classes, Tokens, list[list[Scores]]], None]
 
 
 class Part(NamedTuple):
-    """A share of a softmax over many keys, by head: the top score, the sum of exp(score - top), and that of the values."""
+    """A share of a softmax over many keys, by head: the top score, the sum of exp(score - top), and
+    that of the values."""
 
     top: Float[Array, "H q"]
     total: Float[Array, "H q"]
@@ -43,7 +54,9 @@ Parts = dict[str, list[Part]]  # by class of query tokens, then by bank
 
 def reads(support: Support, tokens: str) -> list[str]:
     """The classes of keys that tokens of a class can attend to, without BOS."""
-    group = [QUERY, ANSWER] if tokens in (QUERY, ANSWER) else [] if tokens == BOS else [INPUTS, LABEL]
+    group = (
+        [QUERY, ANSWER] if tokens in (QUERY, ANSWER) else [] if tokens == BOS else [INPUTS, LABEL]
+    )
     return {
         Support.SELF: [] if tokens == BOS else [tokens],
         Support.EXAMPLE: group,
@@ -54,32 +67,46 @@ def reads(support: Support, tokens: str) -> list[str]:
     }[support]
 
 
-def needed(layers: Iterable[Any], attends: Callable[[Any], bool] = lambda layer: bool(layer.banks)) -> list[set[str]]:
-    """The classes of tokens whose stream matters, before the first layer, after it, ..., after the last.
+def needed(
+    layers: Iterable[Any], attends: Callable[[Any], bool] = lambda layer: bool(layer.banks)
+) -> list[set[str]]:
+    """The classes of tokens whose stream matters, before the first layer, after it, ..., after the
+    last.
 
     attends: whether any head of a layer moves anything.
     """
     wanted = [{ANSWER}]
     for layer in reversed(list(layers)):
         after = wanted[0]
-        keys = {key for tokens in after for key in reads(layer.support, tokens)} if attends(layer) else set()
+        keys = (
+            {key for tokens in after for key in reads(layer.support, tokens)}
+            if attends(layer)
+            else set()
+        )
         wanted.insert(0, after | keys | {BOS})
     return wanted
 
 
 def meeting(plan: Plan) -> int:
-    """The index of the one layer that gathers over all examples. Raises AssertionError if it is not one."""
+    """The index of the one layer that gathers over all examples. Raises AssertionError if it is not
+    one."""
     found = [i for i, layer in enumerate(plan.layers) if layer.support in MEETINGS and layer.banks]
     assert len(found) == 1, "one layer reads all examples"
     (index,) = found
-    assert not needed(plan.layers)[index + 1] & {INPUTS, LABEL}, "nobody reads an example after the meeting"
+    assert not needed(plan.layers)[index + 1] & {INPUTS, LABEL}, (
+        "nobody reads an example after the meeting"
+    )
     return index
 
 
 def embed_group(
-    plan: Plan, x: Float[Array, "g slots d"], y: Float[Array, "g d"] | None, example: Int[Array, "g"]
+    plan: Plan,
+    x: Float[Array, "g slots d"],
+    y: Float[Array, "g d"] | None,
+    example: Int[Array, "g"],
 ) -> tuple[Tokens, Tokens]:
-    """The inputs and the last token of groups (examples, or the query if y is None) before the first layer."""
+    """The inputs and the last token of groups (examples, or the query if y is None) before the
+    first layer."""
     residual, n, dtype = plan.residual, plan.n, x.dtype
     one = jnp.ones((1, 1, 1), dtype)
     e = position_codes(example, residual.size("e"), dtype).T[:, None]
@@ -106,7 +133,12 @@ def _keys(layer: LayerPlan, name: str, classes: Classes) -> list[Keys]:
 
 
 def _advance(
-    plan: Plan, layer: LayerPlan, classes: Classes, names: Iterable[str], screen: Screen | None, observe: Observe | None
+    plan: Plan,
+    layer: LayerPlan,
+    classes: Classes,
+    names: Iterable[str],
+    screen: Screen | None,
+    observe: Observe | None,
 ) -> Classes:
     """Some classes of tokens after a layer; the rest as they were."""
     done = dict(classes)
@@ -118,7 +150,9 @@ def _advance(
     return done
 
 
-def prelude(plan: Plan, query: Float[Array, "slots d"], observe: Observe | None = None) -> list[Classes]:
+def prelude(
+    plan: Plan, query: Float[Array, "slots d"], observe: Observe | None = None
+) -> list[Classes]:
     """BOS and the query before each layer up to the meeting."""
     one = jnp.ones((1, 1, 1), query.dtype)
     inputs, answer = embed_group(plan, query[None], None, jnp.array([plan.m]))
@@ -140,7 +174,8 @@ def examples(
     screen: Screen | None,
     observe: Observe,
 ) -> Parts:
-    """Run a chunk of examples, the first of which has index `first`, up to the meeting: its share of that softmax."""
+    """Run a chunk of examples, the first of which has index `first`, up to the meeting: its share
+    of that softmax."""
     inputs, label = embed_group(plan, x, y, first + jnp.arange(len(x)))
     classes, wanted, last = {INPUTS: inputs, LABEL: label}, needed(plan.layers), meeting(plan)
     for i, layer in enumerate(plan.layers[:last]):
@@ -149,9 +184,14 @@ def examples(
         classes = {name: classes[name] for name in names}
     layer = plan.layers[last]
     keys = Keys(classes[MEETINGS[layer.support]])
-    names = (QUERY, ANSWER) if layer.causal else (BOS, QUERY, ANSWER)  # under a causal mask BOS sees no example
+    names = (
+        (QUERY, ANSWER) if layer.causal else (BOS, QUERY, ANSWER)
+    )  # under a causal mask BOS sees no example
     queries = {name: before[last][name] for name in names if name in wanted[last + 1]}
-    return {name: [_part(bank, query, keys, real) for bank in layer.banks] for name, query in queries.items()}
+    return {
+        name: [_part(bank, query, keys, real) for bank in layer.banks]
+        for name, query in queries.items()
+    }
 
 
 def _part(bank: BankPlan, query: Tokens, keys: Keys, real: Bool[Array, "g"] | None = None) -> Part:
@@ -166,7 +206,9 @@ def _part(bank: BankPlan, query: Tokens, keys: Keys, real: Bool[Array, "g"] | No
     if value is None:
         moved = jnp.zeros((bank.count, bank.width, query.slots), scores.dtype)
     else:
-        moved = jnp.broadcast_to(value, (bank.count, *value.shape[1:]))[:, :, None] * weight[:, None]
+        moved = (
+            jnp.broadcast_to(value, (bank.count, *value.shape[1:]))[:, :, None] * weight[:, None]
+        )
         moved = halved_sum(moved.reshape(*moved.shape[:3], -1))
     return Part(top, halved_sum(weight.reshape(*weight.shape[:2], -1)), moved)
 
@@ -200,7 +242,8 @@ def combine_all(parts: Parts) -> Parts:
 
 
 def finish(plan: Plan, before: list[Classes], parts: Parts) -> Tokens:
-    """The answer token after the last layer: the examples' share of the meeting against BOS, then the layers that follow."""
+    """The answer token after the last layer: the examples' share of the meeting against BOS, then
+    the layers that follow."""
     last, wanted = meeting(plan), needed(plan.layers)
     layer, classes = plan.layers[last], dict(before[-1])
     for name, banks in parts.items():

@@ -1,12 +1,15 @@
-"""Several devices: a chunk's examples are shared out over a mesh, and the heads too if it has an axis for them.
+"""Several devices: a chunk's examples are shared out over a mesh, and the heads too if it has an
+axis for them.
 
-Examples meet in one softmax, which is a sum and a count: every device runs its rows of a chunk, piece by piece as one device
-would, and the pieces' shares are gathered and put together in one device's order; with examples alone shared out the answer
-then has the same bits. Heads are summed over their axis after every attention, in another order: the same up to rounding.
-BOS, the query and the layers after the meeting do not grow with the prompt, and every process runs them for itself.
+Examples meet in one softmax, which is a sum and a count: every device runs its rows of a chunk,
+piece by piece as one device would, and the pieces' shares are gathered and put together in one
+device's order; with examples alone shared out the answer then has the same bits. Heads are summed
+over their axis after every attention, in another order: the same up to rounding. BOS, the query and
+the layers after the meeting do not grow with the prompt, and every process runs them for itself.
 
-With several processes each keeps the readings of its own rows, checks the hypotheses on them, and sends the others the tasks
-that it recognized or the refusal; so all of them return the same answer, or raise the same error.
+With several processes each keeps the readings of its own rows, checks the hypotheses on them, and
+sends the others the tasks that it recognized or the refusal; so all of them return the same answer,
+or raise the same error.
 """
 
 from collections.abc import Callable
@@ -26,33 +29,50 @@ from construct.restricted.mesh import EXAMPLES, HEADS, rows_of, together
 from construct.restricted.plan import BankPlan, LayerPlan, Plan
 from construct.transformer import Transformer, remembered
 
-# A refusal travels between processes as so many bytes, cut off there; longer than any that the checks word.
+# A refusal travels between processes as so many bytes, cut off there; longer than any that the
+# checks word.
 MESSAGE = 1024
 
 
 def split_heads(plan: Plan, size: int) -> Plan:
-    """The plan of one device of `size` that share the heads; a bank whose heads they cannot share evenly stays whole."""
+    """The plan of one device of `size` that share the heads; a bank whose heads they cannot share
+    evenly stays whole."""
 
     def share(bank: BankPlan) -> BankPlan:
-        return bank if size == 1 or bank.count % size else replace(bank, count=bank.count // size, axis=HEADS)
+        return (
+            bank
+            if size == 1 or bank.count % size
+            else replace(bank, count=bank.count // size, axis=HEADS)
+        )
 
-    return replace(plan, layers=tuple(replace(layer, banks=tuple(map(share, layer.banks))) for layer in plan.layers))
+    return replace(
+        plan,
+        layers=tuple(replace(layer, banks=tuple(map(share, layer.banks))) for layer in plan.layers),
+    )
 
 
 def _specs(plan: Plan, size: int, K: int) -> Plan:
-    """Where the arrays of such a plan are: one that differs by head is split with its bank's heads, all others are everywhere."""
+    """Where the arrays of such a plan are: one that differs by head is split with its bank's heads,
+    all others are everywhere."""
 
     def banks(layer: LayerPlan) -> tuple[BankPlan, ...]:
-        return tuple(_by_head(bank, bank.count * size if bank.axis else None) for bank in layer.banks)
+        return tuple(
+            _by_head(bank, bank.count * size if bank.axis else None) for bank in layer.banks
+        )
 
     specs = jax.tree.map(lambda _: PartitionSpec(), plan)
-    layers = tuple(replace(spec, banks=banks(layer)) for layer, spec in zip(plan.layers, specs.layers, strict=True))
+    layers = tuple(
+        replace(spec, banks=banks(layer))
+        for layer, spec in zip(plan.layers, specs.layers, strict=True)
+    )
     return replace(specs, layers=layers, outputs=_by_head(plan.outputs, K if size > 1 else None))
 
 
 def _by_head(tree: Any, heads: int | None) -> Any:
     """Where arrays are: those with a row for each of so many heads are split (None: none is)."""
-    return jax.tree.map(lambda leaf: PartitionSpec(HEADS) if len(leaf) == heads else PartitionSpec(), tree)
+    return jax.tree.map(
+        lambda leaf: PartitionSpec(HEADS) if len(leaf) == heads else PartitionSpec(), tree
+    )
 
 
 @partial(jax.jit, static_argnames=("mesh", "K", "group", "static"))
@@ -71,18 +91,41 @@ def _chunk(
     group: int,
     static: Static,
 ) -> tuple[program.Parts, Array, Array, dict[str, Array], dict[str, Array]]:
-    """A chunk's shares of the answer in groups of `group` examples; whether a vector is too long, whether a hypothesis is in
-    doubt; and what was surveyed, by name: what has a row for each task, and the rest with examples first."""
+    """A chunk's shares of the answer in groups of `group` examples; whether a vector is too long,
+    whether a hypothesis is in doubt; and what was surveyed, by name: what has a row for each task,
+    and the rest with examples first."""
 
-    def run(plan: Plan, norms: Any, limits: Limits, before: Any, x: Array, y: Array, first: Array, count: Array) -> tuple:
+    def run(
+        plan: Plan,
+        norms: Any,
+        limits: Limits,
+        before: Any,
+        x: Array,
+        y: Array,
+        first: Array,
+        count: Array,
+    ) -> tuple:
         start = jax.lax.axis_index(EXAMPLES) * len(x)
-        parts, found = chunk.pieces(plan, norms, limits, before, x, y, first, start, count, static=static)
+        parts, found = chunk.pieces(
+            plan, norms, limits, before, x, y, first, start, count, static=static
+        )
         banks = plan.layers[program.meeting(plan)].banks
-        parts = {name: [_gather(bank, part) for bank, part in zip(banks, some, strict=True)] for name, some in parts.items()}
-        grouped = jax.tree.map(partial(_grouped, size=group // min(static.piece, len(x))), parts, is_leaf=_is_part)
-        flags = jax.lax.pmax(jnp.stack([found.suspect, found.doubtful]).astype(jnp.int32), mesh.axis_names)
+        parts = {
+            name: [_gather(bank, part) for bank, part in zip(banks, some, strict=True)]
+            for name, some in parts.items()
+        }
+        grouped = jax.tree.map(
+            partial(_grouped, size=group // min(static.piece, len(x))), parts, is_leaf=_is_part
+        )
+        flags = jax.lax.pmax(
+            jnp.stack([found.suspect, found.doubtful]).astype(jnp.int32), mesh.axis_names
+        )
         by_task = {name: found.survey[name] for name in ("gap", "output_norm") if static.full}
-        rest = {name: jnp.moveaxis(value, -1, 0) for name, value in found.survey.items() if name not in by_task}
+        rest = {
+            name: jnp.moveaxis(value, -1, 0)
+            for name, value in found.survey.items()
+            if name not in by_task
+        }
         return jax.vmap(program.combine_all)(grouped), flags[0] > 0, flags[1] > 0, by_task, rest
 
     size = mesh.shape.get(HEADS, 1)
@@ -92,13 +135,28 @@ def _chunk(
     heads = HEADS if size > 1 else None
     by_task = {
         "gap": PartitionSpec(heads, EXAMPLES),
-        "output_norm": PartitionSpec(HEADS if PartitionSpec(HEADS) in jax.tree.leaves(specs.outputs) else None, None, EXAMPLES),
+        "output_norm": PartitionSpec(
+            HEADS if PartitionSpec(HEADS) in jax.tree.leaves(specs.outputs) else None,
+            None,
+            EXAMPLES,
+        ),
     }
-    by_slot = type(limits)(*(everywhere for _ in limits))._replace(slots=_by_head(limits.slots, split))
+    by_slot = type(limits)(*(everywhere for _ in limits))._replace(
+        slots=_by_head(limits.slots, split)
+    )
     shared = jax.shard_map(
         run,
         mesh=mesh,
-        in_specs=(specs, _by_head(norms, split), by_slot, everywhere, rows, rows, everywhere, everywhere),
+        in_specs=(
+            specs,
+            _by_head(norms, split),
+            by_slot,
+            everywhere,
+            rows,
+            rows,
+            everywhere,
+            everywhere,
+        ),
         out_specs=(everywhere, everywhere, everywhere, by_task if static.full else {}, rows),
         check_vma=False,  # gathered parts are alike everywhere, which its types cannot tell
     )
@@ -110,23 +168,30 @@ def _is_part(tree: object) -> bool:
 
 
 def _gather(bank: BankPlan, part: program.Part) -> program.Part:
-    """All devices' pieces of a share, (pieces, heads, ...), in the order of the examples and the heads."""
+    """All devices' pieces of a share, (pieces, heads, ...), in the order of the examples and the
+    heads."""
     if bank.axis is not None:
-        part = jax.tree.map(lambda leaf: jax.lax.all_gather(leaf, bank.axis, axis=1, tiled=True), part)
+        part = jax.tree.map(
+            lambda leaf: jax.lax.all_gather(leaf, bank.axis, axis=1, tiled=True), part
+        )
     return jax.tree.map(lambda leaf: jax.lax.all_gather(leaf, EXAMPLES, tiled=True), part)
 
 
 def _grouped(part: program.Part, size: int) -> program.Part:
-    """Pieces in groups of what is one chunk on one device, the last group filled up with empty shares.
+    """Pieces in groups of what is one chunk on one device, the last group filled up with empty
+    shares.
 
-    Sums go by halves of a power of two, so that empty shares at the end, all exact zeros, leave the bits as they are.
+    Sums go by halves of a power of two, so that empty shares at the end, all exact zeros, leave the
+    bits as they are.
     """
     pieces = len(part.top)
     size = min(size, 1 << (pieces - 1).bit_length())
     groups = -(-pieces // size)
 
     def fill(leaf: Array, value: float) -> Array:
-        leaf = jnp.pad(leaf, [(0, groups * size - pieces)] + [(0, 0)] * (leaf.ndim - 1), constant_values=value)
+        leaf = jnp.pad(
+            leaf, [(0, groups * size - pieces)] + [(0, 0)] * (leaf.ndim - 1), constant_values=value
+        )
         return leaf.reshape(groups, size, *leaf.shape[1:])
 
     return program.Part(fill(part.top, -jnp.inf), fill(part.total, 0), fill(part.value, 0))
@@ -158,41 +223,67 @@ class Shards:
             shared = split_heads(plan, self.heads)
             specs = _specs(shared, self.heads, model.spec.K)
             norm_specs = _by_head(norms, model.spec.K if self.heads > 1 else None)
-            return jax.tree.map(self._put, shared, specs), jax.tree.map(self._put, norms, norm_specs)
+            return jax.tree.map(self._put, shared, specs), jax.tree.map(
+                self._put, norms, norm_specs
+            )
 
         self.plan, self.norms = remembered(model, ("shards", sketch, self.mesh), place)
         self.before = jax.tree.map(lambda leaf: self._put(leaf, PartitionSpec()), before)
 
     def _put(self, array: Any, spec: PartitionSpec) -> Array:
         host = np.asarray(array)
-        return jax.make_array_from_callback(host.shape, NamedSharding(self.mesh, spec), lambda index: host[index])
+        return jax.make_array_from_callback(
+            host.shape, NamedSharding(self.mesh, spec), lambda index: host[index]
+        )
 
     def _rows(self, array: np.ndarray, share: int) -> Array:
-        """Rows of the prompt, `share` of them on each device that has any, with padding at the end."""
+        """Rows of the prompt, `share` of them on each device that has any, with padding at
+        the end."""
 
         def rows(index: tuple[slice, ...]) -> np.ndarray:
             part = array[index[0]].astype(self.spec.dtype, copy=False)
-            return np.pad(part, [(0, share - len(part))] + [(0, 0)] * (part.ndim - 1)) if len(part) < share else part
+            return (
+                np.pad(part, [(0, share - len(part))] + [(0, 0)] * (part.ndim - 1))
+                if len(part) < share
+                else part
+            )
 
         shape = (share * self.examples, *array.shape[1:])
-        return jax.make_array_from_callback(shape, NamedSharding(self.mesh, PartitionSpec(EXAMPLES)), rows)
+        return jax.make_array_from_callback(
+            shape, NamedSharding(self.mesh, PartitionSpec(EXAMPLES)), rows
+        )
 
-    def take(self, x: np.ndarray, y: np.ndarray, first: int) -> Callable[..., tuple[list[program.Parts], Found]]:
-        """Place a chunk; run(static) then sends it off, for the shares of the answer that one device would get, chunk by chunk
-        of its own, and for what is found."""
+    def take(
+        self, x: np.ndarray, y: np.ndarray, first: int
+    ) -> Callable[..., tuple[list[program.Parts], Found]]:
+        """Place a chunk; run(static) then sends it off, for the shares of the answer that one
+        device would get, chunk by chunk of its own, and for what is found."""
         count, group = len(x), chunk.CHUNK
-        # A device gets whole pieces, as one device would cut them: fewer rows could be multiplied in another order.
+        # A device gets whole pieces, as one device would cut them: fewer rows could be multiplied
+        # in another order.
         length = chunk.padded_length
-        share = max(length(-(-count // self.examples), group), min(self.static.piece, length(count, group)))
+        share = max(
+            length(-(-count // self.examples), group), min(self.static.piece, length(count, group))
+        )
         rows = (self._rows(x, share), self._rows(y, share))
-        arguments = (self.plan, self.norms, self.limits, self.before, *rows, np.int32(first), np.int32(count))
+        arguments = (
+            self.plan,
+            self.norms,
+            self.limits,
+            self.before,
+            *rows,
+            np.int32(first),
+            np.int32(count),
+        )
         fixed = {"mesh": self.mesh, "K": self.spec.K, "group": group}
 
         def run(static: Static) -> tuple[list[program.Parts], Found]:
             with together():
                 parts, suspect, doubtful, by_task, rest = _chunk(*arguments, **fixed, static=static)
                 here = jax.tree.map(lambda leaf: leaf.addressable_data(0), parts)
-                shares = [jax.tree.map(lambda leaf, i=i: leaf[i], here) for i in range(-(-count // group))]
+                shares = [
+                    jax.tree.map(lambda leaf, i=i: leaf[i], here) for i in range(-(-count // group))
+                ]
             return shares, Found({"by task": by_task, "rest": rest}, suspect, doubtful)
 
         return run
@@ -202,11 +293,16 @@ class Shards:
         with together():
             return found._replace(suspect=bool(found.suspect), doubtful=bool(found.doubtful))
 
-    def recognize(self, recognize: Callable[..., np.ndarray], survey: dict[str, Any], start: int, stop: int) -> np.ndarray:
-        """The tasks of a chunk's examples; recognize(survey, start, stop) does it for some rows. Raises what that raises."""
+    def recognize(
+        self, recognize: Callable[..., np.ndarray], survey: dict[str, Any], start: int, stop: int
+    ) -> np.ndarray:
+        """The tasks of a chunk's examples; recognize(survey, start, stop) does it for some rows.
+        Raises what that raises."""
         if jax.process_count() == 1:
             return recognize(_examples_last(jax.tree.map(np.asarray, survey)), start, stop)
-        surveyed = [array.shape[-1] for array in survey["by task"].values()] + [len(array) for array in survey["rest"].values()]
+        surveyed = [array.shape[-1] for array in survey["by task"].values()] + [
+            len(array) for array in survey["rest"].values()
+        ]
         share = surveyed[0] // self.examples
         found = np.full(stop, np.iinfo(np.int32).min, np.int32)
         refusal = b""
@@ -214,7 +310,9 @@ class Shards:
             here = slice(row * share, min((row + 1) * share, stop))
             if here.start >= stop:
                 continue
-            held = jax.tree.map(lambda array, first=here.start: _held(array, first), survey, is_leaf=_is_array)
+            held = jax.tree.map(
+                lambda array, first=here.start: _held(array, first), survey, is_leaf=_is_array
+            )
             try:
                 found[here] = recognize(_examples_last(held), here.start, here.stop)
             except ValueError as error:
@@ -239,7 +337,9 @@ def _is_array(tree: object) -> bool:
 
 
 def _examples_last(survey: dict[str, Any]) -> dict[str, np.ndarray]:
-    return survey["by task"] | {name: np.moveaxis(value, 0, -1) for name, value in survey["rest"].items()}
+    return survey["by task"] | {
+        name: np.moveaxis(value, 0, -1) for name, value in survey["rest"].items()
+    }
 
 
 def _held(array: Array, first: int) -> np.ndarray:

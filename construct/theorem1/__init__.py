@@ -33,11 +33,14 @@ SEVEN = (
 def build(spec: Spec, tasks: Sequence[Task], feature_map: FeatureMap | None = None) -> Transformer:
     """The seven layer transformer that performs these tasks in superposition.
 
-    Raises ValueError when the tasks do not fit the Spec, and Infeasible (a ValueError) when the Spec's dtype cannot represent
-    the scores or its coldness is not admissible; the message says what would do.
+    Raises ValueError when the tasks do not fit the Spec, and Infeasible (a ValueError) when the
+    Spec's dtype cannot represent the scores or its coldness is not admissible; the message says
+    what would do.
     """
     tasks = list(tasks)
     spec.check_tasks(tasks, feature_map)
     gains, residual = derive(spec), residual_stream(spec)
     layers = (part.layer(spec, gains, residual, tasks, feature_map) for part in SEVEN)
-    return Transformer(spec, residual, layers, Reading(gains, tuple(task.slot for task in tasks), THEOREM1))
+    return Transformer(
+        spec, residual, layers, Reading(gains, tuple(task.slot for task in tasks), THEOREM1)
+    )

@@ -1,9 +1,10 @@
 """The gains of Theorem 1's seven layers, each a formula of the Spec beside the lemma that needs it.
 
-Three conditions decide whether a Spec has a transformer. *Admissible*: what leaks at coldness T fits into the margins that
-pay for it. *Representable*: the scores' rounding stays below a quarter of T. *Room*: the rounding of Recognize's residuals
-fits between tolerance and margin. `derive` returns the gains or raises one ValueError that names the condition and the way
-out. Ours; `proofs/README.md` proves each lemma.
+Three conditions decide whether a Spec has a transformer. *Admissible*: what leaks at coldness T
+fits into the margins that pay for it. *Representable*: the scores' rounding stays below a quarter
+of T. *Room*: the rounding of Recognize's residuals fits between tolerance and margin. `derive`
+returns the gains or raises one ValueError that names the condition and the way out. Ours;
+`proofs/README.md` proves each lemma.
 """
 
 import math
@@ -32,10 +33,11 @@ LAYERS = ("lift", "pair", "recognize", "commit", "fetch", "execute", "superpose"
 class Gains:
     """Every gain of the construction, and the charges that its lemmas pay.
 
-    T: coldness. tau: e^-T, the softmax weight of a loser at distance T. far: N e^-2T, all losers at 2T together.
-    hard: every computed gap makes a loser's weight exactly 0.
-    score_error: by layer, how far a computed score difference can be from the exact one. input_radius: the bound on inputs.
-    Charges: `residual` (leak and rounding of a residual norm), `count` and `code` (of the label's count and task code).
+    T: coldness. tau: e^-T, the softmax weight of a loser at distance T. far: N e^-2T, all losers at
+    2T together. hard: every computed gap makes a loser's weight exactly 0. score_error: by layer,
+    how far a computed score difference can be from the exact one. input_radius: the bound on
+    inputs. Charges: `residual` (leak and rounding of a residual norm), `count` and `code` (of the
+    label's count and task code).
     """
 
     T: float
@@ -68,13 +70,15 @@ class Gains:
         return 0.0
 
     def residual_norm(self, gap: float) -> float:
-        """The residual ||W_i f + b_i - y|| that a Recognize head's score gap (self above BOS) tells of."""
+        """The residual ||W_i f + b_i - y|| that a Recognize head's score gap (self above BOS) tells
+        of."""
         return math.sqrt(max(self.T0 - gap, 0.0) / self.beta)
 
 
 @lru_cache(maxsize=256)
 def derive(spec: Spec) -> Gains:
-    """The gains of a Spec. Raises Infeasible (a ValueError) with the reason and a margin or dtype that would do."""
+    """The gains of a Spec. Raises Infeasible (a ValueError) with the reason and a margin or dtype
+    that would do."""
     return derived(spec, _gains, default_coldness)
 
 
@@ -84,9 +88,12 @@ def default_coldness(spec: Spec) -> float:
 
 
 def _recognition(spec: Spec, T: float) -> Recognition:
-    # Lift and Pair leak into the residual that Recognize squares (Lemmas 1 and 2): a label that is off acts like noise.
+    # Lift and Pair leak into the residual that Recognize squares (Lemmas 1 and 2): a label that is
+    # off acts like noise.
     def leak(tau: float, far: float, input_radius: float) -> float:
-        return pair_leak(spec, tau, far) + spec.weight_norm * spec.feature_norm * lift_leak(spec, tau, far, input_radius)
+        return pair_leak(spec, tau, far) + spec.weight_norm * spec.feature_norm * lift_leak(
+            spec, tau, far, input_radius
+        )
 
     return recognition(spec, T, leak)
 
@@ -105,27 +112,38 @@ def _gains(spec: Spec) -> Gains:
     rounding = code_rounding(spec, hard)
     count = wrong + 2 * shrink + stray + 2 * rounding
     if not (count < 1 / 4 and shrink <= 1 / 8):
-        raise Infeasible(f"coldness = {T:g}: the count of explaining tasks leaks {count:.3g}, which must stay below 1/4")
+        raise Infeasible(
+            f"coldness = {T:g}: the count of explaining tasks leaks {count:.3g}, which must stay "
+            "below 1/4"
+        )
 
     # Lemmas 5 and 6: the leak of the task code is paid by the gap between neighboring codes.
-    # Misplaced weights of [0, tau] on the codes add up to no more than tau times the longest sum of codes; one is the own.
+    # Misplaced weights of [0, tau] on the codes add up to no more than tau times the longest sum of
+    # codes; one is the own.
     sums = longest_code_sum(spec.K) + 1
     code = sums * wrong / spec.K + shrink + 3 * sums * third.far + rounding
     gap = code_gap(spec.K)
     if not 2 * code < gap:
         raise Infeasible(
-            f"coldness = {T:g} with K = {spec.K}: the task code is off by up to {code:.3g}, twice which must stay below the gap "
+            f"coldness = {T:g} with K = {spec.K}: the task code is off by up to {code:.3g}, twice "
+            "which must stay below the gap "
             f"{gap:.3g} between neighboring codes"
         )
     G = short(2 * T / (gap - 2 * code))
     threshold = T + G * code
-    # A token that is no label but has ok = 1 has at most its own code: it loses to BOS by 2T in that code's head too.
+    # A token that is no label but has ok = 1 has at most its own code: it loses to BOS by 2T in
+    # that code's head too.
     elsewhere = short(threshold + 2 * T + G * code)
-    # A token that is not committed can hold any sum of codes; its ok is 0 up to the rounding of Commit's trapezoid.
+    # A token that is not committed can hold any sum of codes; its ok is 0 up to the rounding of
+    # Commit's trapezoid.
     longest = longest_code_sum(spec.K) + wrong + spec.K * (shrink + 3 * third.far + rounding)
     abstain = short((threshold + 2 * T + G * max(longest - 1, 0)) / (1 - ok_rounding(spec)))
     gate_error = gamma(4, spec.dtype) * (threshold + 4 * T)
-    score_error = dict.fromkeys(LAYERS, 0.0) | {"recognize": third.error, "fetch": gate_error, "execute": gate_error}
+    score_error = dict.fromkeys(LAYERS, 0.0) | {
+        "recognize": third.error,
+        "fetch": gate_error,
+        "execute": gate_error,
+    }
     # The ok of an abstained label is 0 up to its rounding, and Superpose scores 3T times it.
     score_error["superpose"] = 3 * T * ok_rounding(spec)
     gains = Gains(
@@ -153,10 +171,16 @@ def _gains(spec: Spec) -> Gains:
 
 
 def largest_scores(spec: Spec, gains: Gains) -> dict[str, float]:
-    """The largest magnitude of a score, and of a partial sum on the way to it, that each layer can produce."""
+    """The largest magnitude of a score, and of a partial sum on the way to it, that each layer can
+    produce."""
     T, e = gains.T, spec.example_bits
     L = e + spec.slot_bits
-    gate = gains.threshold + gains.G * (1 + longest_code_sum(spec.K) + spec.K) + gains.abstain + gains.elsewhere
+    gate = (
+        gains.threshold
+        + gains.G * (1 + longest_code_sum(spec.K) + spec.K)
+        + gains.abstain
+        + gains.elsewhere
+    )
     return {
         "lift": T * (e + 3),  # BOS for a token that is no sum slot
         "pair": T * (e + 6),  # BOS for the answer token, where one - inp + qry = 2
@@ -169,7 +193,8 @@ def largest_scores(spec: Spec, gains: Gains) -> dict[str, float]:
 
 
 def lift_leak(spec: Spec, tau: float, far: float, input_radius: float) -> float:
-    """Lemma 1: how far a token's x can be from exact after Lift, in Euclidean norm (0 without a sum slot)."""
+    """Lemma 1: how far a token's x can be from exact after Lift, in Euclidean norm (0 without a sum
+    slot)."""
     return max(2 * (3 * tau + far), (spec.n - 2) * far) * input_radius if spec.sum_slot else 0.0
 
 
@@ -179,12 +204,14 @@ def pair_leak(spec: Spec, tau: float, far: float) -> float:
 
 
 def recognize_leak(spec: Spec, tau: float) -> float:
-    """Lemma 3: the weights that all heads misplace over one example: K heads in their own slots, the rest 2T behind."""
+    """Lemma 3: the weights that all heads misplace over one example: K heads in their own slots,
+    the rest 2T behind."""
     return spec.K * (tau + spec.n * spec.tokens * tau**2)
 
 
 def longest_code_sum(K: int) -> float:
-    """The longest sum of distinct task codes, of which an abstained label can hold any: a half circle of them.
+    """The longest sum of distinct task codes, of which an abstained label can hold any: a half
+    circle of them.
 
     1/sin(pi/K) for even K, 1/(2 sin(pi/2K)) for odd K > 1, and 1 for K = 1.
     """
@@ -194,16 +221,19 @@ def longest_code_sum(K: int) -> float:
 
 
 def ok_rounding(spec: Spec) -> float:
-    """How far from 0 the computed ok of a count of 2 to K can be: two of the trapezoid's three sums round, on at most 4K."""
+    """How far from 0 the computed ok of a count of 2 to K can be: two of the trapezoid's three sums
+    round, on at most 4K."""
     return 8 * spec.K * unit_roundoff(spec.dtype) if spec.K > 1 else 0.0
 
 
 def softmax_roundings(spec: Spec, hard: bool) -> int:
-    """Roundings of a softmax weight: one division if every loser underflows to exactly 0, else a sum over all tokens too."""
+    """Roundings of a softmax weight: one division if every loser underflows to exactly 0, else a
+    sum over all tokens too."""
     return 1 if hard else 1 + spec.tokens
 
 
 def code_rounding(spec: Spec, hard: bool) -> float:
-    """Rounding of <z, c_i> at a committed label: the stored code (1), Recognize's and Commit's weights and values, n - 1
-    summands of which one is not 0, then two products, two sums and the stored -G c_i on the gate's side."""
+    """Rounding of <z, c_i> at a committed label: the stored code (1), Recognize's and Commit's
+    weights and values, n - 1 summands of which one is not 0, then two products, two sums and the
+    stored -G c_i on the gate's side."""
     return gamma(13 + 2 * softmax_roundings(spec, hard), spec.dtype)

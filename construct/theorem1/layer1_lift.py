@@ -4,8 +4,8 @@
     value       = (n - 2) x -> x
     MLP         : f = relu(B x + c inp)
 
-Hypotheses: the sum slot holds x = 0 before this layer. Without a sum slot all heads are idle; with phi the identity the MLP
-is empty.
+Hypotheses: the sum slot holds x = 0 before this layer. Without a sum slot all heads are idle; with
+phi the identity the MLP is empty.
 """
 
 import numpy as np
@@ -19,27 +19,37 @@ from construct.theorem1.stream import same_example, to_bos
 from construct.transformer import LayerWeights, MLPWeights, Support
 
 
-def layer(spec: Spec, gains: Gains, residual: Residual, tasks: list[Task], feature_map: FeatureMap | None) -> LayerWeights:
+def layer(
+    spec: Spec, gains: Gains, residual: Residual, tasks: list[Task], feature_map: FeatureMap | None
+) -> LayerWeights:
     """The weights of Lift."""
     heads = [_sum(spec, gains, residual)] if spec.sum_slot else []
     mlp = None if feature_map is None else _features(residual, feature_map, spec.dtype)
-    return LayerWeights("lift", banks(heads, len(heads), spec.K, residual, spec.dtype), Support.EXAMPLE, mlp)
+    return LayerWeights(
+        "lift", banks(heads, len(heads), spec.K, residual, spec.dtype), Support.EXAMPLE, mlp
+    )
 
 
 def _sum(spec: Spec, gains: Gains, residual: Residual) -> Head:
-    # The n - 2 inputs of the own example tie at T|e| + T; its other tokens and BOS are T behind, all else at least 2T.
-    # The mean of the inputs times their number is their sum. Everybody but a sum slot loses to BOS by 2T.
+    # The n - 2 inputs of the own example tie at T|e| + T; its other tokens and BOS are T behind,
+    # all else at least 2T. The mean of the inputs times their number is their sum. Everybody but a
+    # sum slot loses to BOS by 2T.
     T = gains.T
     inputs = residual["inp"] - residual["sum"]
     idle = T * spec.example_bits * residual["one"] + 3 * T * (residual["one"] - residual["sum"])
     return Head(
-        terms=(same_example(residual, T), Term("input", T * residual["one"], inputs), to_bos(residual, "bos", idle)),
+        terms=(
+            same_example(residual, T),
+            Term("input", T * residual["one"], inputs),
+            to_bos(residual, "bos", idle),
+        ),
         value=(spec.n - 2) * residual["x"],
         out=residual["x"].T,
     )
 
 
 def _features(residual: Residual, feature_map: FeatureMap, dtype: str) -> MLPWeights:
-    # The bias enters through inp: a token that is no input holds x = 0 and inp = 0, so its features are 0.
+    # The bias enters through inp: a token that is no input holds x = 0 and inp = 0, so its features
+    # are 0.
     weight = residual.apply(feature_map.weight, "x") + np.outer(feature_map.bias, residual["inp"])
     return MLPWeights(W_1=weight.astype(dtype), W_2=residual["f"].T.astype(dtype))

@@ -15,14 +15,23 @@ from construct.theorem1.stream import example_input, same_example, to_bos
 from construct.transformer import LayerWeights, Support
 
 
-def layer(spec: Spec, gains: Gains, residual: Residual, tasks: list[Task], feature_map: FeatureMap | None) -> LayerWeights:
+def layer(
+    spec: Spec, gains: Gains, residual: Residual, tasks: list[Task], feature_map: FeatureMap | None
+) -> LayerWeights:
     """The weights of Pair."""
-    # The own label stands alone at T|e| + T: the rest of its example and BOS are T behind, all other labels 2T. A token
-    # that is no example input has one - inp + qry >= 1, and loses to BOS by 2T.
+    # The own label stands alone at T|e| + T: the rest of its example and BOS are T behind, all
+    # other labels 2T. A token that is no example input has one - inp + qry >= 1, and loses to BOS
+    # by 2T.
     T = gains.T
-    idle = T * spec.example_bits * residual["one"] + 3 * T * (residual["one"] - example_input(residual))
+    idle = T * spec.example_bits * residual["one"] + 3 * T * (
+        residual["one"] - example_input(residual)
+    )
     head = Head(
-        terms=(same_example(residual, T), Term("label", T * residual["one"], residual["lab"]), to_bos(residual, "bos", idle)),
+        terms=(
+            same_example(residual, T),
+            Term("label", T * residual["one"], residual["lab"]),
+            to_bos(residual, "bos", idle),
+        ),
         value=residual["y"],
         out=residual["y"].T,
     )

@@ -1,4 +1,5 @@
-"""Layer 4, Commit: the label gathers its example's verdict and commits if exactly one task explains it. Realizes Lemma 4.
+"""Layer 4, Commit: the label gathers its example's verdict and commits if exactly one task explains
+it. Realizes Lemma 4.
 
     score(q, k) = T <e_q, e_k> + T inp_k                    BOS: T |e| + 3T (one - lab)_q
     value       = (n - 1) (z, count) -> (z, count)
@@ -18,14 +19,21 @@ from construct.theorem1.stream import same_example, to_bos
 from construct.transformer import LayerWeights, MLPWeights, Support
 
 
-def layer(spec: Spec, gains: Gains, residual: Residual, tasks: list[Task], feature_map: FeatureMap | None) -> LayerWeights:
+def layer(
+    spec: Spec, gains: Gains, residual: Residual, tasks: list[Task], feature_map: FeatureMap | None
+) -> LayerWeights:
     """The weights of Commit."""
-    # The n - 1 inputs of the own example tie; its label and BOS are T behind, all else 2T. The mean times n - 1 is the sum.
+    # The n - 1 inputs of the own example tie; its label and BOS are T behind, all else 2T. The mean
+    # times n - 1 is the sum.
     T = gains.T
     idle = T * spec.example_bits * residual["one"] + 3 * T * (residual["one"] - residual["lab"])
     verdict = np.concatenate([residual["z"], residual["count"]])
     head = Head(
-        terms=(same_example(residual, T), Term("input", T * residual["one"], residual["inp"]), to_bos(residual, "bos", idle)),
+        terms=(
+            same_example(residual, T),
+            Term("input", T * residual["one"], residual["inp"]),
+            to_bos(residual, "bos", idle),
+        ),
         value=(spec.n - 1) * verdict,
         out=verdict.T,
     )
@@ -34,11 +42,14 @@ def layer(spec: Spec, gains: Gains, residual: Residual, tasks: list[Task], featu
 
 
 def trapezoid(residual: Residual, dtype: str) -> MLPWeights:
-    """The MLP that writes ok = 1 where count is near 1, and 0 where it is near 0 or at least 7/4."""
-    # Slopes of 2 between quarters: near a count of 1 every product and sum is exact in floats, so all committed labels get
-    # the same ok = 1 to the last bit, and Superpose's winners tie. No gate is needed, hence no constant that grows with K.
+    """The MLP that writes ok = 1 where count is near 1, and 0 where it is near 0 or at
+    least 7/4."""
+    # Slopes of 2 between quarters: near a count of 1 every product and sum is exact in floats, so
+    # all committed labels get the same ok = 1 to the last bit, and Superpose's winners tie. No gate
+    # is needed, hence no constant that grows with K.
     corners = np.array([[1 / 4], [3 / 4], [5 / 4], [7 / 4]])
     slopes = np.array([[2.0, -2.0, -2.0, 2.0]])
     return MLPWeights(
-        W_1=(residual["count"] - corners * residual["one"]).astype(dtype), W_2=(residual["ok"].T @ slopes).astype(dtype)
+        W_1=(residual["count"] - corners * residual["one"]).astype(dtype),
+        W_2=(residual["ok"].T @ slopes).astype(dtype),
     )

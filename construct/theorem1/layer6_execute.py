@@ -1,4 +1,5 @@
-"""Layer 6, Execute: a label committed to task i replaces itself by the task's output on the query. Realizes Lemma 6.
+"""Layer 6, Execute: a label committed to task i replaces itself by the task's output on the query.
+Realizes Lemma 6.
 
     score(q, k) = T (<e_q, e_k> + <s_q, s_k> - L)             for k other than BOS; BOS as in Fetch
     value       = W_i f + b_i lab - y -> y
@@ -20,7 +21,9 @@ from construct.theorem1.stream import same_token
 from construct.transformer import LayerWeights, Support
 
 
-def layer(spec: Spec, gains: Gains, residual: Residual, tasks: list[Task], feature_map: FeatureMap | None) -> LayerWeights:
+def layer(
+    spec: Spec, gains: Gains, residual: Residual, tasks: list[Task], feature_map: FeatureMap | None
+) -> LayerWeights:
     """The weights of Execute."""
     heads = banks(_heads(spec, gains, residual, tasks), spec.K, spec.K, residual, spec.dtype)
     return LayerWeights("execute", heads, Support.SELF)
@@ -29,10 +32,13 @@ def layer(spec: Spec, gains: Gains, residual: Residual, tasks: list[Task], featu
 def _heads(spec: Spec, gains: Gains, residual: Residual, tasks: list[Task]) -> Iterator[Head]:
     L = spec.example_bits + spec.slot_bits
     for task, code in zip(tasks, task_codes(spec.K), strict=True):
-        # The token itself scores 0 and every other token at most -2T; the gate decides between it and BOS.
+        # The token itself scores 0 and every other token at most -2T; the gate decides between it
+        # and BOS.
         fold = Term("fold", residual["one"], -gains.T * L * (residual["one"] - residual["bos"]))
         yield Head(
             terms=(same_token(spec, residual, gains.T), fold, *gate(gains, residual, code)),
-            value=residual.apply(task.weight, "f") + np.outer(task.bias, residual["lab"]) - residual["y"],
+            value=residual.apply(task.weight, "f")
+            + np.outer(task.bias, residual["lab"])
+            - residual["y"],
             out=residual["y"].T,
         )

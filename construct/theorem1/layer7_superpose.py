@@ -1,10 +1,12 @@
-"""Layer 7, Superpose: the answer token averages the outputs of all committed labels. Realizes Lemma 7.
+"""Layer 7, Superpose: the answer token averages the outputs of all committed labels. Realizes Lemma
+7.
 
     score(k)    = 3T (ok_k - inp_k - 1)                       for k other than BOS
     BOS         : -T + 3T (one - qry + inp)_q
     value       = y -> y
 
-The even mean over examples is the superposition weighted by prevalence. One head; the others are idle.
+The even mean over examples is the superposition weighted by prevalence. One head; the others are
+idle.
 """
 
 import numpy as np
@@ -19,16 +21,23 @@ from construct.theorem1.stream import to_bos
 from construct.transformer import LayerWeights, Support
 
 
-def layer(spec: Spec, gains: Gains, residual: Residual, tasks: list[Task], feature_map: FeatureMap | None) -> LayerWeights:
+def layer(
+    spec: Spec, gains: Gains, residual: Residual, tasks: list[Task], feature_map: FeatureMap | None
+) -> LayerWeights:
     """The weights of Superpose."""
-    # An input may have ok = 1 too (its slot's own verdict); subtracting inp puts it back among the losers.
+    # An input may have ok = 1 too (its slot's own verdict); subtracting inp puts it back among the
+    # losers.
     head = mean_of_committed(residual, gains.T, residual["ok"] - residual["inp"], "y")
     return LayerWeights("superpose", banks([head], 1, spec.K, residual, spec.dtype), Support.LABELS)
 
 
-def mean_of_committed(residual: Residual, T: float, flag: Float[np.ndarray, "1 D"], subspace: str) -> Head:
-    """The head by which the answer token averages a subspace over the tokens where a flag reads 1; elsewhere it is at most 0."""
-    # Committed labels tie at exactly 0, BOS is T behind, all else 3T. With no committed label BOS wins by 2T: "no evidence".
+def mean_of_committed(
+    residual: Residual, T: float, flag: Float[np.ndarray, "1 D"], subspace: str
+) -> Head:
+    """The head by which the answer token averages a subspace over the tokens where a flag reads 1;
+    elsewhere it is at most 0."""
+    # Committed labels tie at exactly 0, BOS is T behind, all else 3T. With no committed label BOS
+    # wins by 2T: "no evidence".
     one = residual["one"]
     committed = flag - (one - residual["bos"])
     return Head(

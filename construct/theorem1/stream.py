@@ -1,4 +1,5 @@
-"""The residual stream of Theorem 1 and the small combinations of its subspaces that several layers read."""
+"""The residual stream of Theorem 1 and the small combinations of its subspaces that several layers
+read."""
 
 import numpy as np
 from jaxtyping import Float
@@ -9,10 +10,12 @@ from construct.spec import Spec
 
 
 def residual_stream(spec: Spec) -> Residual:
-    """The named subspaces, D = 2d + (r) + ceil(log2(m+1)) + ceil(log2 n) + 9 (+1 with a sum slot): no K anywhere.
+    """The named subspaces, D = 2d + (r) + ceil(log2(m+1)) + ceil(log2 n) + 9 (+1 with a sum slot):
+    no K anywhere.
 
-    x content of inputs; y content of labels, later the output and the answer; f features (x itself when phi is the
-    identity); z task code; count of explaining tasks; ok, 1 iff exactly one; the flags; e and s, codes of example and slot.
+    x content of inputs; y content of labels, later the output and the answer; f features (x itself
+    when phi is the identity); z task code; count of explaining tasks; ok, 1 iff exactly one; the
+    flags; e and s, codes of example and slot.
     """
     features = (("f", spec.features),) if spec.features else ()
     return Residual(
@@ -24,7 +27,8 @@ def residual_stream(spec: Spec) -> Residual:
 
 
 def embedding_bound(spec: Spec) -> float:
-    """The theorem's O(d + log(mn)) with its constants: 2d + r + log2(mn) + 11 (+1 with a sum slot)."""
+    """The theorem's O(d + log(mn)) with its constants: 2d + r + log2(mn) + 11 (+1 with a
+    sum slot)."""
     return 2 * spec.d + spec.features + float(np.log2(spec.m * spec.n)) + 11 + spec.sum_slot
 
 
@@ -34,12 +38,14 @@ def example_input(residual: Residual) -> Float[np.ndarray, "1 D"]:
 
 
 def same_example(residual: Residual, gain: float) -> Term:
-    """Scores gain * ceil(log2(m+1)) for a key of the query token's own example, and at least 2 gain less for any other."""
+    """Scores gain * ceil(log2(m+1)) for a key of the query token's own example, and at least 2 gain
+    less for any other."""
     return Term("example", gain * residual["e"], residual["e"])
 
 
 def same_token(spec: Spec, residual: Residual, gain: float) -> Term:
-    """Scores gain * L for the query token itself, L position bits, and at least 2 gain less for any other token."""
+    """Scores gain * L for the query token itself, L position bits, and at least 2 gain less for any
+    other token."""
     position = np.concatenate([residual["e"], residual["s"]])
     return Term("position", gain * position, position)
 
@@ -50,6 +56,7 @@ def to_bos(residual: Residual, name: str, amount: Float[np.ndarray, "1 D"]) -> T
 
 
 def other_slot(spec: Spec, residual: Residual, slot: int) -> Float[np.ndarray, "1 D"]:
-    """Reads the number of bits in which a token's slot differs from `slot`: 0 in that slot, at least 1 elsewhere."""
+    """Reads the number of bits in which a token's slot differs from `slot`: 0 in that slot, at
+    least 1 elsewhere."""
     code = position_code(slot, spec.slot_bits)
     return (spec.slot_bits * residual["one"] - code @ residual["s"]) / 2

@@ -1,7 +1,9 @@
-"""The gains of Theorem 2's three layers, each a formula of the Spec beside the lemma that needs it. Ours.
+"""The gains of Theorem 2's three layers, each a formula of the Spec beside the lemma that needs it.
+Ours.
 
-No plateau restores ok here, so its leak enters Superpose's scores: the winners' scores differ by up to the layer's *spread*,
-which is at most 2 C omega, with C about 3T and omega about K e^-T. Admissible means that the spread stays below T/2.
+No plateau restores ok here, so its leak enters Superpose's scores: the winners' scores differ by up
+to the layer's *spread*, which is at most 2 C omega, with C about 3T and omega about K e^-T.
+Admissible means that the spread stays below T/2.
 """
 
 import math
@@ -27,9 +29,10 @@ from construct.spec import Spec
 class Gains:
     """Every gain of the construction, and the charges that its lemmas pay.
 
-    T: coldness. hard: every computed gap makes a loser's weight exactly 0. score_error: by layer, how far a computed score
-    difference can be from the exact one. residual: charge for a residual's leak and rounding. omega: how far ok can be from 0
-    or 1. C: Superpose's gain on ok; its winners score within C omega of 0.
+    T: coldness. hard: every computed gap makes a loser's weight exactly 0. score_error: by layer,
+    how far a computed score difference can be from the exact one. residual: charge for a residual's
+    leak and rounding. omega: how far ok can be from 0 or 1. C: Superpose's gain on ok; its winners
+    score within C omega of 0.
     """
 
     T: float
@@ -53,13 +56,15 @@ class Gains:
         return 2 * self.C * self.omega if layer == "superpose" else 0.0
 
     def residual_norm(self, gap: float) -> float:
-        """The residual ||W_i f + b_i - y|| that a Recognize head's score gap (self above BOS) tells of."""
+        """The residual ||W_i f + b_i - y|| that a Recognize head's score gap (self above BOS) tells
+        of."""
         return math.sqrt(max(self.T0 - gap, 0.0) / self.beta)
 
 
 @lru_cache(maxsize=256)
 def derive(spec: Spec) -> Gains:
-    """The gains of a Spec. Raises Infeasible (a ValueError) with the reason and a margin or dtype that would do."""
+    """The gains of a Spec. Raises Infeasible (a ValueError) with the reason and a margin or dtype
+    that would do."""
     return derived(spec, _gains, default_coldness)
 
 
@@ -69,8 +74,11 @@ def default_coldness(spec: Spec) -> float:
 
 
 def _recognition(spec: Spec, T: float) -> Recognition:
-    # Pair's scores are exact, so that its softmax is hard from the format's own gap on; below, its weights round too.
-    rounding = 0.0 if hard_gap(spec.dtype) <= T else gamma(spec.tokens + 3, spec.dtype) * 2 * spec.radius
+    # Pair's scores are exact, so that its softmax is hard from the format's own gap on; below, its
+    # weights round too.
+    rounding = (
+        0.0 if hard_gap(spec.dtype) <= T else gamma(spec.tokens + 3, spec.dtype) * 2 * spec.radius
+    )
     return recognition(spec, T, lambda tau, far, _: label_leak(spec, tau, far) + rounding)
 
 
@@ -82,15 +90,17 @@ def _gains(spec: Spec) -> Gains:
     # An upper bound also where e^-T is below every float.
     tau = math.nextafter(math.exp(-(T - 2 * second.error)) * (1 + gamma(8, spec.dtype)), math.inf)
     omega = flag_leak(spec, tau, spec.tokens * tau**2) + flag_rounding(spec, hard)
-    # Winners score C (ok - 1) >= -C omega and BOS -(T + C omega): T behind. Losers have ok <= omega: C (1 - 2 omega) >= 3T behind.
+    # Winners score C (ok - 1) >= -C omega and BOS -(T + C omega): T behind. Losers have ok <=
+    # omega: C (1 - 2 omega) >= 3T behind.
     C = short(3 * T / (1 - 2 * omega)) if omega < 1 / 2 else math.inf
     if not 2 * C * omega < T / 2:
         raise Infeasible(
-            f"coldness = {T:g} with K = {spec.K}: ok leaks {omega:.3g}, so that the scores of committed tokens differ by up to "
+            f"coldness = {T:g} with K = {spec.K}: ok leaks {omega:.3g}, so that the scores of "
+            "committed tokens differ by up to "
             f"{2 * C * omega:.3g}, which must stay below T/2 = {T / 2:.3g}"
         )
-    # ok is exactly 0 or 1 if the softmax is hard, and then so is each score a whole multiple of C; what C omega adds to T at
-    # BOS may be lost when that sum is stored.
+    # ok is exactly 0 or 1 if the softmax is hard, and then so is each score a whole multiple of C;
+    # what C omega adds to T at BOS may be lost when that sum is stored.
     superpose = C * omega if hard else gamma(4, spec.dtype) * (2 * C + T)
     gains = Gains(
         T=T,
@@ -110,31 +120,41 @@ def _gains(spec: Spec) -> Gains:
 
 
 def largest_scores(spec: Spec, gains: Gains) -> dict[str, float]:
-    """The largest magnitude of a score, and of a partial sum on the way to it, that each layer can produce."""
+    """The largest magnitude of a score, and of a partial sum on the way to it, that each layer can
+    produce."""
     T, below = gains.T, gains.T + gains.C * gains.omega
     return {
-        "pair": T * (spec.example_bits + spec.slot_bits + 7),  # BOS for the answer token, where one - inp + qry = 2
+        "pair": T
+        * (
+            spec.example_bits + spec.slot_bits + 7
+        ),  # BOS for the answer token, where one - inp + qry = 2
         "recognize": largest_residual_score(spec, gains),
-        "superpose": max(gains.C * (1 + gains.omega) + below, 4 * (T + below)),  # BOS for an example's input, where one + inp = 2
+        "superpose": max(
+            gains.C * (1 + gains.omega) + below, 4 * (T + below)
+        ),  # BOS for an example's input, where one + inp = 2
     }
 
 
 def label_leak(spec: Spec, tau: float, far: float) -> float:
     """Lemma 1: how far the label that an input reads can be off, in Euclidean norm."""
-    # Twice a weight of 1/Z, with Z - 2 <= tau + far, falls short of 1 by half of that; other labels weigh far/2 in all, twice.
+    # Twice a weight of 1/Z, with Z - 2 <= tau + far, falls short of 1 by half of that; other labels
+    # weigh far/2 in all, twice.
     return spec.radius * (tau / 2 + 2 * far)
 
 
 def carried_leak(spec: Spec, tau: float, far: float, input_radius: float) -> float:
-    """Lemma 1: how far the query's content that an input carries can be off; the near loser, the input itself, holds x."""
+    """Lemma 1: how far the query's content that an input carries can be off; the near loser, the
+    input itself, holds x."""
     return input_radius * (3 * tau / 2 + 3 * far)
 
 
 def flag_leak(spec: Spec, tau: float, far: float) -> float:
-    """Lemma 2: how far ok can be from 0 or 1: each of K heads misplaces a loser at T and all at 2T."""
+    """Lemma 2: how far ok can be from 0 or 1: each of K heads misplaces a loser at T and
+    all at 2T."""
     return spec.K * (tau + far)
 
 
 def flag_rounding(spec: Spec, hard: bool) -> float:
-    """Rounding of ok: none if all weights are exactly 0 or 1, else K weights over all tokens, and their sum."""
+    """Rounding of ok: none if all weights are exactly 0 or 1, else K weights over all tokens, and
+    their sum."""
     return 0.0 if hard else spec.K * gamma(spec.tokens + spec.K + 3, spec.dtype)

@@ -1,14 +1,16 @@
-"""Layer 2, Recognize: an input that task i explains replaces its label by the task's output on the query. Realizes Lemma 2.
+"""Layer 2, Recognize: an input that task i explains replaces its label by the task's output on the
+query. Realizes Lemma 2.
 
     r_i(h)      = W_i f + b_i inp - y
     score(q, k) = P2 (<e_q, e_k> + <s_q, s_k>) - beta <r_i(q), r_i(k)>
-                                                            BOS: P2 L - T0 + (T0 + 2T) (one - inp + qry + [slot differs])_q
-    value       = W_i h + b_i inp - y -> y,  inp -> ok
+                                                            BOS: P2 L - T0 + (T0 + 2T) (one - inp +
+    qry + [slot differs])_q value       = W_i h + b_i inp - y -> y,  inp -> ok
 
 The scores are those of Theorem 1's Recognize.
 
-Hypotheses: every residual is at most rho or at least delta, no residual of any token is longer than 2R, and no example is
-explained by two tasks (its ok would be 2, and would capture the whole answer).
+Hypotheses: every residual is at most rho or at least delta, no residual of any token is longer than
+2R, and no example is explained by two tasks (its ok would be 2, and would capture the whole
+answer).
 """
 
 from collections.abc import Iterator
@@ -24,7 +26,9 @@ from construct.theorem2.gains import Gains
 from construct.transformer import LayerWeights, Support
 
 
-def layer(spec: Spec, gains: Gains, residual: Residual, tasks: list[Task], feature_map: FeatureMap | None) -> LayerWeights:
+def layer(
+    spec: Spec, gains: Gains, residual: Residual, tasks: list[Task], feature_map: FeatureMap | None
+) -> LayerWeights:
     """The weights of Recognize."""
     heads = banks(_heads(spec, gains, residual, tasks), spec.K, spec.K, residual, spec.dtype)
     return LayerWeights("recognize", heads, Support.SELF)
@@ -34,4 +38,8 @@ def _heads(spec: Spec, gains: Gains, residual: Residual, tasks: list[Task]) -> I
     out = np.concatenate([residual["y"], residual["ok"]]).T
     for task in tasks:
         replace = task.weight @ residual["h"] + np.outer(task.bias, residual["inp"]) - residual["y"]
-        yield Head(terms=explained_by(spec, gains, residual, task), value=np.concatenate([replace, residual["inp"]]), out=out)
+        yield Head(
+            terms=explained_by(spec, gains, residual, task),
+            value=np.concatenate([replace, residual["inp"]]),
+            out=out,
+        )

@@ -1,4 +1,5 @@
-"""Layer 3, Superpose: the answer token averages the outputs of all inputs with ok = 1. Realizes Lemma 3.
+"""Layer 3, Superpose: the answer token averages the outputs of all inputs with ok = 1. Realizes
+Lemma 3.
 
     score(k)    = C (ok_k - 1)                              for k other than BOS
     BOS         : -(T + C omega) + (4T + 2 C omega) (one - qry + inp)_q
@@ -16,17 +17,22 @@ from construct.theorem2.gains import Gains
 from construct.transformer import LayerWeights, Support
 
 
-def layer(spec: Spec, gains: Gains, residual: Residual, tasks: list[Task], feature_map: FeatureMap | None) -> LayerWeights:
+def layer(
+    spec: Spec, gains: Gains, residual: Residual, tasks: list[Task], feature_map: FeatureMap | None
+) -> LayerWeights:
     """The weights of Superpose."""
-    # Winners score within C omega of 0, BOS T behind the last of them, all else 3T. With no winner BOS leads by 2T: "no evidence".
-    # Whoever is not the answer sees BOS raised by 4T + 2 C omega or more: above the winners by 2T.
+    # Winners score within C omega of 0, BOS T behind the last of them, all else 3T. With no winner
+    # BOS leads by 2T: "no evidence". Whoever is not the answer sees BOS raised by 4T + 2 C omega or
+    # more: above the winners by 2T.
     T, one = gains.T, residual["one"]
     below = T + gains.C * gains.omega
     committed = gains.C * (residual["ok"] - (one - residual["bos"])) - below * residual["bos"]
     head = Head(
         terms=(
             Term("committed", one, committed),
-            to_bos(residual, "idle", (2 * T + 2 * below) * (one - residual["qry"] + residual["inp"])),
+            to_bos(
+                residual, "idle", (2 * T + 2 * below) * (one - residual["qry"] + residual["inp"])
+            ),
         ),
         value=residual["y"],
         out=residual["y"].T,

@@ -1,4 +1,5 @@
-"""Theorem 3 as five causal layers: Recognize, Tally, then Perform in three parts (Balance, Open, Correct)."""
+"""Theorem 3 as five causal layers: Recognize, Tally, then Perform in three parts (Balance, Open,
+Correct)."""
 
 from collections.abc import Sequence
 
@@ -6,7 +7,13 @@ from construct import checks
 from construct.reading import Reading
 from construct.spec import Spec
 from construct.tasks import FeatureMap, Task
-from construct.theorem3 import layer1_recognize, layer2_tally, layer3_balance, layer4_open, layer5_correct
+from construct.theorem3 import (
+    layer1_recognize,
+    layer2_tally,
+    layer3_balance,
+    layer4_open,
+    layer5_correct,
+)
 from construct.theorem3.gains import derive
 from construct.theorem3.reading import THEOREM3
 from construct.theorem3.stream import residual_stream
@@ -16,19 +23,33 @@ FIVE = (layer1_recognize, layer2_tally, layer3_balance, layer4_open, layer5_corr
 
 
 def build(spec: Spec, tasks: Sequence[Task], feature_map: FeatureMap | None = None) -> Transformer:
-    """The causal five layer transformer that performs these norm-preserving tasks through one task vector.
+    """The causal five layer transformer that performs these norm-preserving tasks through one task
+    vector.
 
-    Raises ValueError when the tasks do not fit the Spec, read features or a sum slot, or the radius is below 1; Infeasible (a
-    ValueError) when the Spec's dtype cannot represent the scores or its coldness is not admissible. A prompt in which a task
-    or a label does not preserve the norm is refused when it is asked.
+    Raises ValueError when the tasks do not fit the Spec, read features or a sum slot, or the radius
+    is below 1; Infeasible (a ValueError) when the Spec's dtype cannot represent the scores or its
+    coldness is not admissible. A prompt in which a task or a label does not preserve the norm is
+    refused when it is asked.
     """
     tasks = list(tasks)
     spec.check_tasks(tasks, feature_map)
     for name, value in (("features", spec.features), ("sum_slot", spec.sum_slot)):
         if value:
-            raise checks.refuse(name, value, "Theorem 3's tasks read the inputs themselves", "leave it out, or use Theorem 1")
+            raise checks.refuse(
+                name,
+                value,
+                "Theorem 3's tasks read the inputs themselves",
+                "leave it out, or use Theorem 1",
+            )
     if spec.radius < 1:
-        raise checks.refuse("radius", spec.radius, "must be at least 1, the labels' norm (Theorem 3)", "rescale to norm 1")
+        raise checks.refuse(
+            "radius",
+            spec.radius,
+            "must be at least 1, the labels' norm (Theorem 3)",
+            "rescale to norm 1",
+        )
     gains, residual = derive(spec), residual_stream(spec)
     layers = (part.layer(spec, gains, residual, tasks) for part in FIVE)
-    return Transformer(spec, residual, layers, Reading(gains, tuple(task.slot for task in tasks), THEOREM3))
+    return Transformer(
+        spec, residual, layers, Reading(gains, tuple(task.slot for task in tasks), THEOREM3)
+    )

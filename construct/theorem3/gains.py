@@ -1,7 +1,9 @@
-"""The gains of Theorem 3's five layers, each a formula of the Spec beside the lemma that needs it. Ours.
+"""The gains of Theorem 3's five layers, each a formula of the Spec beside the lemma that needs it.
+Ours.
 
-Norms: an output and a label that Recognize compares have squared norms within `norm_tolerance` of 1, a sixteenth of
-delta^2 - rho^2, so that twice their inner product, 2 - ||r||^2 up to twice that tolerance, still tells rho from delta.
+Norms: an output and a label that Recognize compares have squared norms within `norm_tolerance` of
+1, a sixteenth of delta^2 - rho^2, so that twice their inner product, 2 - ||r||^2 up to twice that
+tolerance, still tells rho from delta.
 """
 
 import math
@@ -13,10 +15,11 @@ from construct.gains import Infeasible, check_representable, check_rounding, der
 from construct.spec import Spec
 from construct.theorem3.series import Series, best_eps, series
 
-# Share of delta^2 - rho^2 that each of the two squared norms may be off by: together, at both ends, they take a quarter of it.
+# Share of delta^2 - rho^2 that each of the two squared norms may be off by: together, at both ends,
+# they take a quarter of it.
 NORM_SHARE = 16
-# Roundings of a gate's weight and of what it carries: exp (8), the softmax's sum and division, the product with the value,
-# the stored coefficient and its product, and three sums onto the stream.
+# Roundings of a gate's weight and of what it carries: exp (8), the softmax's sum and division, the
+# product with the value, the stored coefficient and its product, and three sums onto the stream.
 GATE_ROUNDINGS = 16
 
 
@@ -24,9 +27,10 @@ GATE_ROUNDINGS = 16
 class Gains:
     """Every gain of the construction, and the charges that its lemmas pay.
 
-    T: coldness. hard: every computed gap makes a loser's weight exactly 0. score_error: by layer, how far a computed score
-    difference can be from the exact one. input_radius: the bound on inputs, 1 unless the Spec says otherwise.
-    norm_tolerance: how far a squared norm may be from 1. place: Perform's gain on positions. series: its gates.
+    T: coldness. hard: every computed gap makes a loser's weight exactly 0. score_error: by layer,
+    how far a computed score difference can be from the exact one. input_radius: the bound on
+    inputs, 1 unless the Spec says otherwise. norm_tolerance: how far a squared norm may be from 1.
+    place: Perform's gain on positions. series: its gates.
     """
 
     T: float
@@ -46,18 +50,21 @@ class Gains:
         return dict(self.score_error)[layer]
 
     def spread(self, layer: str) -> float:
-        """How far apart the winners' scores can be: a gate's two winners are its slope times |w - 1/2| apart."""
+        """How far apart the winners' scores can be: a gate's two winners are its slope times |w -
+        1/2| apart."""
         gates = ("balance", "open", "correct")
         return self.series.slopes[gates.index(layer)] if layer in gates else 0.0
 
     def residual_norm(self, gap: float) -> float:
-        """The residual ||W_i x + b_i - y||, if all norms are 1, that a Recognize head's score gap (input above BOS) tells of."""
+        """The residual ||W_i x + b_i - y||, if all norms are 1, that a Recognize head's score gap
+        (input above BOS) tells of."""
         return math.sqrt(max(self.T0 - gap, 0.0) / self.beta)
 
 
 @lru_cache(maxsize=256)
 def derive(spec: Spec) -> Gains:
-    """The gains of a Spec. Raises Infeasible (a ValueError) with the reason and a margin or dtype that would do."""
+    """The gains of a Spec. Raises Infeasible (a ValueError) with the reason and a margin or dtype
+    that would do."""
     return derived(spec, _gains, default_coldness)
 
 
@@ -73,7 +80,8 @@ def norm_tolerance(spec: Spec) -> float:
 
 def _recognition(spec: Spec, T: float) -> tuple[float, float, float, float]:
     """Recognize's beta, T0, P2 and score error (Lemma 1)."""
-    # 2 <y, W x + b> = |y|^2 + |W x + b|^2 - |r|^2: at least 2 - rho'^2 if the task explains it, at most 2 - delta'^2 if not.
+    # 2 <y, W x + b> = |y|^2 + |W x + b|^2 - |r|^2: at least 2 - rho'^2 if the task explains it, at
+    # most 2 - delta'^2 if not.
     slack = 2 * norm_tolerance(spec)
     rho2, delta2 = spec.tolerance**2 + slack, spec.margin**2 - slack
     beta = short(2 * T / (delta2 - rho2))
@@ -83,7 +91,9 @@ def _recognition(spec: Spec, T: float) -> tuple[float, float, float, float]:
     # Rank d + L + 1; || |W| || <= sqrt(d) ||W||.
     L = spec.example_bits + spec.slot_bits
     output = math.sqrt(spec.d) * spec.weight_norm * _input_radius(spec) + spec.bias_norm
-    error = gamma(spec.d + L + 5, spec.dtype) * (P2 * L + 2 * beta * (1 + spec.radius * output) + T0)
+    error = gamma(spec.d + L + 5, spec.dtype) * (
+        P2 * L + 2 * beta * (1 + spec.radius * output) + T0
+    )
     return beta, T0, P2, error
 
 
@@ -100,12 +110,17 @@ def _gains(spec: Spec) -> Gains:
     # Lemma 1: the leaked count must stay on the plateaus of the trapezoid.
     count = count_leak(spec, tau, spec.tokens * tau**2) + count_rounding(spec, hard)
     if not count < 1 / 4:
-        raise Infeasible(f"coldness = {T:g}: the count of explaining tasks leaks {count:.3g}, which must stay below 1/4")
-    # Lemmas 3 to 5: eps balances the remainder against the rounding of K gates whose backgrounds cancel.
+        raise Infeasible(
+            f"coldness = {T:g}: the count of explaining tasks leaks {count:.3g}, which must stay "
+            "below 1/4"
+        )
+    # Lemmas 3 to 5: eps balances the remainder against the rounding of K gates whose backgrounds
+    # cancel.
     gates = series(best_eps(spec.K * gamma(gate_roundings(spec, hard), spec.dtype)))
     steepest = max(gates.slopes)
     errors = {"recognize": error, "tally": 0.0} | {
-        name: gamma(6, spec.dtype) * slope for name, slope in zip(("balance", "open", "correct"), gates.slopes, strict=True)
+        name: gamma(6, spec.dtype) * slope
+        for name, slope in zip(("balance", "open", "correct"), gates.slopes, strict=True)
     }
     gains = Gains(
         T=T,
@@ -125,25 +140,34 @@ def _gains(spec: Spec) -> Gains:
 
 
 def largest_scores(spec: Spec, gains: Gains) -> dict[str, float]:
-    """The largest magnitude of a score, and of a partial sum on the way to it, that each layer can produce."""
+    """The largest magnitude of a score, and of a partial sum on the way to it, that each layer can
+    produce."""
     T, L = gains.T, spec.example_bits + spec.slot_bits
     gates = zip(("balance", "open", "correct"), gains.series.slopes, strict=True)
     return {
-        "recognize": gains.P2 * L + 2 * gains.beta * spec.radius**2 + gains.T0 + gains.recognize_raise,
+        "recognize": gains.P2 * L
+        + 2 * gains.beta * spec.radius**2
+        + gains.T0
+        + gains.recognize_raise,
         "tally": 5 * T,  # BOS for an example's input, where one + inp = 2
-    } | {name: 2 * gains.place * L + 4 * T + 3 * slope for name, slope in gates}  # BOS for an example's input: 4T + 2 slope
+    } | {
+        name: 2 * gains.place * L + 4 * T + 3 * slope for name, slope in gates
+    }  # BOS for an example's input: 4T + 2 slope
 
 
 def gate_roundings(spec: Spec, hard: bool) -> int:
-    """Roundings on the way of a gate's term into the answer, the sum over K heads in blocks of sqrt(K) included."""
+    """Roundings on the way of a gate's term into the answer, the sum over K heads in blocks of
+    sqrt(K) included."""
     return GATE_ROUNDINGS + 2 * (math.isqrt(spec.K - 1) + 1) + (0 if hard else 2 * spec.tokens)
 
 
 def count_leak(spec: Spec, tau: float, far: float) -> float:
-    """Lemma 1: how far a label's count can be off: each of K heads misplaces a loser at T and all at 2T."""
+    """Lemma 1: how far a label's count can be off: each of K heads misplaces a loser at T and all
+    at 2T."""
     return spec.K * (tau + far)
 
 
 def count_rounding(spec: Spec, hard: bool) -> float:
-    """Rounding of a label's count: none if all weights are exactly 0 or 1, else K weights over all tokens, and their sum."""
+    """Rounding of a label's count: none if all weights are exactly 0 or 1, else K weights over all
+    tokens, and their sum."""
     return 0.0 if hard else spec.K * gamma(spec.tokens + spec.K + 3, spec.dtype)

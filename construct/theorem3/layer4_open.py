@@ -1,8 +1,7 @@
 """Layer 4, Open: the answer token adds outputs by the gates of slope eps. Realizes Lemma 4.
 
-    score(k)    = P (<code(m), e_k> + <code(p_i), s_k> - L) + eps (w_i - 1/2)_q inp_k   for k other than BOS
-    BOS         : (2T + eps) (one - qry + inp)_q
-    value       = c_2 (W_i x + b_i inp) -> y
+    score(k)    = P (<code(m), e_k> + <code(p_i), s_k> - L) + eps (w_i - 1/2)_q inp_k   for k other
+    than BOS BOS         : (2T + eps) (one - qry + inp)_q value       = c_2 (W_i x + b_i inp) -> y
 
 The head is that of `construct.theorem3.perform`, with the series' gate 1 (counted from 0).
 """

@@ -9,8 +9,9 @@ from construct.spec import Spec
 def residual_stream(spec: Spec) -> Residual:
     """The named subspaces, D = 2d + K + ceil(log2(m+1)) + ceil(log2 n) + 7.
 
-    x content of inputs; y content of labels, at the end the answer; w at a label the tasks that explain its example, at the
-    answer token their prevalence: the task vector; count of explaining tasks; ok, 1 iff exactly one; the flags; e and s.
+    x content of inputs; y content of labels, at the end the answer; w at a label the tasks that
+    explain its example, at the answer token their prevalence: the task vector; count of explaining
+    tasks; ok, 1 iff exactly one; the flags; e and s.
     """
     return Residual(
         subspaces=(("x", spec.d), ("y", spec.d), ("w", spec.K), ("count", 1), ("ok", 1))

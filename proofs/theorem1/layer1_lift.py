@@ -1,9 +1,10 @@
-"""Lemma 1 (Lift). After layer 1 a sum slot holds the sum of its example's other inputs, and every token its features.
+"""Lemma 1 (Lift). After layer 1 a sum slot holds the sum of its example's other inputs, and every
+token its features.
 
-Hypotheses: sum slots are blank; every input, the sums included, has norm at most X.
-Bound: x is off by 2X (3 e^-T + N e^-2T) at a sum slot (its n - 2 winners tie; its label, itself and BOS are T behind and hold
-x = 0) and by (n - 2) X N e^-2T elsewhere (BOS wins by 2T). Without a sum slot all heads are idle: x is exact. Features:
-phi is Lipschitz with ||B||.
+Hypotheses: sum slots are blank; every input, the sums included, has norm at most X. Bound: x is off
+by 2X (3 e^-T + N e^-2T) at a sum slot (its n - 2 winners tie; its label, itself and BOS are T
+behind and hold x = 0) and by (n - 2) X N e^-2T elsewhere (BOS wins by 2T). Without a sum slot all
+heads are idle: x is exact. Features: phi is Lipschitz with ||B||.
 """
 
 from dataclasses import replace
@@ -29,5 +30,7 @@ def lemma(setting: Setting, before: Errors) -> Errors:
         x += setting.average(spec.n + 1) * (spec.n - 2) * setting.input_norm
     if not spec.features:
         return replace(before, x=x, f=x)
-    f = spec.feature_norm * x + (feature_rounding(spec, setting.input_norm) if setting.rounds else 0.0)
+    f = spec.feature_norm * x + (
+        feature_rounding(spec, setting.input_norm) if setting.rounds else 0.0
+    )
     return replace(before, x=x, f=f)

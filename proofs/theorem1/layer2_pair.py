@@ -1,8 +1,8 @@
 """Lemma 2 (Pair). After layer 2 every example input holds its example's label in y.
 
-Hypotheses: labels have norm at most R.
-Bound: R (n e^-T + 2N e^-2T). The own label is the one winner; the n tokens at distance T (BOS and the example's inputs) hold
-y = 0, so their weight only shrinks the label; labels of other examples are 2T behind. Any other token loses to BOS by 2T.
+Hypotheses: labels have norm at most R. Bound: R (n e^-T + 2N e^-2T). The own label is the one
+winner; the n tokens at distance T (BOS and the example's inputs) hold y = 0, so their weight only
+shrinks the label; labels of other examples are 2T behind. Any other token loses to BOS by 2T.
 """
 
 from dataclasses import replace

@@ -1,9 +1,10 @@
-"""Lemma 6 (Execute). After layer 6 a label committed to task i holds g_i(X_query) in y; its old label is gone.
+"""Lemma 6 (Execute). After layer 6 a label committed to task i holds g_i(X_query) in y; its old
+label is gone.
 
-Hypotheses: as in Lemma 5; W_i phi(x) + b_i has norm at most R for the query's inputs too.
-Bound: ||W|| times the error of the fetched features, plus the misplaced weight times V = 2R + ||b|| + ||W|| E_f + E_y, the
-longest value, plus
-the rounding of one dot product of r features, a bias and a label (in max norm: a row of W is no longer than ||W||).
+Hypotheses: as in Lemma 5; W_i phi(x) + b_i has norm at most R for the query's inputs too. Bound:
+||W|| times the error of the fetched features, plus the misplaced weight times V = 2R + ||b|| +
+||W|| E_f + E_y, the longest value, plus the rounding of one dot product of r features, a bias and a
+label (in max norm: a row of W is no longer than ||W||).
 """
 
 from dataclasses import replace
@@ -14,7 +15,8 @@ from proofs.theorem1.layer5_fetch import misplaced
 
 
 def near(spec: Spec) -> int:
-    """A committed label's near loser: BOS for its own head, itself for the heads of neighboring codes."""
+    """A committed label's near loser: BOS for its own head, itself for the heads of neighboring
+    codes."""
     return 1
 
 
@@ -24,8 +26,13 @@ def lemma(setting: Setting, before: Errors) -> Errors:
     longest = 2 * spec.radius + spec.bias_norm + spec.weight_norm * before.f + before.y
     leak = misplaced(setting, "execute") * longest
     dot = setting.gamma(spec.r + 3) * (
-        spec.weight_norm * (setting.feature_norm + before.f) + spec.bias_norm + spec.radius + before.y
+        spec.weight_norm * (setting.feature_norm + before.f)
+        + spec.bias_norm
+        + spec.radius
+        + before.y
     )
-    rounding = dot + setting.select(spec.K) * longest + setting.gamma(1) * (spec.radius + before.y + dot)
+    rounding = (
+        dot + setting.select(spec.K) * longest + setting.gamma(1) * (spec.radius + before.y + dot)
+    )
     executed = spec.weight_norm * before.f + leak + rounding
     return replace(before, y=max(executed, before.y + leak), output=executed)

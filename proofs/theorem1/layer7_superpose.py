@@ -1,9 +1,10 @@
-"""Lemma 7 (Superpose). After layer 7 the answer token holds the mean of the committed labels' outputs, sum_i (m_i/M) g_i(X);
-with no committed label it holds 0.
+"""Lemma 7 (Superpose). After layer 7 the answer token holds the mean of the committed labels'
+outputs, sum_i (m_i/M) g_i(X); with no committed label it holds 0.
 
-Hypotheses: every committed label has the same ok (Lemma 4), so that the winners tie exactly.
-Bound: R (e^-T + 2N e^-2T) beyond the error of the outputs: BOS is T behind and holds 0, all else is 3T behind; with no
-winner BOS leads by 2T. The mean is summed in blocks of sqrt(N): 2 sqrt(N) roundings.
+Hypotheses: every committed label has the same ok (Lemma 4), so that the winners tie exactly. Bound:
+R (e^-T + 2N e^-2T) beyond the error of the outputs: BOS is T behind and holds 0, all else is 3T
+behind; with no winner BOS leads by 2T. The mean is summed in blocks of sqrt(N): 2 sqrt(N)
+roundings.
 """
 
 import math

@@ -1,11 +1,12 @@
-"""Lemma 1 (Pair). After layer 1 every example input holds its example's label in y and the content of the query's token of
-its own slot in q; with ReLU features also phi of its own and of that content.
+"""Lemma 1 (Pair). After layer 1 every example input holds its example's label in y and the content
+of the query's token of its own slot in q; with ReLU features also phi of its own and of that
+content.
 
-Hypotheses: labels have norm at most R, inputs at most X.
-Why: scores are T times whole numbers. The own label and the own slot's query token tie at T (L + 1), the token itself is T
-behind, all others 2T or more. Each winner's weight is 1/Z, 2 <= Z <= 2 + e^-T + N e^-2T; its value is doubled.
-Bound: y is off by R (e^-T/2 + 2N e^-2T), since the token itself holds y = 0; q by X (3 e^-T/2 + 3N e^-2T), since it holds x.
-Any other token loses to BOS by 2T.
+Hypotheses: labels have norm at most R, inputs at most X. Why: scores are T times whole numbers. The
+own label and the own slot's query token tie at T (L + 1), the token itself is T behind, all others
+2T or more. Each winner's weight is 1/Z, 2 <= Z <= 2 + e^-T + N e^-2T; its value is doubled. Bound:
+y is off by R (e^-T/2 + 2N e^-2T), since the token itself holds y = 0; q by X (3 e^-T/2 + 3N e^-2T),
+since it holds x. Any other token loses to BOS by 2T.
 """
 
 from dataclasses import replace

@@ -1,11 +1,11 @@
-"""Lemma 2 (Recognize). After layer 2 an input in slot p_i that task i explains holds g_i(X_query) in y, and ok = 1; every
-other token holds ok = 0, and what it held in y.
+"""Lemma 2 (Recognize). After layer 2 an input in slot p_i that task i explains holds g_i(X_query)
+in y, and ok = 1; every other token holds ok = 0, and what it held in y.
 
-Hypotheses: every residual is at most rho or at least delta; labels, and W_i phi(x) + b_i for every task and every input, have
-norm at most R; no example is explained by two tasks.
-Why: as in Theorem 1's Lemma 3, the token itself leads BOS by T or trails it by T, and all others are 2T behind.
-Bound: each of K heads misplaces at most e^-T + N e^-2T, of ok as of values, which are at most 2R + ||b|| long.
-So ok is off by omega = K (e^-T + N e^-2T), and nothing restores it.
+Hypotheses: every residual is at most rho or at least delta; labels, and W_i phi(x) + b_i for every
+task and every input, have norm at most R; no example is explained by two tasks. Why: as in Theorem
+1's Lemma 3, the token itself leads BOS by T or trails it by T, and all others are 2T behind. Bound:
+each of K heads misplaces at most e^-T + N e^-2T, of ok as of values, which are at most 2R + ||b||
+long. So ok is off by omega = K (e^-T + N e^-2T), and nothing restores it.
 """
 
 from dataclasses import replace
@@ -27,8 +27,16 @@ def lemma(setting: Setting, before: Errors) -> Errors:
     longest = 2 * spec.radius + spec.bias_norm + spec.weight_norm * before.h + before.y
     misplaced = (omega + spec.K * setting.select(spec.K)) * longest
     dot = setting.gamma(spec.r + 3) * (
-        spec.weight_norm * (setting.feature_norm + before.h) + spec.bias_norm + spec.radius + before.y
+        spec.weight_norm * (setting.feature_norm + before.h)
+        + spec.bias_norm
+        + spec.radius
+        + before.y
     )
-    output = spec.weight_norm * before.h + misplaced + dot + setting.gamma(1) * (spec.radius + before.y + dot)
+    output = (
+        spec.weight_norm * before.h
+        + misplaced
+        + dot
+        + setting.gamma(1) * (spec.radius + before.y + dot)
+    )
     ok = omega + (flag_rounding(spec, setting.gains.hard) if setting.rounds else 0.0)
     return replace(before, y=max(output, before.y + misplaced), output=output, ok=ok)

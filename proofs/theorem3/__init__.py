@@ -4,16 +4,28 @@ from construct.spec import Spec
 from construct.theorem3.gains import derive
 from proofs import selection
 from proofs.selection import Errors, Setting
-from proofs.theorem3 import layer1_recognize, layer2_tally, layer3_balance, layer4_open, layer5_correct
+from proofs.theorem3 import (
+    layer1_recognize,
+    layer2_tally,
+    layer3_balance,
+    layer4_open,
+    layer5_correct,
+)
 
 FIVE = (layer1_recognize, layer2_tally, layer3_balance, layer4_open, layer5_correct)
 
 
 def setting(
-    spec: Spec, tokens: int | None = None, input_norm: float | None = None, *, leaks: bool = True, rounds: bool = True
+    spec: Spec,
+    tokens: int | None = None,
+    input_norm: float | None = None,
+    *,
+    leaks: bool = True,
+    rounds: bool = True,
 ) -> Setting:
-    """What to bound: prompts of at most `tokens` tokens (default: the Spec's longest) with inputs of norm at most
-    `input_norm` (default: the Spec's input radius). Raises Infeasible when the Spec has no transformer."""
+    """What to bound: prompts of at most `tokens` tokens (default: the Spec's longest) with inputs
+    of norm at most `input_norm` (default: the Spec's input radius). Raises Infeasible when the Spec
+    has no transformer."""
     return selection.setting(spec, derive(spec), tokens, input_norm, leaks, rounds)
 
 
@@ -23,12 +35,14 @@ def errors(setting: Setting) -> list[Errors]:
 
 
 def error_bound(spec: Spec, tokens: int | None = None, input_norm: float | None = None) -> float:
-    """How far the answer can be from sum_i (m_i/M) g_i(X), in max norm: leak, remainder and amplified rounding together."""
+    """How far the answer can be from sum_i (m_i/M) g_i(X), in max norm: leak, remainder and
+    amplified rounding together."""
     return errors(setting(spec, tokens, input_norm))[-1].output
 
 
 def leak(spec: Spec, tokens: int | None = None, input_norm: float | None = None) -> float:
-    """The error in exact arithmetic: the leak of the softmaxes and the series' remainder, about R eps^4/750."""
+    """The error in exact arithmetic: the leak of the softmaxes and the series' remainder, about R
+    eps^4/750."""
     return errors(setting(spec, tokens, input_norm, rounds=False))[-1].output
 
 

@@ -1,13 +1,14 @@
-"""Lemma 1 (Recognize). After layer 1 a label holds in w the indicator of the tasks that explain its example, their number in
-count, and ok = 1 exactly where the count is 1.
+"""Lemma 1 (Recognize). After layer 1 a label holds in w the indicator of the tasks that explain its
+example, their number in count, and ok = 1 exactly where the count is 1.
 
-Hypotheses: the squared norms of labels, and of outputs in their task's slot, are within nu = (delta^2 - rho^2)/16 of 1; every
-residual is at most rho or at least delta; no output in any slot is longer than R.
-Why: 2 <y, g> = |y|^2 + |g|^2 - |r|^2 is at least 2 - rho^2 - 2 nu for a task that explains the example and at most
-2 - delta^2 + 2 nu for one that does not; beta times the difference is 2T, and BOS lies T below the first. Every other key misses
-a position bit, 2 P2 >= 2 beta (R^2 - 1) + T0 + 2T, and loses to BOS by 2T; so does every key at a token that is no label.
-Bound: head i alone writes w_i and misplaces at most e^-T + N e^-2T: K times that, in all of w and in count. Up to 1/4 the
-trapezoid restores ok (as in Theorem 1's Lemma 4).
+Hypotheses: the squared norms of labels, and of outputs in their task's slot, are within nu =
+(delta^2 - rho^2)/16 of 1; every residual is at most rho or at least delta; no output in any slot is
+longer than R. Why: 2 <y, g> = |y|^2 + |g|^2 - |r|^2 is at least 2 - rho^2 - 2 nu for a task that
+explains the example and at most 2 - delta^2 + 2 nu for one that does not; beta times the difference
+is 2T, and BOS lies T below the first. Every other key misses a position bit, 2 P2 >= 2 beta (R^2 -
+1) + T0 + 2T, and loses to BOS by 2T; so does every key at a token that is no label. Bound: head i
+alone writes w_i and misplaces at most e^-T + N e^-2T: K times that, in all of w and in count. Up to
+1/4 the trapezoid restores ok (as in Theorem 1's Lemma 4).
 """
 
 from dataclasses import replace

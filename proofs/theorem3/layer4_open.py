@@ -1,4 +1,5 @@
-"""Lemma 4 (Open). Layer 4 adds c_2 sigma(eps (w_i - 1/2)) g_i(X) for every task i at the answer token.
+"""Lemma 4 (Open). Layer 4 adds c_2 sigma(eps (w_i - 1/2)) g_i(X) for every task i at the answer
+token.
 
 Hypotheses and bound: as in Lemma 3; the gate's two winners are eps |w_i - 1/2| apart.
 """

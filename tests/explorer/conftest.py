@@ -1,4 +1,5 @@
-"""What the command shows of each theorem unless told otherwise: the subject, its report, its page."""
+"""What the command shows of each theorem unless told otherwise: the subject, its report,
+its page."""
 
 import pytest
 

@@ -1,4 +1,5 @@
-"""The explorer's data are the traces, its words the model's and the theorem's, and whatever fails is seen."""
+"""The explorer's data are the traces, its words the model's and the theorem's, and whatever fails
+is seen."""
 
 from dataclasses import replace
 
@@ -16,7 +17,9 @@ def test_the_data_are_the_traces(report, traces):
         for (where, values), stream in zip(prompt["steps"], trace.streams.values(), strict=True):
             now[where] = values
             np.testing.assert_allclose(now.reshape(len(stream), -1), stream[:, used], rtol=1e-4)
-        for layer, heads, weights in zip(report["layers"], prompt["attention"], trace.attention.values(), strict=True):
+        for layer, heads, weights in zip(
+            report["layers"], prompt["attention"], trace.attention.values(), strict=True
+        ):
             for i, ((where, units), head) in enumerate(zip(heads, weights, strict=True)):
                 if i not in layer["heads"]:
                     assert where == units == []
@@ -31,7 +34,11 @@ def test_every_layer_has_words_and_formulas(report, model):
     assert [layer["name"] for layer in report["layers"]] == [layer.name for layer in model.layers]
     for number, layer in enumerate(report["layers"], 1):
         name = layer["name"].capitalize()
-        assert layer["number"] == number and layer["does"] and layer["statement"].startswith(f"Lemma {number} ({name})")
+        assert (
+            layer["number"] == number
+            and layer["does"]
+            and layer["statement"].startswith(f"Lemma {number} ({name})")
+        )
         assert "score" in layer["formula"] and "value" in layer["formula"] and layer["why"]
 
 
@@ -40,16 +47,26 @@ def test_every_layer_writes_what_its_weights_write(report, model, traces, theore
         writes = {*layer["heads_write"], *layer["mlp_writes"]}
         aliases = dict(model.residual.aliases)
         assert writes <= {aliases.get(name, name) for name in check.WRITES}
-        assert layer["causal"] == own.causal and layer["reads"] == own.support.value and layer["mlp"] == (own.mlp is not None)
+        assert (
+            layer["causal"] == own.causal
+            and layer["reads"] == own.support.value
+            and layer["mlp"] == (own.mlp is not None)
+        )
         for trace in traces:
             before = list(trace.streams)[layer["number"] - 1]
-            changed = [name for name in model.residual.names if (trace.read(layer["name"], name) != trace.read(before, name)).any()]
+            changed = [
+                name
+                for name in model.residual.names
+                if (trace.read(layer["name"], name) != trace.read(before, name)).any()
+            ]
             assert set(changed) <= writes
             for head in set(range(own.heads)) - set(layer["heads"]):
                 seen = trace.attention[layer["name"]][head]
                 assert (seen[-1] == seen[-1, 0]).all()
     assert report["committed"] == next(
-        i for i, layer in enumerate(report["layers"], 1) if {"ok"} & {*layer["heads_write"], *layer["mlp_writes"]}
+        i
+        for i, layer in enumerate(report["layers"], 1)
+        if {"ok"} & {*layer["heads_write"], *layer["mlp_writes"]}
     )
 
 
@@ -62,14 +79,27 @@ def test_only_a_causal_layer_hides_keys(report, traces, theorem):
 
 
 def test_the_prompts_differ_in_mixture_and_share_the_query(subject, report, theorem):
-    assert len({prompt.query.tobytes() for prompt in subject.prompts}) == 1 and len(report["prompts"]) == 5
+    assert (
+        len({prompt.query.tobytes() for prompt in subject.prompts}) == 1
+        and len(report["prompts"]) == 5
+    )
     assert report["holds"] and report["prompts"][2]["prevalence"] == [0, 0, 0, 1]
     none = report["prompts"][4]
-    # The error of the answer, in Euclidean norm, moves the weights by its share of the least singular value of the outputs.
-    outputs = np.stack([task.weight @ subject.prompts[4].query[task.slot] + task.bias for task in subject.tasks])
-    moved = none["max_error"] * np.sqrt(subject.spec.d) / np.linalg.svd(outputs, compute_uv=False)[-1]
+    # The error of the answer, in Euclidean norm, moves the weights by its share of the least
+    # singular value of the outputs.
+    outputs = np.stack(
+        [task.weight @ subject.prompts[4].query[task.slot] + task.bias for task in subject.tasks]
+    )
+    moved = (
+        none["max_error"] * np.sqrt(subject.spec.d) / np.linalg.svd(outputs, compute_uv=False)[-1]
+    )
     assert none["message"] == "no evidence" and np.abs(none["weights"]).max() <= moved * (1 + 1e-9)
-    several = [one for prompt in report["prompts"] for one in prompt["examples"] if len(one["explained_by"]) > 1]
+    several = [
+        one
+        for prompt in report["prompts"]
+        for one in prompt["examples"]
+        if len(one["explained_by"]) > 1
+    ]
     assert bool(several) == theorem.ambiguity and all(one["recognized"] is None for one in several)
 
 
@@ -87,19 +117,31 @@ def _circle(prompt, frame, trace, layer, committed):
 
 
 def _vector(prompt, frame, trace, layer, committed):
-    assert frame["held"]["value"] == trace.read(layer, "w")[-1].tolist() and frame["due"]["value"] == prompt["prevalence"]
+    assert (
+        frame["held"]["value"] == trace.read(layer, "w")[-1].tolist()
+        and frame["due"]["value"] == prompt["prevalence"]
+    )
     tallied = layer not in ("embed", "recognize")
-    np.testing.assert_allclose(frame["held"]["value"], np.array(prompt["prevalence"]) * tallied, atol=1e-5)
+    np.testing.assert_allclose(
+        frame["held"]["value"], np.array(prompt["prevalence"]) * tallied, atol=1e-5
+    )
 
 
 def _tokens(prompt, frame, trace, layer, committed):
     cells = frame["cells"]
-    shown = {(j, slot): (ok, task) for j, slot, ok, task in zip(cells["y"], cells["x"], cells["v"], cells["task"], strict=True)}
+    shown = {
+        (j, slot): (ok, task)
+        for j, slot, ok, task in zip(cells["y"], cells["x"], cells["v"], cells["task"], strict=True)
+    }
     held = dict(zip(trace.tokens, trace.read(layer, "ok")[:, 0], strict=True))
     assert all(ok == held[f"x{j}.{slot}"] for (j, slot), (ok, _) in shown.items())
     marked = {j: task for (j, _), (ok, task) in shown.items() if task}
-    said = {j: one["said"] for j, one in enumerate(prompt["examples"]) if one["recognized"] is not None}
-    assert marked == (said if committed else {}) and sum(ok for ok, _ in shown.values()) == len(marked)
+    said = {
+        j: one["said"] for j, one in enumerate(prompt["examples"]) if one["recognized"] is not None
+    }
+    assert marked == (said if committed else {}) and sum(ok for ok, _ in shown.values()) == len(
+        marked
+    )
 
 
 def test_the_tasks_are_seen_where_the_stream_holds_them(report, traces, theorem):
@@ -116,14 +158,22 @@ def test_a_bound_that_is_passed_is_seen(subject, theorem, monkeypatch):
 
 def test_a_layer_that_breaks_its_lemma_is_seen(subject, theorem):
     last = theorem.lemmas[-1].__name__.rpartition("_")[2]
-    wrong = replace(theorem, build=lambda *parts: damaged(theorem.build(*parts), last, "W_O", lambda W_O: 1.01 * W_O))
+    wrong = replace(
+        theorem,
+        build=lambda *parts: damaged(theorem.build(*parts), last, "W_O", lambda W_O: 1.01 * W_O),
+    )
     report = explorer.collect(subject, wrong)
     lemmas = report["prompts"][0]["lemmas"]
-    assert not report["holds"] and [lemma["within"] for lemma in lemmas] == [True] * (len(lemmas) - 1) + [False]
+    assert not report["holds"] and [lemma["within"] for lemma in lemmas] == [True] * (
+        len(lemmas) - 1
+    ) + [False]
     assert not lemmas[-1]["holds"] and lemmas[-1]["observed"] > lemmas[-1]["bound"]
 
 
 def test_a_task_that_is_mistaken_for_another_is_seen(subject, theorem):
-    wrong = replace(theorem, build=lambda spec, tasks, feature_map: theorem.build(spec, tasks[::-1], feature_map))
+    wrong = replace(
+        theorem,
+        build=lambda spec, tasks, feature_map: theorem.build(spec, tasks[::-1], feature_map),
+    )
     report = explorer.collect(subject, wrong)
     assert not report["holds"] and not report["prompts"][0]["recognized_right"]

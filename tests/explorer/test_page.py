@@ -1,4 +1,5 @@
-"""The page is one file; it opens in a browser without errors, steps through all layers, and says what the data say."""
+"""The page is one file; it opens in a browser without errors, steps through all layers, and says
+what the data say."""
 
 import shutil
 from importlib.resources import files
@@ -19,12 +20,21 @@ def test_the_page_is_one_small_file_that_loads_nothing(path):
 
 
 def test_the_page_says_which_theorem_it_shows(path, report, theorem):
-    assert f"<title>Theorem {theorem.number} on K = 4 tasks, d = 16</title>" in path.read_text(encoding="utf-8")
-    assert report["theorem"]["number"] == theorem.number and report["theorem"]["statement"] == theorem.statement
+    assert f"<title>Theorem {theorem.number} on K = 4 tasks, d = 16</title>" in path.read_text(
+        encoding="utf-8"
+    )
+    assert (
+        report["theorem"]["number"] == theorem.number
+        and report["theorem"]["statement"] == theorem.statement
+    )
     # What holds for one theorem alone is in the data; template and script say it of none.
     for name in ("page.html", "page.js"):
         text = files("verify.explorer").joinpath(name).read_text(encoding="utf-8").lower()
-        assert not [word for word in ("theorem 1", "seven", "circle", "commit ", "tally", "recognize ") if word in text]
+        assert not [
+            word
+            for word in ("theorem 1", "seven", "circle", "commit ", "tally", "recognize ")
+            if word in text
+        ]
 
 
 @pytest.fixture(scope="module")
@@ -47,28 +57,37 @@ def open_page(browser, path, width=1280, scheme="light"):
     from selenium.webdriver.support.wait import WebDriverWait
 
     browser.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride", {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False},
     )
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
+    browser.execute_cdp_cmd(
+        "Emulation.setEmulatedMedia",
+        {"features": [{"name": "prefers-color-scheme", "value": scheme}]},
+    )
     browser.execute_cdp_cmd("Network.enable", {})
     browser.execute_cdp_cmd(
-        "Network.emulateNetworkConditions", {"offline": True, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0}
+        "Network.emulateNetworkConditions",
+        {"offline": True, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0},
     )
     browser.get(path.as_uri())
-    WebDriverWait(browser, 30).until(lambda page: page.execute_script("return document.body.dataset.ready") == "true")
+    WebDriverWait(browser, 30).until(
+        lambda page: page.execute_script("return document.body.dataset.ready") == "true"
+    )
 
 
 def drawn(browser, source):
     """The columns of a plot's source."""
     return browser.execute_script(
-        f"return Object.fromEntries(Object.entries(Bokeh.documents.map(d => d.get_model_by_name('{source}')).find(Boolean).data)"
+        "return Object.fromEntries(Object.entries(Bokeh.documents.map(d => "
+        f"d.get_model_by_name('{source}')).find(Boolean).data)"
         ".map(([name, column]) => [name, [...column]]))"
     )
 
 
 def cells(browser, table):
     return browser.execute_script(
-        f"return [...document.querySelectorAll('#{table} tbody tr')].map(r => [...r.cells].map(c => c.textContent))"
+        f"return [...document.querySelectorAll('#{table} tbody tr')].map(r => [...r.cells].map(c "
+        "=> c.textContent))"
     )
 
 
@@ -84,7 +103,10 @@ def test_the_page_steps_through_all_layers_by_keyboard(browser, path, report):
         browser.find_element("css selector", "#steps button").click()
         for layer in report["layers"]:
             browser.find_element("css selector", "body").send_keys(Keys.ARROW_RIGHT)
-            assert browser.find_element("id", "heading").text.lower() == f"{layer['number']} {layer['name']}"
+            assert (
+                browser.find_element("id", "heading").text.lower()
+                == f"{layer['number']} {layer['name']}"
+            )
             assert browser.find_element("id", "formula").text.strip() == layer["formula"].strip()
             machine = browser.find_element("id", "machine").text
             assert all(name in machine for name in layer["heads_write"] + layer["mlp_writes"])
@@ -94,7 +116,9 @@ def test_the_page_steps_through_all_layers_by_keyboard(browser, path, report):
             for name, columns in prompt["frames"][layer["number"]].items():
                 assert drawn(browser, f"tasks-{name}") == columns
             said = [one.text for one in browser.find_elements("css selector", "#recognized li")]
-            assert said == [one["said"] for one in prompt["examples"] if layer["number"] >= report["committed"]]
+            assert said == [
+                one["said"] for one in prompt["examples"] if layer["number"] >= report["committed"]
+            ]
         for row, lemma in zip(cells(browser, "lemmas"), prompt["lemmas"], strict=True):
             assert row[1] == lemma["subspace"] and row[6] == "yes"
             assert float(row[2]) == pytest.approx(lemma["observed"], rel=0.01)
@@ -102,19 +126,29 @@ def test_the_page_steps_through_all_layers_by_keyboard(browser, path, report):
         tasks = cells(browser, "tasks")
         assert [int(row[1]) for row in tasks] == prompt["counts"]
         assert [float(row[3]) for row in tasks] == pytest.approx(prompt["weights"], abs=1e-6)
-        assert f"Theorem {report['theorem']['number']} holds" in browser.find_element("id", "verdict").text
+        assert (
+            f"Theorem {report['theorem']['number']} holds"
+            in browser.find_element("id", "verdict").text
+        )
     assert len(drawn(browser, "stream-cells")["v"]) > 100
     assert browser.find_element("id", "tasks-title").text == report["view"]["title"]
     assert report["theorem"]["statement"] in browser.find_element("id", "theorem").text
     assert f"{len(report['layers'])} layers" in browser.find_element("id", "summary").text
-    assert [entry for entry in browser.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")] == []
+    assert [
+        entry for entry in browser.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")
+    ] == []
 
 
 @pytest.mark.slow
 def test_what_fails_is_shown(browser, report, tmp_path):
     first, *others = report["prompts"]
-    lemmas = [*first["lemmas"][:-1], first["lemmas"][-1] | {"holds": False, "within": False, "faults": ["a winner is off"]}]
-    wrong = report | {"prompts": [first | {"lemmas": lemmas, "holds": False, "recognized_right": False}, *others]}
+    lemmas = [
+        *first["lemmas"][:-1],
+        first["lemmas"][-1] | {"holds": False, "within": False, "faults": ["a winner is off"]},
+    ]
+    wrong = report | {
+        "prompts": [first | {"lemmas": lemmas, "holds": False, "recognized_right": False}, *others]
+    }
     path = tmp_path / "page.html"
     path.write_text(page(wrong), encoding="utf-8")
     open_page(browser, path)

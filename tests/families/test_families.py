@@ -1,4 +1,5 @@
-"""Families: weights equal functions on every word, residuals are 0 or sqrt 2, answers are distributions."""
+"""Families: weights equal functions on every word, residuals are 0 or sqrt 2, answers are
+distributions."""
 
 import dataclasses
 import itertools
@@ -48,7 +49,9 @@ def every_input(name):
 def outputs(family, inputs):
     """By task and slot: W_i phi(x_slot) + b_i for stacked inputs, sum slots filled."""
     features = apply(family.feature_map, fill(inputs, family.sum_slot))
-    return [[features[:, slot] @ task.weight.T for slot in range(family.slots)] for task in family.tasks]
+    return [
+        [features[:, slot] @ task.weight.T for slot in range(family.slots)] for task in family.tasks
+    ]
 
 
 @family_names
@@ -57,8 +60,12 @@ def test_weights_are_the_functions_on_every_word(name):
     for start in range(0, len(examples), 1000):
         part = examples[start : start + 1000]
         inputs = np.stack([family.vectors(family.layout(words)) for words in part])
-        for task, function, by_slot in zip(family.tasks, family.functions.values(), outputs(family, inputs), strict=True):
-            np.testing.assert_array_equal(by_slot[task.slot], family.vectors(function(words) for words in part))
+        for task, function, by_slot in zip(
+            family.tasks, family.functions.values(), outputs(family, inputs), strict=True
+        ):
+            np.testing.assert_array_equal(
+                by_slot[task.slot], family.vectors(function(words) for words in part)
+            )
 
 
 @family_names
@@ -80,7 +87,8 @@ def test_ab_needs_its_radius_of_two():
 
 
 def draw_prompt(name, seed, kinds):
-    """A prompt of a family: an example's label is a random task's, or (kind 0) a random word of the vocabulary."""
+    """A prompt of a family: an example's label is a random task's, or (kind 0) a random word of the
+    vocabulary."""
     family, rng = opened(name), np.random.default_rng(seed)
     examples = []
     for kind in kinds:
@@ -91,7 +99,10 @@ def draw_prompt(name, seed, kinds):
 
 
 @family_names
-@given(seed=st.integers(0, 2**32 - 1), kinds=st.lists(st.integers(0, 4), min_size=EXAMPLES, max_size=EXAMPLES))
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    kinds=st.lists(st.integers(0, 4), min_size=EXAMPLES, max_size=EXAMPLES),
+)
 @settings(max_examples=6, deadline=None)
 def test_the_answer_is_the_distribution_that_the_words_define(name, seed, kinds):
     family, model = opened(name), built(name)
@@ -104,7 +115,9 @@ def test_the_answer_is_the_distribution_that_the_words_define(name, seed, kinds)
     assert (np.minimum(residuals, abs(residuals - math.sqrt(2))) < 1e-12).all()
 
     answer = model(prompt)
-    np.testing.assert_array_equal(answer.recognized, [tasks[0] if len(tasks) == 1 else -1 for tasks in explained])
+    np.testing.assert_array_equal(
+        answer.recognized, [tasks[0] if len(tasks) == 1 else -1 for tasks in explained]
+    )
     assert answer.vector.min() >= -1e-7
     assert answer.vector.sum() == pytest.approx(1 if answer.evidence else 0, abs=1e-6)
     expected = np.zeros(len(family.vocabulary))
@@ -119,7 +132,10 @@ def test_hats_are_one_hot_at_whole_numbers(least, width):
     words = vocabulary(str(number) for number in range(greatest + 1))
     values = {word: int(word) for word in words}
     names = {number: str(number) for number in range(least, greatest + 1)}
-    features, matrix = number_features(words, values, least, greatest), read_number(words, names, least, greatest)
+    features, matrix = (
+        number_features(words, values, least, greatest),
+        read_number(words, names, least, greatest),
+    )
     for number in range(greatest + 1):
         x = np.eye(len(words))[number]
         hot = x if number >= least else np.zeros(len(words))
@@ -143,7 +159,12 @@ def test_some_examples_are_ambiguous_by_nature():
 
 def test_known_facts():
     assert opened("country").answers(("France",)) == ("Paris", "Europe", "FRANCE")
-    assert opened("add_translate").answers(("23", "41")) == ("64", "sixty-four", "soixante-quatre", "sesenta y cuatro")
+    assert opened("add_translate").answers(("23", "41")) == (
+        "64",
+        "sixty-four",
+        "soixante-quatre",
+        "sesenta y cuatro",
+    )
     assert opened("AB").answers(("23", "41")) == ("23", "41", "64")
     assert opened("plus").answers(("7",)) == tuple("7890123456")
     assert len(opened("country").domain) > 190 and len(language_words()) > 300

@@ -12,7 +12,8 @@ from verify.cli import progress
 
 @dataclass(frozen=True)
 class Outcome:
-    """What verification said of a fault: the first layer whose lemma does not hold, None if all do."""
+    """What verification said of a fault: the first layer whose lemma does not hold, None if
+    all do."""
 
     fault: Fault
     blamed: str | None
@@ -22,7 +23,9 @@ def outcomes(suite: Suite) -> Iterator[Outcome]:
     """Strike each fault on a fresh copy and verify it."""
     model = suite.build()
     faults = all_faults(suite, model)
-    for fault in progress(faults, len(faults), f"striking {len(faults)} faults in Theorem {suite.theorem.number}"):
+    for fault in progress(
+        faults, len(faults), f"striking {len(faults)} faults in Theorem {suite.theorem.number}"
+    ):
         struck = copy(model)
         fault.strike(struck)
         yield Outcome(fault, suite.first_fault(struck))
@@ -33,11 +36,17 @@ def report(suite: Suite) -> bool:
     results = list(outcomes(suite))
     rejected = [outcome for outcome in results if outcome.blamed is not None]
     named = [outcome for outcome in rejected if outcome.blamed == outcome.fault.layer]
-    by_layer, caught = Counter(o.fault.layer for o in results), Counter(o.fault.layer for o in rejected)
+    by_layer, caught = (
+        Counter(o.fault.layer for o in results),
+        Counter(o.fault.layer for o in rejected),
+    )
     print(f"Theorem {suite.theorem.number}")
     for layer, count in by_layer.items():
         print(f"{layer:10} {caught[layer]:4} of {count:4} faults rejected")
-    print(f"{len(rejected)} of {len(results)} rejected ({len(rejected) / len(results):.2%}), {len(named)} at the right layer")
+    print(
+        f"{len(rejected)} of {len(results)} rejected ({len(rejected) / len(results):.2%}), "
+        f"{len(named)} at the right layer"
+    )
     for outcome in results:
         if outcome.blamed is None:
             print(f"survivor: {outcome.fault.layer}: {outcome.fault.name}")

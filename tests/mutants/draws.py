@@ -1,4 +1,5 @@
-"""What the suites of faults share: tasks that read features, and examples at the edge of tolerance and margin."""
+"""What the suites of faults share: tasks that read features, and examples at the edge of tolerance
+and margin."""
 
 import numpy as np
 
@@ -18,23 +19,33 @@ def unit(rng: np.random.Generator, d: int = D) -> np.ndarray:
     return vector / np.linalg.norm(vector)
 
 
-def feature_tasks(rng: np.random.Generator, slots: tuple[int, ...]) -> tuple[FeatureMap, np.ndarray, np.ndarray, list[Task]]:
-    """A feature map, the input x* on which all tasks agree, the input x0 that all map to 0, and the tasks."""
-    feature_map = FeatureMap(weight=rng.normal(size=(FEATURES, D)) / 2, bias=rng.uniform(0, 0.5, FEATURES))
+def feature_tasks(
+    rng: np.random.Generator, slots: tuple[int, ...]
+) -> tuple[FeatureMap, np.ndarray, np.ndarray, list[Task]]:
+    """A feature map, the input x* on which all tasks agree, the input x0 that all map to 0, and the
+    tasks."""
+    feature_map = FeatureMap(
+        weight=rng.normal(size=(FEATURES, D)) / 2, bias=rng.uniform(0, 0.5, FEATURES)
+    )
     agree, vanish = unit(rng), unit(rng)
     phi, zero = apply(feature_map, agree), apply(feature_map, vanish)
     target = unit(rng) / 2
     tasks = []
     for slot in slots:
         weight = rng.normal(size=(D, FEATURES)) / 2
-        weight += np.outer(target - weight @ (phi - zero), phi - zero) / ((phi - zero) @ (phi - zero))
+        weight += np.outer(target - weight @ (phi - zero), phi - zero) / (
+            (phi - zero) @ (phi - zero)
+        )
         tasks.append(Task(slot=slot, weight=weight, bias=-weight @ zero))
     return feature_map, agree, vanish, tasks
 
 
 def longest_output(feature_map: FeatureMap, tasks: list[Task]) -> float:
     """A radius for inputs of norm at most 2."""
-    return max(t.weight_norm * (feature_map.weight_norm * 2 + feature_map.bias_norm) + t.bias_norm for t in tasks)
+    return max(
+        t.weight_norm * (feature_map.weight_norm * 2 + feature_map.bias_norm) + t.bias_norm
+        for t in tasks
+    )
 
 
 def inputs_of(rng: np.random.Generator, one: Instance) -> np.ndarray:
@@ -51,10 +62,14 @@ def outputs_of(one: Instance, inputs: np.ndarray) -> np.ndarray:
     return np.stack([task.weight @ phi[task.slot] + task.bias for task in one.tasks])
 
 
-def labeled(rng: np.random.Generator, one: Instance, task: int, distance: float, sign: int = 1) -> Example:
-    """An example whose label is this far from one task's output and at least the margin from all others'.
+def labeled(
+    rng: np.random.Generator, one: Instance, task: int, distance: float, sign: int = 1
+) -> Example:
+    """An example whose label is this far from one task's output and at least the margin from all
+    others'.
 
-    It is off along W f, so that a fault in the matrix on one side of the quadratic form cannot hide behind a right angle.
+    It is off along W f, so that a fault in the matrix on one side of the quadratic form cannot hide
+    behind a right angle.
     """
     while True:
         inputs = inputs_of(rng, one)

@@ -1,7 +1,9 @@
-"""Faults in the weights, enumerated from the weights themselves: every named block, every pair of heads, every index.
+"""Faults in the weights, enumerated from the weights themselves: every named block, every pair of
+heads, every index.
 
-A fault is a function that returns a changed copy of the layers' arrays. Blocks are named by the score's term, the subspace
-that is read or written, and, in Commit's MLP, the corner of the trapezoid.
+A fault is a function that returns a changed copy of the layers' arrays. Blocks are named by the
+score's term, the subspace that is read or written, and, in Commit's MLP, the corner of the
+trapezoid.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,7 +23,8 @@ OPERATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "quartered": lambda block: block / 4,
 }
 TRAPEZOIDS = ("commit", "recognize")  # layers whose MLP, if any, is four units with a corner each
-HEAD = 1  # faults of one block strike one head: the code of task 1 is the middle of a half circle of codes
+# faults of one block strike one head: the code of task 1 is the middle of a half circle of codes
+HEAD = 1
 
 
 @dataclass(frozen=True)
@@ -54,17 +57,32 @@ def _blocks(model: Transformer) -> Iterator[Fault]:
             for term, _ in bank.terms:
                 for matrix in ("W_Q", "W_K"):
                     for name, columns in reads:
-                        yield from _operations(layer.name, b, matrix, f"{term}.{name}", (head, bank.rows(term), columns), model)
-            written = [(name, where) for name, where in reads if np.asarray(bank.W_O[...])[head, where].any()]
+                        yield from _operations(
+                            layer.name,
+                            b,
+                            matrix,
+                            f"{term}.{name}",
+                            (head, bank.rows(term), columns),
+                            model,
+                        )
+            written = [
+                (name, where)
+                for name, where in reads
+                if np.asarray(bank.W_O[...])[head, where].any()
+            ]
             for name, where in reads:
                 yield from _operations(layer.name, b, "W_O", name, (head, where), model)
             for target, where in written:
                 rows = np.flatnonzero(np.asarray(bank.W_O[...])[head, where].any(0))
                 for name, columns in reads:
-                    yield from _operations(layer.name, b, "W_V", f"{name} -> {target}", (head, rows, columns), model)
+                    yield from _operations(
+                        layer.name, b, "W_V", f"{name} -> {target}", (head, rows, columns), model
+                    )
 
 
-def _operations(layer: str, bank: int, matrix: str, block: str, where: tuple, model: Transformer) -> Iterator[Fault]:
+def _operations(
+    layer: str, bank: int, matrix: str, block: str, where: tuple, model: Transformer
+) -> Iterator[Fault]:
     array = np.asarray(getattr(model.layer(layer).banks[bank], matrix)[...])
     if not array[where].any():
         return
@@ -129,7 +147,11 @@ def _swaps(model: Transformer) -> Iterator[Fault]:
 
 def _swap(layer: str, bank: int, matrix: str, left: int, right: int) -> Fault:
     def strike(model: Transformer) -> None:
-        _put(getattr(model.layer(layer).banks[bank], matrix), ([left, right],), lambda heads: heads[::-1])
+        _put(
+            getattr(model.layer(layer).banks[bank], matrix),
+            ([left, right],),
+            lambda heads: heads[::-1],
+        )
 
     return Fault(layer, f"{matrix} of heads {left} and {right} swapped", strike)
 
@@ -146,7 +168,9 @@ def _rebuilt(suite: Suite) -> Iterator[Fault]:
     def mistaken(i: int) -> list[Task]:
         # The bias stays the task's own, so that no two tasks are equal.
         other = tasks[(i + 1) % len(tasks)]
-        return [replace(task, weight=other.weight) if j == i else task for j, task in enumerate(tasks)]
+        return [
+            replace(task, weight=other.weight) if j == i else task for j, task in enumerate(tasks)
+        ]
 
     for i in range(len(tasks)):
         slot, matrix = f"the slot of task {i} off by one", f"the matrix of task {i} another's"
@@ -166,9 +190,15 @@ def _replaced(name: str, layers: object, make: Callable[[], Transformer]) -> Ite
         yield Fault(layer, name, strike)
 
 
-def _rows(model: Transformer, layer: str, matrix: str, where: tuple, name: str, change: Callable) -> Fault:
+def _rows(
+    model: Transformer, layer: str, matrix: str, where: tuple, name: str, change: Callable
+) -> Fault:
     """A fault of all heads of a layer's first bank at once."""
-    return Fault(layer, f"{matrix}: {name}", lambda model: _put(getattr(model.layer(layer).banks[0], matrix), where, change))
+    return Fault(
+        layer,
+        f"{matrix}: {name}",
+        lambda model: _put(getattr(model.layer(layer).banks[0], matrix), where, change),
+    )
 
 
 def _roll(codes: np.ndarray) -> np.ndarray:
@@ -182,11 +212,19 @@ def _recoded(number: int, other: int, bits: int) -> Callable[[np.ndarray], np.nd
 
 
 def _codes(model: Transformer) -> Iterator[Fault]:
-    """Theorem 1: all tasks' codes shifted by one, where they are written and where they are read; the query's index off by one."""
+    """Theorem 1: all tasks' codes shifted by one, where they are written and where they are read;
+    the query's index off by one."""
     z, shifted = model.residual.where("z"), "codes shifted by one task"
     yield _rows(model, "recognize", "W_V", (slice(None), slice(0, 2)), shifted, _roll)
     for layer in ("fetch", "execute"):
-        yield _rows(model, layer, "W_Q", (slice(None), model.layer(layer).banks[0].rows("code"), z), shifted, _roll)
+        yield _rows(
+            model,
+            layer,
+            "W_Q",
+            (slice(None), model.layer(layer).banks[0].rows("code"), z),
+            shifted,
+            _roll,
+        )
     yield _query_index(model, "fetch", "place")
 
 
@@ -194,31 +232,65 @@ def _query_index(model: Transformer, layer: str, term: str) -> Fault:
     spec, e = model.spec, model.residual.where("e")
     change = _recoded(spec.m, spec.m - 1, spec.example_bits)
     return _rows(
-        model, layer, "W_K", (slice(None), model.layer(layer).banks[0].rows(term), e), "the query's index off by one", change
+        model,
+        layer,
+        "W_K",
+        (slice(None), model.layer(layer).banks[0].rows(term), e),
+        "the query's index off by one",
+        change,
     )
 
 
 def _offers(model: Transformer) -> Iterator[Fault]:
-    """Theorem 2: the code that cancels the query's index, and the one that cancels the label's slot, off by one."""
+    """Theorem 2: the code that cancels the query's index, and the one that cancels the label's
+    slot, off by one."""
     spec, bank, where = model.spec, model.layer("pair").banks[0], model.residual.where
-    for term, flag, number, bits in (("example", "qry", spec.m, spec.example_bits), ("slot", "lab", spec.n - 1, spec.slot_bits)):
+    for term, flag, number, bits in (
+        ("example", "qry", spec.m, spec.example_bits),
+        ("slot", "lab", spec.n - 1, spec.slot_bits),
+    ):
         block = (slice(None), bank.rows(term), where(flag).start)
         name = f"{flag} cancels the {term} before its own"
         yield _rows(model, "pair", "W_K", block, name, _recoded(number, number - 1, bits))
 
 
 def _gates(model: Transformer) -> Iterator[Fault]:
-    """Theorem 3: the task vector's coordinates shifted by one task, where they are written and read; the query's index off by
-    one; a gate of another slope; the mask dropped."""
+    """Theorem 3: the task vector's coordinates shifted by one task, where they are written and
+    read; the query's index off by one; a gate of another slope; the mask dropped."""
     w = model.residual.where("w")
     yield _rows(model, "recognize", "W_O", (slice(None), w), "w shifted by one task", _roll)
-    yield _rows(model, "tally", "W_O", (slice(None), w), "w shifted by one task", lambda block: np.roll(block, 1, axis=1))
+    yield _rows(
+        model,
+        "tally",
+        "W_O",
+        (slice(None), w),
+        "w shifted by one task",
+        lambda block: np.roll(block, 1, axis=1),
+    )
     for layer in ("balance", "open", "correct"):
         yield _query_index(model, layer, "place")
         if layer != "balance":
             rows = model.layer(layer).banks[0].rows("weight")
             yield _rows(model, layer, "W_Q", (slice(None), rows, w), "w shifted by one task", _roll)
-            yield _rows(model, layer, "W_Q", (slice(None), rows), "the slope 1% off", lambda block: 1.01 * block)
-        yield _rows(model, layer, "W_O", (slice(None),), "the coefficient 1% off", lambda block: 1.01 * block)
+            yield _rows(
+                model,
+                layer,
+                "W_Q",
+                (slice(None), rows),
+                "the slope 1% off",
+                lambda block: 1.01 * block,
+            )
+        yield _rows(
+            model,
+            layer,
+            "W_O",
+            (slice(None),),
+            "the coefficient 1% off",
+            lambda block: 1.01 * block,
+        )
     for layer in model.layers:
-        yield Fault(layer.name, "the mask dropped", lambda model, name=layer.name: setattr(model.layer(name), "causal", False))
+        yield Fault(
+            layer.name,
+            "the mask dropped",
+            lambda model, name=layer.name: setattr(model.layer(name), "causal", False),
+        )

@@ -14,8 +14,8 @@ from verify.theorem3 import THEOREM3
 
 @dataclass(frozen=True)
 class Suite:
-    """A theorem's suite: `make` and `prompts` take a dtype and a coldness, if not the default ones. slot_layers, task_layers: the
-    layers that know a task's slot, and its matrix."""
+    """A theorem's suite: `make` and `prompts` take a dtype and a coldness, if not the default ones.
+    slot_layers, task_layers: the layers that know a task's slot, and its matrix."""
 
     theorem: Theorem
     make: Callable[..., Instance]
@@ -28,14 +28,17 @@ class Suite:
         """The tasks and the Spec."""
         return self.make()
 
-    def build(self, tasks: Sequence[Task] | None = None, coldness: float | None = None) -> Transformer:
+    def build(
+        self, tasks: Sequence[Task] | None = None, coldness: float | None = None
+    ) -> Transformer:
         """The theorem's transformer, for other tasks or another coldness if told."""
         one = self.instance
         spec = one.spec if coldness is None else replace(one.spec, coldness=coldness)
         return self.theorem.build(spec, one.tasks if tasks is None else tasks, one.feature_map)
 
     def first_fault(self, model: Transformer) -> str | None:
-        """The first layer at fault, in structure or on any prompt; None if verification finds none."""
+        """The first layer at fault, in structure or on any prompt; None if verification
+        finds none."""
         one, order = self.instance, [layer.name for layer in model.layers]
         wrong = check_structure(model, one.spec, self.theorem)
         blamed = [name for name in order for fault in wrong if name in fault.split()]
@@ -47,7 +50,15 @@ class Suite:
 
 GATES = ("balance", "open", "correct")
 SUITES = (
-    Suite(THEOREM1, theorem1.instance, theorem1.prompts, ("recognize", "fetch"), ("recognize", "execute")),
+    Suite(
+        THEOREM1,
+        theorem1.instance,
+        theorem1.prompts,
+        ("recognize", "fetch"),
+        ("recognize", "execute"),
+    ),
     Suite(THEOREM2, theorem2.instance, theorem2.prompts, ("recognize",), ("recognize",)),
-    Suite(THEOREM3, theorem3.instance, theorem3.prompts, ("recognize", *GATES), ("recognize", *GATES)),
+    Suite(
+        THEOREM3, theorem3.instance, theorem3.prompts, ("recognize", *GATES), ("recognize", *GATES)
+    ),
 )

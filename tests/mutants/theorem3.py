@@ -1,9 +1,11 @@
-"""Theorem 3 at the edge of every hypothesis: a vocabulary whose outputs are as short and as long as the norm tolerance allows.
+"""Theorem 3 at the edge of every hypothesis: a vocabulary whose outputs are as short and as long as
+the norm tolerance allows.
 
-Inputs are one-hot; W_i e_v + b_i is any vector of about norm 1. Symbol 0: all tasks agree. Symbols 1 to 3: outputs, and their
-labels, have the least norm, where an explained example is hardest to tell; symbols 4 to 7: the greatest, where noise is.
-Tasks 0, 1, 2 read slot 1, tasks 3 and 4 slot 0, task 5 slot 2. Nobody reads slot 3, one bit away from slots 1 and 2: its
-input need not keep the norm, and is the one whose output is most like the label.
+Inputs are one-hot; W_i e_v + b_i is any vector of about norm 1. Symbol 0: all tasks agree. Symbols
+1 to 3: outputs, and their labels, have the least norm, where an explained example is hardest to
+tell; symbols 4 to 7: the greatest, where noise is. Tasks 0, 1, 2 read slot 1, tasks 3 and 4 slot 0,
+task 5 slot 2. Nobody reads slot 3, one bit away from slots 1 and 2: its input need not keep the
+norm, and is the one whose output is most like the label.
 """
 
 from functools import cache
@@ -29,7 +31,8 @@ def instance(dtype: str = "float32", coldness: float | None = None) -> Instance:
     off = (1 - EDGE) * norm_tolerance(spec)
     shared = unit(rng, SYMBOLS)
     symbols = [np.tile(shared, (len(SLOTS), 1))] + [
-        np.sqrt(1 + (off if symbol in HIGH else -off)) * _frame(rng, shared) for symbol in range(1, SYMBOLS)
+        np.sqrt(1 + (off if symbol in HIGH else -off)) * _frame(rng, shared)
+        for symbol in range(1, SYMBOLS)
     ]
     tasks = []
     for slot, outputs in zip(SLOTS, np.stack(symbols, axis=1), strict=True):
@@ -41,12 +44,22 @@ def instance(dtype: str = "float32", coldness: float | None = None) -> Instance:
 
 
 def _spec(tasks: list[Task], radius: float, dtype: str, coldness: float | None) -> Spec:
-    return Spec.of(tasks, m=M, n=N, margin=MARGIN, radius=radius, input_radius=1.0, dtype=dtype, coldness=coldness)
+    return Spec.of(
+        tasks,
+        m=M,
+        n=N,
+        margin=MARGIN,
+        radius=radius,
+        input_radius=1.0,
+        dtype=dtype,
+        coldness=coldness,
+    )
 
 
 @cache
 def prompts(dtype: str = "float32", coldness: float | None = None) -> tuple[Prompt, ...]:
-    """Prompts of m examples each: residuals and norms at their edges, agreement, no evidence, pure, and a query of agreement."""
+    """Prompts of m examples each: residuals and norms at their edges, agreement, no evidence, pure,
+    and a query of agreement."""
     one = instance(dtype, coldness)
     rng = np.random.default_rng(11)
     K = one.spec.K
@@ -57,8 +70,12 @@ def prompts(dtype: str = "float32", coldness: float | None = None) -> tuple[Prom
     agreeing = [_agreeing(rng, one, slots) for slots in ((1,), (0, 1, 2), (0,))]
     words, agree = _words(rng), np.tile(one.shared, (N - 1, 1))
     return (
-        prompt_of(explained + more[::2] + missed[:2], words),  # no two tasks in a row are as prevalent
-        prompt_of(missed[2:] + more[:4] + agreeing, unit(rng, (N - 1) * SYMBOLS).reshape(N - 1, SYMBOLS)),
+        prompt_of(
+            explained + more[::2] + missed[:2], words
+        ),  # no two tasks in a row are as prevalent
+        prompt_of(
+            missed[2:] + more[:4] + agreeing, unit(rng, (N - 1) * SYMBOLS).reshape(N - 1, SYMBOLS)
+        ),
         prompt_of(missed + agreeing, words),
         prompt_of(pure + missed + agreeing[:1], words),
         prompt_of(more + missed[:4], agree),
@@ -66,7 +83,8 @@ def prompts(dtype: str = "float32", coldness: float | None = None) -> tuple[Prom
 
 
 def _frame(rng: np.random.Generator, shared: np.ndarray) -> np.ndarray:
-    """A vector for every task, all of norm 1, at right angles to each other and to the shared output."""
+    """A vector for every task, all of norm 1, at right angles to each other and to the shared
+    output."""
     drawn = np.column_stack([shared, rng.normal(size=(SYMBOLS, len(SLOTS)))])
     return np.linalg.qr(drawn)[0][:, 1:].T
 
@@ -79,8 +97,11 @@ def _outputs(one: Instance, inputs: np.ndarray) -> np.ndarray:
     return np.stack([task.weight @ inputs[task.slot] + task.bias for task in one.tasks])
 
 
-def _labeled(rng: np.random.Generator, one: Instance, task: int, distance: float, symbols: tuple[int, ...]) -> Example:
-    """An example whose label has the norm of one task's output, is this far from it, and at least the margin from all others'."""
+def _labeled(
+    rng: np.random.Generator, one: Instance, task: int, distance: float, symbols: tuple[int, ...]
+) -> Example:
+    """An example whose label has the norm of one task's output, is this far from it, and at least
+    the margin from all others'."""
     while True:
         inputs = _words(rng, symbols)
         outputs = _outputs(one, inputs)
@@ -93,7 +114,9 @@ def _labeled(rng: np.random.Generator, one: Instance, task: int, distance: float
         others = np.delete(np.linalg.norm(outputs - label, axis=1), task)
         if others.min() >= one.spec.margin * (1 + EDGE):
             alike = one.tasks[task].weight.T @ label
-            inputs[-1] = alike / np.linalg.norm(alike)  # the input of norm 1 with the greatest <y, W x>
+            inputs[-1] = alike / np.linalg.norm(
+                alike
+            )  # the input of norm 1 with the greatest <y, W x>
             return inputs, label
 
 

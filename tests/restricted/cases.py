@@ -1,4 +1,5 @@
-"""Instances, prompts and models that the tests of the restricted evaluator share; models are built once."""
+"""Instances, prompts and models that the tests of the restricted evaluator share; models are built
+once."""
 
 from functools import cache
 
@@ -16,7 +17,8 @@ LAYERS = {
 
 @cache
 def drawn(theorem: int, seed: int, **shape: object) -> tuple[Instance, Prompt]:
-    """An instance that the theorem can perform, and a prompt of full length with noise (and ambiguity, where it may be)."""
+    """An instance that the theorem can perform, and a prompt of full length with noise (and
+    ambiguity, where it may be)."""
     rng = np.random.default_rng(seed)
     instance = draw_instance(rng, **shape, sphere=theorem == 3)
     several = 0 if theorem == 2 or instance.spec.K == 1 else 1
@@ -27,7 +29,8 @@ _models: dict[tuple[int, int], Transformer] = {}
 
 
 def model_of(theorem: int, instance: Instance) -> Transformer:
-    """The theorem's transformer for an instance; the same object every time, so that it compiles once."""
+    """The theorem's transformer for an instance; the same object every time, so that it compiles
+    once."""
     key = (theorem, id(instance))
     if key not in _models:
         parts = (instance.spec, instance.tasks)

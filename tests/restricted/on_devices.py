@@ -1,7 +1,8 @@
-"""Properties of streaming over a mesh. Run by test_devices.py with eight virtual devices, under a name that pytest passes over
-where there is one.
+"""Properties of streaming over a mesh. Run by test_devices.py with eight virtual devices, under a
+name that pytest passes over where there is one.
 
-Chunks and pieces are made small, so that a short prompt fills many: both are matters of speed alone.
+Chunks and pieces are made small, so that a short prompt fills many: both are matters of speed
+alone.
 """
 
 import jax
@@ -62,7 +63,11 @@ def mesh_of(**axes):
 
 SHARED = [("theorem 1", 8), ("theorem 3", 3)]
 SPLIT = [("theorem 1", 2, 4), ("theorem 2", 4, 2)]
-prompts = (st.integers(0, 2**32 - 1), st.integers(LEAST, M), st.lists(st.integers(0, LEAST), max_size=3).map(sorted))
+prompts = (
+    st.integers(0, 2**32 - 1),
+    st.integers(LEAST, M),
+    st.lists(st.integers(0, LEAST), max_size=3).map(sorted),
+)
 
 
 @settings(max_examples=20)
@@ -75,7 +80,9 @@ def test_examples_shared_out_give_one_devices_bits(which, seed, examples, cuts):
     prompt = case.prompt(seed, examples, noise=3)
     one, shared = case.stream(prompt), case.stream(prompt, mesh_of(examples=devices), cuts)
     assert np.array_equal(one.vector, shared.vector)
-    assert np.array_equal(one.recognized, shared.recognized) and np.array_equal(one.counts, shared.counts)
+    assert np.array_equal(one.recognized, shared.recognized) and np.array_equal(
+        one.counts, shared.counts
+    )
 
 
 @settings(max_examples=20)
@@ -86,7 +93,10 @@ def test_heads_shared_out_agree_within_the_rounding(which, seed, examples, cuts)
     name, devices, heads = which
     case = CASES[name]
     prompt = case.prompt(seed, examples, noise=3)
-    one, shared = case.stream(prompt), case.stream(prompt, mesh_of(examples=devices, heads=heads), cuts)
+    one, shared = (
+        case.stream(prompt),
+        case.stream(prompt, mesh_of(examples=devices, heads=heads), cuts),
+    )
     assert np.abs(one.vector - shared.vector).max() <= case.bound
     assert np.array_equal(one.recognized, shared.recognized)
 
@@ -120,7 +130,9 @@ def test_without_the_other_devices_pieces_the_answer_is_wrong(monkeypatch):
 
 
 @pytest.mark.parametrize("row", [0, M - 1])
-@pytest.mark.parametrize(("name", "axes"), [("theorem 1", {"examples": 8}), ("theorem 2", {"examples": 4, "heads": 2})])
+@pytest.mark.parametrize(
+    ("name", "axes"), [("theorem 1", {"examples": 8}), ("theorem 2", {"examples": 4, "heads": 2})]
+)
 def test_a_refusal_is_the_one_of_one_device(name, axes, row):
     case = CASES[name]
     prompt = case.prompt(5)
@@ -143,7 +155,9 @@ def test_a_vector_outside_the_ball_is_refused_wherever_it_is(bad):
     labels = np.array(prompt.labels)
     labels[M - 1, 0] = bad
     with pytest.raises(ValueError, match="label"):
-        case.model.stream([(prompt.inputs, labels)], prompt.query, screen=True, mesh=mesh_of(examples=8))
+        case.model.stream(
+            [(prompt.inputs, labels)], prompt.query, screen=True, mesh=mesh_of(examples=8)
+        )
 
 
 @pytest.mark.parametrize(
@@ -170,9 +184,15 @@ class Device:
 
 
 @pytest.mark.parametrize(
-    ("owners", "message"), [([[0, 1]], "each row of 'heads' must lie in one process"), ([[1, 1]], "must have devices of every")]
+    ("owners", "message"),
+    [
+        ([[0, 1]], "each row of 'heads' must lie in one process"),
+        ([[1, 1]], "must have devices of every"),
+    ],
 )
-def test_a_mesh_across_processes_keeps_heads_together_and_leaves_no_process_out(monkeypatch, owners, message):
+def test_a_mesh_across_processes_keeps_heads_together_and_leaves_no_process_out(
+    monkeypatch, owners, message
+):
     spec = CASES["theorem 1"].spec
     monkeypatch.setattr(meshes, "rows_of", lambda mesh: np.vectorize(Device)(owners))
     with pytest.raises(ValueError, match=message):

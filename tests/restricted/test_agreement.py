@@ -1,4 +1,5 @@
-"""The restricted evaluator against the dense one: the same tasks recognized, the same answer to rounding, the same weights read."""
+"""The restricted evaluator against the dense one: the same tasks recognized, the same answer to
+rounding, the same weights read."""
 
 from dataclasses import replace
 
@@ -23,7 +24,8 @@ from tests.wrong import damaged
 from verify.theorem1.check import answer_error
 
 THEOREMS = {1: (theorem1, proof1), 2: (theorem2, proof2), 3: (theorem3, proof3)}
-# Compilations are what costs: several slots, many tasks that agree; a sum slot; ReLU features in float64.
+# Compilations are what costs: several slots, many tasks that agree; a sum slot; ReLU features in
+# float64.
 MENU = [SHAPES[i] for i in (3, 9, 10)]
 
 
@@ -34,8 +36,12 @@ def test_agrees_with_dense_and_with_the_definition(case):
     for prompt in case.prompts:
         dense, restricted = (case.model(prompt, evaluator=name) for name in ("dense", "restricted"))
         assert (dense.evaluator, restricted.evaluator) == ("dense", "restricted")
-        assert (restricted.recognized == dense.recognized).all() and (restricted.counts == dense.counts).all()
-        assert answer_error(restricted.vector, dense.vector.astype(float)) <= 2 * proof1.rounding(case.spec)
+        assert (restricted.recognized == dense.recognized).all() and (
+            restricted.counts == dense.counts
+        ).all()
+        assert answer_error(restricted.vector, dense.vector.astype(float)) <= 2 * proof1.rounding(
+            case.spec
+        )
         verdict = case.verdict(prompt)
         assert answer_error(restricted.vector, verdict.prevalence @ verdict.outputs) <= tolerance
 
@@ -49,11 +55,14 @@ def test_the_other_theorems_agree_too(theorem, dtype, seed):
     model = model_of(theorem, instance)
     dense, restricted = (model(prompt, evaluator=name) for name in ("dense", "restricted"))
     assert (restricted.recognized == dense.recognized).all()
-    assert answer_error(restricted.vector, dense.vector.astype(float)) <= 2 * THEOREMS[theorem][1].rounding(instance.spec)
+    assert answer_error(restricted.vector, dense.vector.astype(float)) <= 2 * THEOREMS[theorem][
+        1
+    ].rounding(instance.spec)
 
 
 def perturbed(model, layer, which, where, index, amount):
-    """A copy of a model with one entry of one matrix changed by `amount` times its largest entry."""
+    """A copy of a model with one entry of one matrix changed by `amount` times its largest
+    entry."""
     copy = nnx.clone(model)
     owner = copy.layer(layer).mlp if which in ("W_1", "W_2") else copy.layer(layer).banks[where]
     old = np.array(getattr(owner, which)[...])
@@ -64,7 +73,8 @@ def perturbed(model, layer, which, where, index, amount):
 
 
 def outcome(model, prompt, evaluator):
-    """The answer, or the start of the refusal: the name of the argument or of the example at fault."""
+    """The answer, or the start of the refusal: the name of the argument or of the example
+    at fault."""
     try:
         return model(prompt, evaluator=evaluator)
     except ValueError as error:
@@ -79,7 +89,9 @@ def test_any_entry_of_any_weight_counts_as_in_the_dense_evaluator(theorem, data)
     model = model_of(theorem, instance)
     layer = data.draw(st.sampled_from(LAYERS[theorem]))
     banks = range(len(model.layer(layer).banks))
-    matrices = ["W_Q", "W_K", "W_V", "W_O"] + (["W_1", "W_2"] if model.layer(layer).mlp is not None else [])
+    matrices = ["W_Q", "W_K", "W_V", "W_O"] + (
+        ["W_1", "W_2"] if model.layer(layer).mlp is not None else []
+    )
     changed = perturbed(
         model,
         layer,
@@ -97,12 +109,16 @@ def test_any_entry_of_any_weight_counts_as_in_the_dense_evaluator(theorem, data)
         assert dense == restricted
         return
     assert (restricted.recognized == dense.recognized).all()
-    # The weights are the theorem's but for one entry, which may be 31 times as large: so may be what rounds.
-    assert answer_error(restricted.vector, dense.vector.astype(float)) <= 64 * THEOREMS[theorem][1].rounding(instance.spec)
+    # The weights are the theorem's but for one entry, which may be 31 times as large: so may be
+    # what rounds.
+    assert answer_error(restricted.vector, dense.vector.astype(float)) <= 64 * THEOREMS[theorem][
+        1
+    ].rounding(instance.spec)
 
 
 def test_bos_sees_nothing_after_it_under_a_causal_mask():
-    """BOS does not idle at Tally, and its value is moved at Open: in both evaluators it has only itself to take from."""
+    """BOS does not idle at Tally, and its value is moved at Open: in both evaluators it has only
+    itself to take from."""
     instance, prompt = drawn(3, 1, K=3, d=4, m=6, n=3)
     model = model_of(3, instance)
     where, idle = model.residual.where, model.layer("tally").banks[0].rows("idle").start
@@ -118,17 +134,37 @@ def test_bos_sees_nothing_after_it_under_a_causal_mask():
     wrong = damaged(damaged(model, "tally", "W_Q", awake), "open", "W_V", moved)
     assert certificate(wrong).valid
     dense, restricted = (wrong(prompt, evaluator=name) for name in ("dense", "restricted"))
-    assert answer_error(restricted.vector, dense.vector.astype(float)) <= 64 * proof3.rounding(instance.spec)
+    assert answer_error(restricted.vector, dense.vector.astype(float)) <= 64 * proof3.rounding(
+        instance.spec
+    )
 
 
 @pytest.mark.parametrize(
     ("layer", "which"),
-    [("lift", "W_1"), ("lift", "W_2"), ("pair", "W_V"), ("pair", "W_O"), ("recognize", "W_Q"), ("recognize", "W_K"),
-     ("recognize", "W_V"), ("recognize", "W_O"), ("commit", "W_V"), ("commit", "W_O"), ("commit", "W_1"), ("commit", "W_2"),
-     ("fetch", "W_V"), ("fetch", "W_O"), ("execute", "W_V"), ("execute", "W_O"), ("superpose", "W_V"), ("superpose", "W_O")],
-)  # fmt: skip
+    [
+        ("lift", "W_1"),
+        ("lift", "W_2"),
+        ("pair", "W_V"),
+        ("pair", "W_O"),
+        ("recognize", "W_Q"),
+        ("recognize", "W_K"),
+        ("recognize", "W_V"),
+        ("recognize", "W_O"),
+        ("commit", "W_V"),
+        ("commit", "W_O"),
+        ("commit", "W_1"),
+        ("commit", "W_2"),
+        ("fetch", "W_V"),
+        ("fetch", "W_O"),
+        ("execute", "W_V"),
+        ("execute", "W_O"),
+        ("superpose", "W_V"),
+        ("superpose", "W_O"),
+    ],
+)
 def test_every_matrix_moves_the_restricted_answer(layer, which):
-    """The matrix halved as a whole: both evaluators must notice, by more than rounding, and alike."""
+    """The matrix halved as a whole: both evaluators must notice, by more than rounding, and
+    alike."""
     instance, prompt = drawn(1, 5, K=3, d=4, m=6, n=3, features=5)
     model = model_of(1, instance)
     copy = nnx.clone(model)
@@ -137,23 +173,35 @@ def test_every_matrix_moves_the_restricted_answer(layer, which):
     before, dense = outcome(model, prompt, "restricted"), outcome(copy, prompt, "dense")
     restricted = outcome(copy, prompt, "restricted")
     if not certificate(copy).valid:
-        assert restricted == "evaluator"  # refused: halved, this matrix lets tokens in from outside the support
+        assert (
+            restricted == "evaluator"
+        )  # refused: halved, this matrix lets tokens in from outside the support
         return
     if isinstance(dense, str):
         assert restricted == dense
         return
-    moved = answer_error(dense.vector, before.vector.astype(float)) > 100 * proof1.rounding(instance.spec)
+    moved = answer_error(dense.vector, before.vector.astype(float)) > 100 * proof1.rounding(
+        instance.spec
+    )
     assert moved or (dense.recognized != before.recognized).any()
     assert (restricted.recognized == dense.recognized).all()
-    assert answer_error(restricted.vector, dense.vector.astype(float)) <= 8 * proof1.rounding(instance.spec)
+    assert answer_error(restricted.vector, dense.vector.astype(float)) <= 8 * proof1.rounding(
+        instance.spec
+    )
 
 
 @pytest.mark.parametrize(
     ("theorem", "layer", "matrix", "subspace"),
-    [(1, "recognize", "W_O", "z"), (1, "recognize", "W_O", "count"), (1, "recognize", "W_V", "inp"), (3, "recognize", "W_O", "w")],
+    [
+        (1, "recognize", "W_O", "z"),
+        (1, "recognize", "W_O", "count"),
+        (1, "recognize", "W_V", "inp"),
+        (3, "recognize", "W_O", "w"),
+    ],
 )
 def test_a_subspace_that_is_never_written_reads_as_zero(theorem, layer, matrix, subspace):
-    """An ablation: what the layer writes to (or reads of) a subspace is 0, so that the restricted evaluator has no such stream."""
+    """An ablation: what the layer writes to (or reads of) a subspace is 0, so that the restricted
+    evaluator has no such stream."""
     instance, prompt = drawn(theorem, 1, K=3, d=4, m=6, n=3)
     model = model_of(theorem, instance)
     where = model.residual.where(subspace)
@@ -173,15 +221,27 @@ def test_a_subspace_that_is_never_written_reads_as_zero(theorem, layer, matrix, 
         assert restricted == dense
         return
     assert (restricted.recognized == dense.recognized).all()
-    assert answer_error(restricted.vector, dense.vector.astype(float)) <= 8 * THEOREMS[theorem][1].rounding(instance.spec)
+    assert answer_error(restricted.vector, dense.vector.astype(float)) <= 8 * THEOREMS[theorem][
+        1
+    ].rounding(instance.spec)
 
 
 def test_what_is_remembered_of_a_model_is_made_anew_when_any_of_its_arrays_changes():
-    """Replaced or filled anew, whichever matrix it is: JAX's own walk over the modules knows how many there are."""
+    """Replaced or filled anew, whichever matrix it is: JAX's own walk over the modules knows how
+    many there are."""
     instance, _ = drawn(1, 5, K=3, d=4, m=6, n=3, features=5)
     model = theorem1.build(instance.spec, instance.tasks, instance.feature_map)
-    owners = [owner for layer in model.layers for owner in [*layer.banks, *([] if layer.mlp is None else [layer.mlp])]]
-    matrices = [(owner, name) for owner in owners for name, value in vars(owner).items() if isinstance(value, nnx.Param)]
+    owners = [
+        owner
+        for layer in model.layers
+        for owner in [*layer.banks, *([] if layer.mlp is None else [layer.mlp])]
+    ]
+    matrices = [
+        (owner, name)
+        for owner in owners
+        for name, value in vars(owner).items()
+        if isinstance(value, nnx.Param)
+    ]
     assert len(matrices) == len(jax.tree.leaves(list(model.layers)))
     remember = lambda: remembered(model, ("test",), object)  # noqa: E731
     for owner, name in matrices:
@@ -218,7 +278,9 @@ def test_refuses_what_it_cannot_do():
 
 def test_at_a_leaking_coldness_only_dense_answers(monkeypatch):
     instance, prompt = drawn(1, 0, K=3, d=4, m=6, n=3, dtype="float64")
-    model = theorem1.build(replace(instance.spec, coldness=30.0), instance.tasks, instance.feature_map)
+    model = theorem1.build(
+        replace(instance.spec, coldness=30.0), instance.tasks, instance.feature_map
+    )
     with pytest.raises(ValueError, match="not exactly 0"):
         model(prompt, evaluator="restricted")
     monkeypatch.setattr(reading, "DENSE_TOKENS", 0)

@@ -1,4 +1,5 @@
-"""The certificate: it holds for what the constructors build, is never better than what a run shows, and names a leaky layer."""
+"""The certificate: it holds for what the constructors build, is never better than what a run shows,
+and names a leaky layer."""
 
 import numpy as np
 import pytest
@@ -24,7 +25,8 @@ def test_holds_for_every_constructed_model(case):
 
 
 def support(layer, n, examples, query):
-    """Which keys are inside a layer's support for a query token, counted from the declaration in words."""
+    """Which keys are inside a layer's support for a query token, counted from the declaration in
+    words."""
     tokens = np.arange(1 + (examples + 1) * n)
     group, slot = (tokens - 1) // n, (tokens - 1) % n
     asks = group == examples
@@ -47,23 +49,31 @@ def stream_before(model, prompt, name):
 
 
 def outputs_within_radius(model, prompt):
-    """Whether the theorem's bound on every task's output holds: the certificate takes it, and every run checks it."""
+    """Whether the theorem's bound on every task's output holds: the certificate takes it, and every
+    run checks it."""
     parts, spec = model.reading.parts, model.spec
     before = stream_before(model, prompt, parts.outputs.layer)
     inputs = (np.arange(len(before)) > 0) & (np.arange(len(before)) % spec.n != 0)
-    norms = np.linalg.norm(np.einsum("hrd,nd->hnr", parts.outputs.rows(model).astype(float), before[inputs]), axis=-1)
+    norms = np.linalg.norm(
+        np.einsum("hrd,nd->hnr", parts.outputs.rows(model).astype(float), before[inputs]), axis=-1
+    )
     return norms.max() <= spec.radius + parts.slack(model.reading.gains, spec)
 
 
 def tokens_that_matter(model, name, examples):
-    """The tokens that the answer can depend on after a layer, walking the supports back from the answer token."""
+    """The tokens that the answer can depend on after a layer, walking the supports back from the
+    answer token."""
     n = model.spec.n
     matter = {(examples + 1) * n}
     for layer in reversed(model.layers):
         if layer.name == name:
             return matter
         if any(moves(bank) for bank in layer.banks):
-            matter = matter | {int(key) for query in matter for key in np.flatnonzero(support(layer, n, examples, query))}
+            matter = matter | {
+                int(key)
+                for query in matter
+                for key in np.flatnonzero(support(layer, n, examples, query))
+            }
     raise KeyError(name)
 
 
@@ -73,14 +83,18 @@ def moves(bank):
 
 
 def seen_gap(model, prompt, name):
-    """The least distance, over heads and the query tokens that matter, of the best key outside the support from the winner."""
+    """The least distance, over heads and the query tokens that matter, of the best key outside the
+    support from the winner."""
     n, layer = model.spec.n, model.layer(name)
     before = stream_before(model, prompt, name)
     least = np.inf
     for bank in layer.banks:
         if not moves(bank):
             continue
-        Q, K = (np.einsum("hrd,nd->hnr", np.asarray(W[...], float), before) for W in (bank.W_Q, bank.W_K))
+        Q, K = (
+            np.einsum("hrd,nd->hnr", np.asarray(W[...], float), before)
+            for W in (bank.W_Q, bank.W_K)
+        )
         scores = np.einsum("hqr,hkr->hqk", Q, K)
         for q in tokens_that_matter(model, name, prompt.examples):
             inside = support(layer, n, prompt.examples, q)
@@ -103,9 +117,13 @@ def entered(model, layer, matrix, entries):
 
 
 def holds_in_a_run(model, prompt, name):
-    """Whether a run stays as far from the winner as certified, up to what its own scores round by."""
+    """Whether a run stays as far from the winner as certified, up to what its own scores
+    round by."""
     certified = dict(certificate(model).gaps)[name]
-    return seen_gap(model, prompt, name) >= certified - 2 * model.reading.gains.error(name) - 1e-3 * model.reading.gains.T
+    return (
+        seen_gap(model, prompt, name)
+        >= certified - 2 * model.reading.gains.error(name) - 1e-3 * model.reading.gains.T
+    )
 
 
 @pytest.mark.parametrize("theorem", [1, 2, 3])
@@ -116,10 +134,18 @@ def test_no_run_comes_closer_than_certified(theorem, seed, data):
     instance, prompt = drawn(theorem, seed, K=3, d=4, m=6, n=3)
     model = model_of(theorem, instance)
     if data.draw(st.booleans()):
-        layer, matrix = data.draw(st.sampled_from(LAYERS[theorem])), data.draw(st.sampled_from(["W_Q", "W_K", "W_V", "W_O"]))
+        layer, matrix = (
+            data.draw(st.sampled_from(LAYERS[theorem])),
+            data.draw(st.sampled_from(["W_Q", "W_K", "W_V", "W_O"])),
+        )
         shape = getattr(model.layer(layer).banks[0], matrix)[...].shape
         index = data.draw(st.tuples(*(st.integers(0, size - 1) for size in shape)))
-        model = entered(model, layer, matrix, {index: data.draw(st.sampled_from([0.0, -1.0, 5.0, 30.0, -300.0]))})
+        model = entered(
+            model,
+            layer,
+            matrix,
+            {index: data.draw(st.sampled_from([0.0, -1.0, 5.0, 30.0, -300.0]))},
+        )
     assume(outputs_within_radius(model, prompt))
     assert holds_in_a_run(model, prompt, data.draw(st.sampled_from(LAYERS[theorem])))
 
@@ -130,7 +156,8 @@ def place(model, name, i=0):
 
 
 def test_a_code_that_is_moved_as_a_value_is_bounded():
-    """Pair's value reads a bit of e: labels are off by 5, by which example it is, and Recognize meets long residuals."""
+    """Pair's value reads a bit of e: labels are off by 5, by which example it is, and Recognize
+    meets long residuals."""
     instance, prompt = drawn(1, 1, K=3, d=4, m=6, n=3)
     model = model_of(1, instance)
     wrong = entered(model, "pair", "W_V", {(0, 1, place(model, "e")): 5.0})
@@ -139,13 +166,21 @@ def test_a_code_that_is_moved_as_a_value_is_bounded():
 
 
 def test_tokens_that_nobody_reads_are_keys_still():
-    """Labels that idle no more take in a query's code at Tally, and would be found by Balance though nobody reads them."""
+    """Labels that idle no more take in a query's code at Tally, and would be found by Balance
+    though nobody reads them."""
     instance, prompt = drawn(3, 1, K=3, d=4, m=6, n=3)
     model = model_of(3, instance)
     bank = model.layer("tally").banks[0]
     T, code = model.reading.gains.T, np.asarray(certificate_excluded(model))
-    wrong = entered(model, "tally", "W_Q", {(0, bank.rows("idle").start, place(model, "lab")): -3 * T - 1})
-    wrong = entered(wrong, "tally", "W_O", {(0, place(model, "e", bit), 0): 50 * sign for bit, sign in enumerate(code)})
+    wrong = entered(
+        model, "tally", "W_Q", {(0, bank.rows("idle").start, place(model, "lab")): -3 * T - 1}
+    )
+    wrong = entered(
+        wrong,
+        "tally",
+        "W_O",
+        {(0, place(model, "e", bit), 0): 50 * sign for bit, sign in enumerate(code)},
+    )
     for name in ("balance", "open"):
         assert holds_in_a_run(wrong, prompt, name)
     assert not certificate(wrong).valid
@@ -169,10 +204,16 @@ def test_a_write_to_the_codes_is_refused():
     instance, _ = drawn(1, 1, K=3, d=4, m=6, n=3)
     model = model_of(1, instance)
     written = entered(model, "pair", "W_O", {(0, place(model, "e"), 1): 1e-3})
-    assert certificate(written).flaw == "pair writes to e, which must stay the code of a token's example"
+    assert (
+        certificate(written).flaw
+        == "pair writes to e, which must stay the code of a token's example"
+    )
 
 
-@pytest.mark.parametrize(("layer", "matrix"), [("recognize", "W_V"), ("commit", "W_V"), ("superpose", "W_O"), ("fetch", "W_O")])
+@pytest.mark.parametrize(
+    ("layer", "matrix"),
+    [("recognize", "W_V"), ("commit", "W_V"), ("superpose", "W_O"), ("fetch", "W_O")],
+)
 def test_an_ablated_layer_goes_to_the_dense_evaluator(monkeypatch, layer, matrix):
     instance, prompt = drawn(1, 1, K=3, d=4, m=6, n=3)
     ablated = damaged(model_of(1, instance), layer, matrix, lambda old: 0 * old)
@@ -191,11 +232,20 @@ TERMS = {
         "superpose": "committed",
     },
     2: {"pair": "example", "recognize": "position", "superpose": "committed"},
-    3: {"recognize": "example", "tally": "committed", "balance": "place", "open": "place", "correct": "place"},
+    3: {
+        "recognize": "example",
+        "tally": "committed",
+        "balance": "place",
+        "open": "place",
+        "correct": "place",
+    },
 }
 
 
-@pytest.mark.parametrize(("theorem", "layer", "term"), [(i, *pair) for i, terms in TERMS.items() for pair in terms.items()])
+@pytest.mark.parametrize(
+    ("theorem", "layer", "term"),
+    [(i, *pair) for i, terms in TERMS.items() for pair in terms.items()],
+)
 def test_names_the_layer_whose_term_points_the_other_way(theorem, layer, term):
     instance, prompt = drawn(theorem, 1, K=3, d=4, m=6, n=3)
     model = model_of(theorem, instance)
@@ -212,7 +262,8 @@ def test_names_the_layer_whose_term_points_the_other_way(theorem, layer, term):
 
 
 def test_a_hypothesis_that_bounds_outputs_carries_recognize():
-    """Twice as long outputs reach other tokens: the bound must see the matrices, not only the gains."""
+    """Twice as long outputs reach other tokens: the bound must see the matrices, not only the
+    gains."""
     instance, _ = drawn(1, 1, K=3, d=4, m=6, n=3)
     model = model_of(1, instance)
     rows = model.layer("recognize").banks[0].rows("residual")
@@ -233,10 +284,14 @@ def test_code_range_is_exact(weight, excluded):
     codes = np.array([[2.0 * (i >> b & 1) - 1 for b in range(3)] for i in range(8)])
     values = np.delete(codes, excluded, axis=0) @ weight
     low, high = code_range(weight[None], codes[excluded])
-    assert low[0] == pytest.approx(values.min(), abs=1e-12) and high[0] == pytest.approx(values.max(), abs=1e-12)
+    assert low[0] == pytest.approx(values.min(), abs=1e-12) and high[0] == pytest.approx(
+        values.max(), abs=1e-12
+    )
 
 
-@given(st.lists(st.floats(-4, 4), min_size=9, max_size=9).map(lambda x: np.array(x).reshape(1, 3, 3)))
+@given(
+    st.lists(st.floats(-4, 4), min_size=9, max_size=9).map(lambda x: np.array(x).reshape(1, 3, 3))
+)
 def test_pair_range_encloses(form):
     codes = np.array([[2.0 * (i >> b & 1) - 1 for b in range(3)] for i in range(8)])
     values = np.einsum("ib,bc,jc->ij", codes, form[0], codes)

@@ -1,6 +1,8 @@
-"""Several devices give one device's answer: eight virtual ones, and two processes. A process that is killed is one clear error.
+"""Several devices give one device's answer: eight virtual ones, and two processes. A process that
+is killed is one clear error.
 
-JAX counts its devices once, before the first computation, so that all of this runs in processes of its own.
+JAX counts its devices once, before the first computation, so that all of this runs in processes of
+its own.
 """
 
 import os
@@ -23,7 +25,9 @@ def start(*arguments, devices=1, **options):
     flags = f"--xla_force_host_platform_device_count={devices}"
     environment = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen([sys.executable, *arguments], cwd=ROOT, env=environment, **pipes, **options)
+    return subprocess.Popen(
+        [sys.executable, *arguments], cwd=ROOT, env=environment, **pipes, **options
+    )
 
 
 def free_port():
@@ -35,7 +39,9 @@ def free_port():
 
 @pytest.mark.slow
 def test_eight_devices():
-    process = start("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/restricted/on_devices.py", devices=8)
+    process = start(
+        "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/restricted/on_devices.py", devices=8
+    )
     out, err = process.communicate()
     assert process.returncode == 0, out[-5000:] + err[-2000:]
 
@@ -46,23 +52,54 @@ def test_two_processes(tmp_path):
     np.save(tmp_path / "inputs.npy", prompt.inputs)
     np.save(tmp_path / "labels.npy", prompt.labels)
     where = f"127.0.0.1:{free_port()}"
-    both = [start("-m", two_processes.__name__, where, str(i), str(tmp_path), devices=2) for i in range(2)]
+    both = [
+        start("-m", two_processes.__name__, where, str(i), str(tmp_path), devices=2)
+        for i in range(2)
+    ]
     said = [process.communicate() for process in both]
-    assert [process.returncode for process in both] == [0, 0], "\n".join(err[-2000:] for _, err in said)
+    assert [process.returncode for process in both] == [0, 0], "\n".join(
+        err[-2000:] for _, err in said
+    )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("victim", [0, 1])
 def test_a_killed_process_is_one_line_for_the_other(victim):
     where = f"127.0.0.1:{free_port()}"
-    small = ["--K", "2", "--d", "3", "--n", "2", "--m", "600", "--prompts", "1000000", "--timeout", str(TIMEOUT)]
+    small = [
+        "--K",
+        "2",
+        "--d",
+        "3",
+        "--n",
+        "2",
+        "--m",
+        "600",
+        "--prompts",
+        "1000000",
+        "--timeout",
+        str(TIMEOUT),
+    ]
     both = [
-        start("-m", "verify.cluster", "--coordinator", where, "--processes", "2", "--process", str(i), *small) for i in range(2)
+        start(
+            "-m",
+            "verify.cluster",
+            "--coordinator",
+            where,
+            "--processes",
+            "2",
+            "--process",
+            str(i),
+            *small,
+        )
+        for i in range(2)
     ]
     survivor = both[1 - victim]
     try:
         first = survivor.stdout.readline()
-        assert "agree with one device: difference 0, allowed 0" in first, first + survivor.stderr.read()
+        assert "agree with one device: difference 0, allowed 0" in first, (
+            first + survivor.stderr.read()
+        )
         both[victim].kill()
         _, err = survivor.communicate(timeout=2 * TIMEOUT)
     finally:
@@ -76,10 +113,22 @@ def test_a_killed_process_is_one_line_for_the_other(victim):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--coordinator", "here", "--processes", "2", "--process", "0"], "'here' must be HOST:PORT"),
-        (["--coordinator", "here:0", "--processes", "2", "--process", "0"], "'here:0' must be HOST:PORT"),
-        (["--coordinator", "here:1", "--processes", "2", "--process", "2"], "--process 2: must be below"),
-        (["--coordinator", "here:1", "--processes", "2", "--process", "0", "--timeout", "1"], "whole number >= 5"),
+        (
+            ["--coordinator", "here", "--processes", "2", "--process", "0"],
+            "'here' must be HOST:PORT",
+        ),
+        (
+            ["--coordinator", "here:0", "--processes", "2", "--process", "0"],
+            "'here:0' must be HOST:PORT",
+        ),
+        (
+            ["--coordinator", "here:1", "--processes", "2", "--process", "2"],
+            "--process 2: must be below",
+        ),
+        (
+            ["--coordinator", "here:1", "--processes", "2", "--process", "0", "--timeout", "1"],
+            "whole number >= 5",
+        ),
     ],
 )
 def test_a_bad_request_is_one_line(arguments, message, monkeypatch, capsys):
@@ -87,4 +136,8 @@ def test_a_bad_request_is_one_line(arguments, message, monkeypatch, capsys):
     with pytest.raises(SystemExit) as caught:
         cluster.cli.run(cluster.main, cluster.PROG)
     err = capsys.readouterr().err
-    assert caught.value.code == cluster.cli.BAD_REQUEST and message in err and len(err.splitlines()) == 1
+    assert (
+        caught.value.code == cluster.cli.BAD_REQUEST
+        and message in err
+        and len(err.splitlines()) == 1
+    )

@@ -32,12 +32,18 @@ def hidden(rng, count):
     """Vectors of the margin's length (and more) that the sketch does not see at all."""
     free = np.linalg.svd(ROWS)[2][SKETCH:]
     vectors = rng.normal(size=(count, len(free))) @ free
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True) * MARGIN * rng.uniform(1.02, 1.2, size=(count, 1))
+    return (
+        vectors
+        / np.linalg.norm(vectors, axis=1, keepdims=True)
+        * MARGIN
+        * rng.uniform(1.02, 1.2, size=(count, 1))
+    )
 
 
 def prompt_of(rng, kinds):
-    """Labels by kind: 'right', 'hidden' (wrong by what the sketch does not see), 'noise', just within the tolerance: 'edge' (by
-    what the sketch does not see) and 'seen' (by what is all it sees)."""
+    """Labels by kind: 'right', 'hidden' (wrong by what the sketch does not see), 'noise', just
+    within the tolerance: 'edge' (by what the sketch does not see) and 'seen' (by what is all it
+    sees)."""
     inputs = rng.normal(size=(len(kinds), D))
     inputs /= np.linalg.norm(inputs, axis=1, keepdims=True)
     which = rng.integers(K, size=len(kinds))
@@ -65,20 +71,31 @@ def asked(inputs, labels, screen):
 @settings(max_examples=20)
 @given(
     seed=st.integers(0, 2**32 - 1),
-    kinds=st.lists(st.sampled_from(["right", "hidden", "noise", "edge", "seen"]), min_size=120, max_size=190),
+    kinds=st.lists(
+        st.sampled_from(["right", "hidden", "noise", "edge", "seen"]), min_size=120, max_size=190
+    ),
 )
 def test_recognizes_the_same_tasks(seed, kinds):
     inputs, labels, expected = prompt_of(np.random.default_rng(seed), kinds)
     plain, screened = (asked(inputs, labels, screen) for screen in (False, True))
     assert (plain.recognized == expected).all()
     assert (screened.recognized == plain.recognized).all()
-    assert answer_error(screened.vector, plain.vector.astype(float)) <= 2 * proof.rounding(MODEL.spec)
+    assert answer_error(screened.vector, plain.vector.astype(float)) <= 2 * proof.rounding(
+        MODEL.spec
+    )
 
 
 def test_most_wrong_tasks_are_certified_off_and_hidden_ones_are_not():
-    """The test above is about survivors only if the hidden labels survive, and about screening only if others do not."""
+    """The test above is about survivors only if the hidden labels survive, and about screening only
+    if others do not."""
     inputs, labels, _ = prompt_of(np.random.default_rng(1), ["hidden"] * 80 + ["right"] * 80)
-    short = np.linalg.norm(np.einsum("sa,ija->ijs", ROWS, np.einsum("iab,jb->ija", W, inputs[:, 0]) - labels), axis=-1) < MARGIN
+    short = (
+        np.linalg.norm(
+            np.einsum("sa,ija->ijs", ROWS, np.einsum("iab,jb->ija", W, inputs[:, 0]) - labels),
+            axis=-1,
+        )
+        < MARGIN
+    )
     true = np.linalg.norm(np.einsum("iab,jb->ija", W, inputs[:, 0]) - labels, axis=-1) < MARGIN
     assert short.sum() > true.sum()  # heads in doubt that are wrong
     assert short.mean() < 0.1
@@ -107,19 +124,23 @@ def test_a_sketch_that_stretches_is_noticed(monkeypatch):
 def test_too_little_doubt_is_noticed(monkeypatch):
     inputs, labels, _ = prompt_of(np.random.default_rng(2), ["right", "hidden"] * 60)
     monkeypatch.setattr(screening, "in_doubt", lambda bound, rival, T: ~(bound <= rival + 2 * T))
-    with pytest.raises(ValueError, match="a residual of"):  # a sketched score stands that decides nothing
+    with pytest.raises(
+        ValueError, match="a residual of"
+    ):  # a sketched score stands that decides nothing
         asked(inputs, labels, True)
 
 
 def test_all_heads_in_doubt_go_through_the_full_residual():
-    """Zero inputs and labels: every task explains every example, so every head of every token survives."""
+    """Zero inputs and labels: every task explains every example, so every head of every token
+    survives."""
     zeros = np.zeros((100, 1, D))
     plain, screened = (asked(zeros, zeros[:, 0], screen) for screen in (False, True))
     assert (screened.recognized == -1).all() and (plain.recognized == -1).all()
 
 
 def test_few_tokens_with_many_heads_in_doubt_take_several_passes():
-    """Four tokens with all K heads in doubt among right ones: one pass serves one head of a token."""
+    """Four tokens with all K heads in doubt among right ones: one pass serves one head of a
+    token."""
     inputs, labels, expected = prompt_of(np.random.default_rng(3), ["right"] * 150)
     inputs[[3, 50, 51, 99]], labels[[3, 50, 51, 99]], expected[[3, 50, 51, 99]] = 0, 0, -1
     for screen in (False, True):
@@ -127,7 +148,8 @@ def test_few_tokens_with_many_heads_in_doubt_take_several_passes():
 
 
 def test_sketch_sizes():
-    """More coordinates for a wider margin or more tasks, none where they would not pay; the chance is that of a chi-square."""
+    """More coordinates for a wider margin or more tasks, none where they would not pay; the chance
+    is that of a chi-square."""
     sizes = [sketch_size(64, 64, margin, 1.0) for margin in (0.1, 0.25, 0.3, 0.4, 0.5)]
     assert all(a <= b for a, b in pairwise(sizes)) and sizes[0] > 0 and sizes[-1] < 33
     assert sketch_size(64, 64, 1.9, 1.0) == 0

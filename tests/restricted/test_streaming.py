@@ -1,4 +1,5 @@
-"""A prompt by the block: any cut gives the same answer, blocks are taken one at a time, and bad ones are refused by name."""
+"""A prompt by the block: any cut gives the same answer, blocks are taken one at a time, and bad
+ones are refused by name."""
 
 from itertools import pairwise
 
@@ -35,7 +36,9 @@ def test_softmax_over_classes(classes):
     scores[:, 0, 0, 0, 0] = 3  # a tie
     shares = np.array([weights.share for weights in softmax(list(jnp.array(scores)))])[:, :, 0]
     expected = np.exp(scores.astype(float))[:, :, 0, 0]
-    np.testing.assert_allclose(shares, expected / expected.sum(0), rtol=8 * np.finfo(np.float32).eps)
+    np.testing.assert_allclose(
+        shares, expected / expected.sum(0), rtol=8 * np.finfo(np.float32).eps
+    )
     scores[0, 1, 0, 0, 2] = np.nan
     assert all(np.isnan(weights.share[1, 0, 2]) for weights in softmax(list(jnp.array(scores))))
 
@@ -56,12 +59,15 @@ def test_any_chunk_gives_the_answer(monkeypatch, length):
     done = []
     answer = MODEL.stream(cut([5, 30]), PROMPT.query, progress=done.append)
     assert (answer.recognized == WHOLE.recognized).all()
-    assert answer_error(answer.vector, WHOLE.vector.astype(float)) <= 2 * proof.rounding(INSTANCE.spec)
+    assert answer_error(answer.vector, WHOLE.vector.astype(float)) <= 2 * proof.rounding(
+        INSTANCE.spec
+    )
     assert done == [*range(length, 40, length), 40]
 
 
 def test_blocks_are_taken_as_they_are_needed(monkeypatch):
-    """A chunk is sent off before the next block is asked for: the prompt need not fit into memory."""
+    """A chunk is sent off before the next block is asked for: the prompt need not fit into
+    memory."""
     monkeypatch.setattr(chunk, "CHUNK", 8)
     order = []
 
@@ -75,8 +81,12 @@ def test_blocks_are_taken_as_they_are_needed(monkeypatch):
 
 
 def refilled(sizes, dtype, change=None):
-    """Blocks of these sizes that share one piece of memory: each is overwritten when the next one is asked for."""
-    x, y = np.empty((max(sizes), *PROMPT.inputs.shape[1:]), dtype), np.empty((max(sizes), PROMPT.labels.shape[1]), dtype)
+    """Blocks of these sizes that share one piece of memory: each is overwritten when the next one
+    is asked for."""
+    x, y = (
+        np.empty((max(sizes), *PROMPT.inputs.shape[1:]), dtype),
+        np.empty((max(sizes), PROMPT.labels.shape[1]), dtype),
+    )
     start = 0
     for size in sizes:
         part = slice(start, start + size)
@@ -97,16 +107,25 @@ MESHES = {"one device": None, "mesh": Mesh(np.array(jax.devices()[:1]), ("exampl
 def test_an_iterator_may_fill_the_same_memory_again(monkeypatch, sizes, dtype, mesh):
     """Chunks are still under way, or waiting to be full, when the next block is asked for."""
     monkeypatch.setattr(chunk, "CHUNK", 8)
-    plain = MODEL.stream([(PROMPT.inputs.astype(dtype), PROMPT.labels.astype(dtype))], PROMPT.query, mesh=MESHES[mesh])
+    plain = MODEL.stream(
+        [(PROMPT.inputs.astype(dtype), PROMPT.labels.astype(dtype))],
+        PROMPT.query,
+        mesh=MESHES[mesh],
+    )
     answer = MODEL.stream(refilled(sizes, dtype), PROMPT.query, mesh=MESHES[mesh])
     assert (answer.vector == plain.vector).all() and (answer.recognized == plain.recognized).all()
-    with pytest.raises(ValueError, match=r"labels\[0\]"):  # what is looked at again is what was sent
+    with pytest.raises(
+        ValueError, match=r"labels\[0\]"
+    ):  # what is looked at again is what was sent
         MODEL.stream(refilled(sizes, dtype, change=0), PROMPT.query, mesh=MESHES[mesh])
 
 
-@pytest.mark.parametrize(("count", "dtype", "copies"), [(32, np.float32, 1), (30, np.float32, 2), (32, np.float64, 2)])
+@pytest.mark.parametrize(
+    ("count", "dtype", "copies"), [(32, np.float32, 1), (30, np.float32, 2), (32, np.float64, 2)]
+)
 def test_a_prompt_of_one_chunk_is_copied_as_often_as_it_must_be(monkeypatch, count, dtype, copies):
-    """Once, as its iterator may fill the memory again; twice where it must be padded or converted."""
+    """Once, as its iterator may fill the memory again; twice where it must be padded or
+    converted."""
     monkeypatch.setattr(chunk, "SHORTEST", 8)
     padded_copy, made = streaming.padded_copy, []
 
@@ -117,7 +136,9 @@ def test_a_prompt_of_one_chunk_is_copied_as_often_as_it_must_be(monkeypatch, cou
     monkeypatch.setattr(streaming, "padded_copy", counted)
     answer = MODEL.stream(refilled([count], dtype), PROMPT.query)
     assert made == copies * [count, count]  # inputs and labels
-    plain = MODEL(Prompt(PROMPT.inputs[:count], PROMPT.labels[:count], PROMPT.query), evaluator="restricted")
+    plain = MODEL(
+        Prompt(PROMPT.inputs[:count], PROMPT.labels[:count], PROMPT.query), evaluator="restricted"
+    )
     assert (answer.vector == plain.vector).all() and (answer.recognized == plain.recognized).all()
 
 
@@ -140,7 +161,10 @@ def test_a_file_mapped_for_writing_may_be_filled_again(tmp_path):
 def test_a_query_whose_output_is_too_long_is_refused(monkeypatch, length):
     """In a prompt of several chunks, and of one."""
     monkeypatch.setattr(chunk, "CHUNK", length)
-    tasks = [Task(slot=0, weight=np.diag([0.9, 0.1]), bias=[0.6, 0]), Task(slot=0, weight=np.diag([0.1, 0.1]), bias=[0, 0.9])]
+    tasks = [
+        Task(slot=0, weight=np.diag([0.9, 0.1]), bias=[0.6, 0]),
+        Task(slot=0, weight=np.diag([0.1, 0.1]), bias=[0, 0.9]),
+    ]
     model = build(Spec.of(tasks, m=8, n=2, margin=0.5, radius=1.0), tasks)
     inputs = np.tile([[-1.0, 0.0]], (8, 1))
     blocks = [(inputs[:, None], inputs @ tasks[0].weight.T + tasks[0].bias)]
@@ -154,15 +178,25 @@ def test_a_query_whose_output_is_too_long_is_refused(monkeypatch, length):
     [
         (0.05, 1, 6 * ["bound"]),
         (0.6, 1, 6 * ["exact"]),  # ||W|| R + ||b|| exceeds the radius, and no output does
-        # All chunks but the first are so; the second one tells, and by then some more are under way.
-        (0.05, 1.5, ["bound"] + (1 + streaming.UNDER_WAY) * ["bound", "again"] + (4 - streaming.UNDER_WAY) * ["exact"]),
+        # All chunks but the first are so; the second one tells, and by then some more are under
+        # way.
+        (
+            0.05,
+            1.5,
+            ["bound"]
+            + (1 + streaming.UNDER_WAY) * ["bound", "again"]
+            + (4 - streaming.UNDER_WAY) * ["exact"],
+        ),
     ],
 )
 def test_outputs_whose_bound_is_too_long_are_computed(monkeypatch, bias, scale, expected):
     monkeypatch.setattr(chunk, "CHUNK", 16)
     rng = np.random.default_rng(0)
     weight = np.diag([0.9, 0.1, 0.1, 0.1])
-    tasks = [Task(slot=0, weight=weight, bias=np.array([bias, 0, 0, 0])), Task(slot=0, weight=weight / 20, bias=[0, 0.9, 0, 0])]
+    tasks = [
+        Task(slot=0, weight=weight, bias=np.array([bias, 0, 0, 0])),
+        Task(slot=0, weight=weight / 20, bias=[0, 0.9, 0, 0]),
+    ]
     spec = Spec.of(tasks, m=96, n=2, margin=0.5, radius=1.0)
     model = build(spec, tasks)
     x = rng.normal(size=(96, 1, 4))
@@ -218,13 +252,28 @@ def halfway():
         ([(np.zeros((0, 2, 6)), np.zeros((0, 6)))], "blocks = no examples"),
         ([np.zeros(3)], r"blocks\[0\]"),
         ([None], r"blocks\[0\] = a NoneType: must be a pair"),
-        ([(np.zeros((3, 2, 5)), np.zeros((3, 5)))], r"blocks\[0\] inputs = an array of shape \(3, 2, 5\)"),
-        ([(np.zeros((3, 2, 6)), np.zeros((2, 6)))], r"blocks\[0\] .* the same b in inputs and labels"),
+        (
+            [(np.zeros((3, 2, 5)), np.zeros((3, 5)))],
+            r"blocks\[0\] inputs = an array of shape \(3, 2, 5\)",
+        ),
+        (
+            [(np.zeros((3, 2, 6)), np.zeros((2, 6)))],
+            r"blocks\[0\] .* the same b in inputs and labels",
+        ),
         ([(np.zeros((3, 2, 6), complex), np.zeros((3, 6)))], "must hold real numbers"),
         ([*changed(), *changed()], "prompt.inputs = more than 40 examples"),
-        (changed(inputs=with_value(PROMPT.inputs, (7, 1, 0), np.nan)), r"prompt.inputs\[7, 1, 0\] = nan: must be finite"),
-        (changed(inputs=with_value(PROMPT.inputs, (7, 1, 0), 1e6)), r"inputs\[7, 1\] = a vector of norm 1e\+06"),
-        (changed(labels=with_value(PROMPT.labels, (39, 0), 1e6)), r"prompt.labels\[39\] = a vector of norm 1e\+06"),
+        (
+            changed(inputs=with_value(PROMPT.inputs, (7, 1, 0), np.nan)),
+            r"prompt.inputs\[7, 1, 0\] = nan: must be finite",
+        ),
+        (
+            changed(inputs=with_value(PROMPT.inputs, (7, 1, 0), 1e6)),
+            r"inputs\[7, 1\] = a vector of norm 1e\+06",
+        ),
+        (
+            changed(labels=with_value(PROMPT.labels, (39, 0), 1e6)),
+            r"prompt.labels\[39\] = a vector of norm 1e\+06",
+        ),
         (changed(labels=halfway()[1]), f"example {halfway()[0]}, task .* a residual of"),
     ],
 )
@@ -237,8 +286,14 @@ def test_bad_blocks_are_refused_by_name(blocks, message):
     ("blocks", "message"),
     [
         (changed(labels=halfway()[1]), rf"prompt example {halfway()[0]}, task"),
-        (changed(labels=with_value(PROMPT.labels, (39, 0), 1e6)), r"prompt.labels\[39\] = a vector of norm"),
-        (changed(inputs=with_value(PROMPT.inputs, (38, 1, 0), np.inf)), r"prompt.inputs\[38, 1, 0\] = inf"),
+        (
+            changed(labels=with_value(PROMPT.labels, (39, 0), 1e6)),
+            r"prompt.labels\[39\] = a vector of norm",
+        ),
+        (
+            changed(inputs=with_value(PROMPT.inputs, (38, 1, 0), np.inf)),
+            r"prompt.inputs\[38, 1, 0\] = inf",
+        ),
     ],
 )
 def test_an_example_is_named_by_its_place_in_the_prompt(monkeypatch, blocks, message):
@@ -271,7 +326,11 @@ def test_many_small_blocks_are_gathered(monkeypatch):
 
 @pytest.mark.parametrize(
     ("query", "message"),
-    [(np.zeros((2, 5)), r"query = an array of shape \(2, 5\)"), (np.full((2, 6), 1e6), "query.* a vector of norm"), ("x", "query")],
+    [
+        (np.zeros((2, 5)), r"query = an array of shape \(2, 5\)"),
+        (np.full((2, 6), 1e6), "query.* a vector of norm"),
+        ("x", "query"),
+    ],
 )
 def test_bad_queries_are_refused(query, message):
     with pytest.raises(ValueError, match=message):
@@ -279,9 +338,12 @@ def test_bad_queries_are_refused(query, message):
 
 
 def test_a_task_with_too_long_an_output_is_refused_on_the_query_too():
-    """The output norms of all tasks are a hypothesis; the restricted evaluator finds the same fault as the dense one."""
+    """The output norms of all tasks are a hypothesis; the restricted evaluator finds the same fault
+    as the dense one."""
     spec = INSTANCE.spec
-    longest = PROMPT.query * (spec.input_radius / np.linalg.norm(PROMPT.query, axis=1, keepdims=True))
+    longest = PROMPT.query * (
+        spec.input_radius / np.linalg.norm(PROMPT.query, axis=1, keepdims=True)
+    )
     prompt = Prompt(inputs=PROMPT.inputs, labels=PROMPT.labels, query=longest)
     messages = []
     for evaluator in ("dense", "restricted"):
@@ -295,7 +357,9 @@ def test_a_task_with_too_long_an_output_is_refused_on_the_query_too():
 
 @given(st.lists(st.floats(-1e3, 1e3, width=32), min_size=1, max_size=70))
 def test_halved_sums(numbers):
-    array = np.array(numbers, np.float32) * (1 << 20)  # no subnormal numbers, which a device may flush
+    array = np.array(numbers, np.float32) * (
+        1 << 20
+    )  # no subnormal numbers, which a device may flush
     depth = int(np.ceil(np.log2(len(array)))) if len(array) > 1 else 0
     error = depth * 2.0**-24 / (1 - depth * 2.0**-24) * np.abs(array).astype(float).sum()
     assert abs(float(halved_sum(jnp.asarray(array))) - array.astype(float).sum()) <= error

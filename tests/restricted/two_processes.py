@@ -1,6 +1,8 @@
-"""One of two processes that share a prompt: `python -m tests.restricted.two_processes HOST:PORT I FOLDER`. Run by test_devices.py.
+"""One of two processes that share a prompt: `python -m tests.restricted.two_processes HOST:PORT I
+FOLDER`. Run by test_devices.py.
 
-Ends with 0 if all is as it should be. FOLDER holds the examples, which each process maps into memory.
+Ends with 0 if all is as it should be. FOLDER holds the examples, which each process maps into
+memory.
 """
 
 import sys
@@ -35,11 +37,15 @@ def refusal(call, *arguments, **options):
 
 
 def check(build, mesh, folder):
-    """Both processes together give one device's answer, and one device's refusal whichever process has the bad row."""
+    """Both processes together give one device's answer, and one device's refusal whichever process
+    has the bad row."""
     instance, prompt = drawn()
     spec, model = instance.spec, build(instance.spec, instance.tasks)
     x, y = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("inputs", "labels"))
-    one, shared = model.stream([(x, y)], prompt.query), model.stream([(x, y)], prompt.query, mesh=mesh)
+    one, shared = (
+        model.stream([(x, y)], prompt.query),
+        model.stream([(x, y)], prompt.query, mesh=mesh),
+    )
     allowed = 2 * proof.error_bound(spec) if "heads" in mesh.shape else 0
     assert np.abs(shared.vector - one.vector).max() <= allowed
     assert np.array_equal(shared.recognized, one.recognized) and len(one.recognized) == M
@@ -49,7 +55,9 @@ def check(build, mesh, folder):
         words = refusal(model.stream, [(x, y + off)], prompt.query)
         assert f"example {row}" in words, words
         assert refusal(model.stream, [(x, y + off)], prompt.query, mesh=mesh) == words
-    assert "must be a jax.sharding.Mesh" in refusal(model.stream, [(x, y)], prompt.query, mesh="devices")
+    assert "must be a jax.sharding.Mesh" in refusal(
+        model.stream, [(x, y)], prompt.query, mesh="devices"
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""What the seven layers' tests share: one layer's lemma on a case's last prompt, and weights that are made wrong."""
+"""What the seven layers' tests share: one layer's lemma on a case's last prompt, and weights that
+are made wrong."""
 
 from collections.abc import Callable
 
@@ -19,11 +20,17 @@ FEATURES = Case("random", Shape(5, 3, 7, 5, features=4), 1, (7,), (1,), (1,))
 
 def lemmas(case: Case, model: Transformer | None = None) -> list[Lemma]:
     """Every layer's lemma on the last prompt."""
-    return check_prompt(case.model if model is None else model, case.tasks, case.prompts[-1], case.instance.feature_map)
+    return check_prompt(
+        case.model if model is None else model,
+        case.tasks,
+        case.prompts[-1],
+        case.instance.feature_map,
+    )
 
 
 def assert_lemma(case: Case, name: str) -> None:
-    """The layer's stream is within its bound of the ideal one, and its gaps are as wide as they must be."""
+    """The layer's stream is within its bound of the ideal one, and its gaps are as wide as they
+    must be."""
     lemma = next(lemma for lemma in lemmas(case) if lemma.name == name)
     assert lemma.observed <= lemma.bound
     assert lemma.least_gap >= lemma.required_gap
@@ -45,8 +52,11 @@ def required_gap(case: Case, name: str) -> float:
     return gains.T - 2 * gains.error(name)
 
 
-def corrupt(case: Case, name: str, matrix: str, change: Callable[[np.ndarray], None], bank: int = 0) -> Transformer:
-    """The case's transformer with one matrix of one layer changed in place; matrix W_Q .. W_O, or W_1 and W_2 of the MLP."""
+def corrupt(
+    case: Case, name: str, matrix: str, change: Callable[[np.ndarray], None], bank: int = 0
+) -> Transformer:
+    """The case's transformer with one matrix of one layer changed in place; matrix W_Q .. W_O, or
+    W_1 and W_2 of the MLP."""
     model = build(case.spec, case.tasks, case.instance.feature_map)
     layer = model.layer(name)
     part = layer.mlp if matrix in ("W_1", "W_2") else layer.banks[bank]

@@ -22,7 +22,8 @@ SHAPES = {
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_bound_is_honest_and_within_100_of_the_worst_of_50(shape):
-    # Seeds differ, so that tasks and margins do; the shapes compile once for all three temperatures.
+    # Seeds differ, so that tasks and margins do; the shapes compile once for all three
+    # temperatures.
     for seed, T in enumerate((8.0, 18.0, 28.0)):
         rng = np.random.default_rng(seed)
         instance = draw_instance(rng, **SHAPES[shape], dtype="float64", coldness=T)
@@ -35,7 +36,12 @@ def test_leak_is_flat_in_m_and_n():
     instance = draw_instance(rng, K=4, d=8, m=512, n=3, dtype="float64", coldness=16.0)
     base = draw_prompt(rng, instance, examples=32)
     tiled = [
-        Prompt(inputs=np.tile(base.inputs, (k, 1, 1)), labels=np.tile(base.labels, (k, 1)), query=base.query) for k in (1, 2, 4, 16)
+        Prompt(
+            inputs=np.tile(base.inputs, (k, 1, 1)),
+            labels=np.tile(base.labels, (k, 1)),
+            query=base.query,
+        )
+        for k in (1, 2, 4, 16)
     ]
     observed = errors(THEOREM1, instance, tiled)
     assert max(observed) <= 1.1 * min(observed)

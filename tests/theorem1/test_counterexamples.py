@@ -17,7 +17,11 @@ from construct.theorem1.gains import Gains, Infeasible, derive
 from construct.theorem1.reading import THEOREM1
 from construct.theorem1.stream import residual_stream
 
-TASKS = [Task(slot=0, weight=np.eye(2)), Task(slot=0, weight=-np.eye(2)), Task(slot=1, weight=np.eye(2))]
+TASKS = [
+    Task(slot=0, weight=np.eye(2)),
+    Task(slot=0, weight=-np.eye(2)),
+    Task(slot=1, weight=np.eye(2)),
+]
 SPEC = Spec.of(TASKS, m=3, n=3, margin=0.5, radius=1.0, input_radius=1.0)
 INPUTS = np.array([[[1.0, 0.0], [0.0, 1.0]]] * 3)
 QUERY = np.array([[0.6, 0.0], [0.0, 0.8]])
@@ -30,7 +34,9 @@ def with_gains(gains: Gains) -> Transformer:
     """Theorem 1's transformer with gains that the Spec did not derive."""
     residual = residual_stream(SPEC)
     layers = (part.layer(SPEC, gains, residual, TASKS, None) for part in SEVEN)
-    return Transformer(SPEC, residual, layers, Reading(gains, tuple(task.slot for task in TASKS), THEOREM1))
+    return Transformer(
+        SPEC, residual, layers, Reading(gains, tuple(task.slot for task in TASKS), THEOREM1)
+    )
 
 
 def test_the_hypotheses_hold_to_begin_with():
@@ -53,13 +59,18 @@ def test_lemma_1_needs_blank_sum_slots():
     model = build(spec, tasks)
     filled = {("embed", "x"): lambda x: x.at[3].set(jnp.array([0.25, 0.0]))}
     assert model.trace(prompt, attention=False).read("lift", "x")[3].tolist() == [1.0, 1.0]
-    assert model.trace(prompt, hooks=filled, attention=False).read("lift", "x")[3].tolist() == [1.25, 1.0]
+    assert model.trace(prompt, hooks=filled, attention=False).read("lift", "x")[3].tolist() == [
+        1.25,
+        1.0,
+    ]
     with pytest.raises(ValueError, match="sum slot must be blank"):
         model(Prompt(inputs=np.full_like(inputs, 0.25), labels=np.ones((1, 2)), query=inputs[0]))
 
 
 def test_lemma_2_needs_distinct_examples():
-    same = {("embed", "e"): lambda e: e.at[4:7].set(e[1])}  # the second example carries the first one's code
+    same = {
+        ("embed", "e"): lambda e: e.at[4:7].set(e[1])
+    }  # the second example carries the first one's code
     y = build(SPEC, TASKS).trace(PROMPT, hooks=same, attention=False).read("pair", "y")
     np.testing.assert_allclose(y[1], (LABELS[0] + LABELS[1]) / 2, atol=1e-6)
 
@@ -78,12 +89,19 @@ def test_lemma_3_needs_a_margin():
 
 
 def test_lemma_3_needs_the_radius():
-    # Two noise labels, 20 radii away in opposite directions: each input is recognized through the other's residual.
+    # Two noise labels, 20 radii away in opposite directions: each input is recognized through the
+    # other's residual.
     far = 20 * SPEC.radius
-    opposite = {("pair", "y"): lambda y: y.at[1].set(jnp.array([0.0, far])).at[4].set(jnp.array([0.0, -far]))}
+    opposite = {
+        ("pair", "y"): lambda y: (
+            y.at[1].set(jnp.array([0.0, far])).at[4].set(jnp.array([0.0, -far]))
+        )
+    }
     model = build(SPEC, TASKS)
     count = model.trace(PROMPT, hooks=opposite, attention=False).read("recognize", "count")
-    assert (count[[1, 4], 0] == 3).all()  # every task, even the one that reads another slot; none explains either label
+    assert (
+        count[[1, 4], 0] == 3
+    ).all()  # every task, even the one that reads another slot; none explains either label
     with pytest.raises(ValueError, match="radius"):
         model(Prompt(inputs=INPUTS, labels=np.array([[0, far], [0, -far], [0, 1.0]]), query=QUERY))
 
@@ -98,7 +116,8 @@ def test_lemma_4_needs_a_small_leak():
 
 def test_lemma_5_needs_a_gap_between_codes():
     gains = derive(SPEC)
-    # A gate too weak for the gap: the heads of the other codes open too, and their fetched features add up.
+    # A gate too weak for the gap: the heads of the other codes open too, and their fetched features
+    # add up.
     leaky = with_gains(replace(gains, G=gains.G / 4))
     f = leaky.trace(PROMPT, attention=False, enforce=False).read("fetch", "f")[LABEL_TOKENS]
     np.testing.assert_allclose(f[0], 2 * QUERY[0] + QUERY[1], atol=1e-5)
@@ -111,8 +130,12 @@ def test_lemma_6_needs_short_outputs_on_the_query():
     tasks = [*TASKS[:2], Task(slot=1, weight=np.eye(2), bias=np.array([0.0, 0.5]))]
     spec = Spec.of(tasks, m=3, n=3, margin=0.5, radius=1.5, input_radius=2.0)
     labels = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.5]])
-    with pytest.raises(ValueError, match=r"query.*task 2 has an output of norm 2.*must be at most radius"):
-        build(spec, tasks)(Prompt(inputs=INPUTS, labels=labels, query=np.array([[0.0, 1.0], [0.0, 1.5]])))
+    with pytest.raises(
+        ValueError, match=r"query.*task 2 has an output of norm 2.*must be at most radius"
+    ):
+        build(spec, tasks)(
+            Prompt(inputs=INPUTS, labels=labels, query=np.array([[0.0, 1.0], [0.0, 1.5]]))
+        )
 
 
 def test_lemma_7_needs_equal_ok():

@@ -5,7 +5,15 @@ import pytest
 from hypothesis import given, settings
 
 from tests.strategies import cases, shapes
-from tests.theorem1.layers import FEATURES, SUMS, assert_lemma, assert_rejected, corrupt, tokens, trace
+from tests.theorem1.layers import (
+    FEATURES,
+    SUMS,
+    assert_lemma,
+    assert_rejected,
+    corrupt,
+    tokens,
+    trace,
+)
 
 CASES = settings(max_examples=40)
 

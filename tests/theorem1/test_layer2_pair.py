@@ -25,7 +25,9 @@ def test_labels_are_copied_to_the_last_bit(case):
     assert not y[-1].any()
 
 
-@pytest.mark.parametrize(("matrix", "factor"), [("W_V", 1.001), ("W_Q", 0.25)], ids=["value", "gap"])
+@pytest.mark.parametrize(
+    ("matrix", "factor"), [("W_V", 1.001), ("W_Q", 0.25)], ids=["value", "gap"]
+)
 def test_wrong_weights_are_rejected(matrix, factor):
     lemma = assert_rejected(RANDOM, "pair", corrupt(RANDOM, "pair", matrix, scale(factor)))
     assert (lemma.least_gap < lemma.required_gap) == (matrix == "W_Q")

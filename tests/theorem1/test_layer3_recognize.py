@@ -5,7 +5,16 @@ import pytest
 from hypothesis import given, settings
 
 from tests.strategies import cases
-from tests.theorem1.layers import RANDOM, assert_lemma, assert_rejected, corrupt, required_gap, term, tokens, trace
+from tests.theorem1.layers import (
+    RANDOM,
+    assert_lemma,
+    assert_rejected,
+    corrupt,
+    required_gap,
+    term,
+    tokens,
+    trace,
+)
 
 CASES = settings(max_examples=40)
 
@@ -29,7 +38,8 @@ def test_counts_are_exact(case):
 @CASES
 @given(cases(count=1))
 def test_every_head_decides_every_token(case):
-    # Also tokens in slots that a head does not read, and tokens that are no example input: those lose to BOS by T.
+    # Also tokens in slots that a head does not read, and tokens that are no example input: those
+    # lose to BOS by T.
     assert (trace(case).gaps["recognize"] >= required_gap(case, "recognize")).all()
 
 

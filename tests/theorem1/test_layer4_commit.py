@@ -30,12 +30,18 @@ def test_committed_labels_tie_to_the_last_bit(case):
 def test_an_agreement_of_11_and_more_is_not_committed():
     cases = [Case("signs", Shape(24, 5, 3, 2), seed, (3,)) for seed in range(20)]
     explaining = np.concatenate([case.verdict(case.prompts[-1]).explains.sum(0) for case in cases])
-    ok = np.concatenate([tokens(case, trace(case).read("commit", "ok"))[:-1, -1, 0] for case in cases])
+    ok = np.concatenate(
+        [tokens(case, trace(case).read("commit", "ok"))[:-1, -1, 0] for case in cases]
+    )
     assert explaining.max() >= 11
     assert (np.abs(ok[explaining != 1]) <= 1e-4).all()
 
 
-@pytest.mark.parametrize(("matrix", "factor"), [("W_V", 1.01), ("W_Q", 0.25), ("W_2", 0.5)], ids=["value", "gap", "trapezoid"])
+@pytest.mark.parametrize(
+    ("matrix", "factor"),
+    [("W_V", 1.01), ("W_Q", 0.25), ("W_2", 0.5)],
+    ids=["value", "gap", "trapezoid"],
+)
 def test_wrong_weights_are_rejected(matrix, factor):
     lemma = assert_rejected(RANDOM, "commit", corrupt(RANDOM, "commit", matrix, scale(factor)))
     assert (lemma.least_gap < lemma.required_gap) == (matrix == "W_Q")

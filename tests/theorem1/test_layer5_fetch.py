@@ -3,7 +3,16 @@
 from hypothesis import given, settings
 
 from tests.strategies import cases
-from tests.theorem1.layers import RANDOM, assert_lemma, assert_rejected, corrupt, required_gap, term, tokens, trace
+from tests.theorem1.layers import (
+    RANDOM,
+    assert_lemma,
+    assert_rejected,
+    corrupt,
+    required_gap,
+    term,
+    tokens,
+    trace,
+)
 from verify.oracle import ABSTAINED
 
 CASES = settings(max_examples=40)

@@ -5,7 +5,16 @@ from hypothesis import given, settings
 
 from proofs import theorem1 as proof
 from tests.strategies import cases
-from tests.theorem1.layers import RANDOM, assert_lemma, assert_rejected, corrupt, required_gap, term, tokens, trace
+from tests.theorem1.layers import (
+    RANDOM,
+    assert_lemma,
+    assert_rejected,
+    corrupt,
+    required_gap,
+    term,
+    tokens,
+    trace,
+)
 from tests.theorem1.test_layer1_lift import scale
 from verify.oracle import ABSTAINED
 
@@ -25,7 +34,10 @@ def test_labels_give_way_to_outputs(case):
     y = tokens(case, seen.read("execute", "y"))[:-1, -1]
     committed = verdict.recognized != ABSTAINED
     bound = proof.errors(proof.setting(case.spec))[5].y
-    assert np.abs(y[committed] - verdict.outputs[verdict.recognized[committed]]).max(initial=0) <= bound
+    assert (
+        np.abs(y[committed] - verdict.outputs[verdict.recognized[committed]]).max(initial=0)
+        <= bound
+    )
     assert (y[~committed] == tokens(case, seen.read("fetch", "y"))[:-1, -1][~committed]).all()
 
 

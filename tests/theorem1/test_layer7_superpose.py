@@ -6,7 +6,15 @@ from hypothesis import given, settings
 
 from proofs import theorem1 as proof
 from tests.strategies import Case, Shape, cases
-from tests.theorem1.layers import RANDOM, assert_lemma, assert_rejected, corrupt, required_gap, tokens, trace
+from tests.theorem1.layers import (
+    RANDOM,
+    assert_lemma,
+    assert_rejected,
+    corrupt,
+    required_gap,
+    tokens,
+    trace,
+)
 from tests.theorem1.test_layer1_lift import scale
 from verify.oracle import ABSTAINED
 
@@ -48,7 +56,11 @@ def test_winners_tie_to_the_last_bit():
     assert weights.sum(dtype=float) == pytest.approx(1, abs=1e-6)
 
 
-@pytest.mark.parametrize(("matrix", "factor"), [("W_V", 1.001), ("W_K", 0.25)], ids=["value", "gap"])
+@pytest.mark.parametrize(
+    ("matrix", "factor"), [("W_V", 1.001), ("W_K", 0.25)], ids=["value", "gap"]
+)
 def test_wrong_weights_are_rejected(matrix, factor):
-    lemma = assert_rejected(RANDOM, "superpose", corrupt(RANDOM, "superpose", matrix, scale(factor)))
+    lemma = assert_rejected(
+        RANDOM, "superpose", corrupt(RANDOM, "superpose", matrix, scale(factor))
+    )
     assert (lemma.least_gap < lemma.required_gap) == (matrix == "W_K")

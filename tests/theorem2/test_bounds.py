@@ -1,4 +1,5 @@
-"""Theorem 2's error bound: honest at every coldness, met up to a constant where winners are uneven, and flat in m and n."""
+"""Theorem 2's error bound: honest at every coldness, met up to a constant where winners are uneven,
+and flat in m and n."""
 
 from dataclasses import replace
 
@@ -19,21 +20,38 @@ def test_bound_is_honest():
     for seed, T in enumerate(COLD):
         rng = np.random.default_rng(seed)
         instance = draw_instance(rng, K=8, d=16, m=24, n=9, dtype="float64", coldness=T)
-        assert max(errors(THEOREM2, instance, [draw_prompt(rng, instance) for _ in range(50)])) <= proof.error_bound(instance.spec)
+        assert max(
+            errors(THEOREM2, instance, [draw_prompt(rng, instance) for _ in range(50)])
+        ) <= proof.error_bound(instance.spec)
 
 
 @pytest.mark.parametrize("T", COLD)
 def test_bound_is_honest_at_the_edge_of_every_hypothesis(T):
     instance = edge.instance("float64", T)
-    assert max(errors(THEOREM2, instance, edge.prompts("float64", T))) <= proof.error_bound(instance.spec)
+    assert max(errors(THEOREM2, instance, edge.prompts("float64", T))) <= proof.error_bound(
+        instance.spec
+    )
 
 
 def uneven(T: float) -> tuple[Instance, Prompt]:
-    """Two opposite tasks, one shown exactly and one at the edge of the tolerance: ok = 1 and ok = 1 - e^-T."""
+    """Two opposite tasks, one shown exactly and one at the edge of the tolerance: ok = 1 and ok = 1
+    - e^-T."""
     tasks = [Task(slot=0, weight=np.eye(1)), Task(slot=0, weight=-np.eye(1))]
-    spec = Spec.of(tasks, m=8, n=2, margin=1.0, tolerance=0.5, radius=1.5, input_radius=1.0, dtype="float64", coldness=T)
+    spec = Spec.of(
+        tasks,
+        m=8,
+        n=2,
+        margin=1.0,
+        tolerance=0.5,
+        radius=1.5,
+        input_radius=1.0,
+        dtype="float64",
+        coldness=T,
+    )
     labels = np.repeat([[1.0], [-0.5]], 4, axis=0)
-    return Instance(spec, tasks, None, np.zeros(1)), Prompt(inputs=np.ones((8, 1, 1)), labels=labels, query=np.ones((1, 1)))
+    return Instance(spec, tasks, None, np.zeros(1)), Prompt(
+        inputs=np.ones((8, 1, 1)), labels=labels, query=np.ones((1, 1))
+    )
 
 
 @pytest.mark.parametrize("T", COLD)

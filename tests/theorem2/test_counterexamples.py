@@ -1,4 +1,5 @@
-"""What fails when a hypothesis of Theorem 2 is dropped: a counterexample for each lemma, around the edge that refuses it."""
+"""What fails when a hypothesis of Theorem 2 is dropped: a counterexample for each lemma, around the
+edge that refuses it."""
 
 from dataclasses import replace
 
@@ -23,10 +24,14 @@ def test_the_hypotheses_hold_to_begin_with():
 
 
 def test_lemma_1_needs_distinct_examples():
-    same = {("embed", "e"): lambda e: e.at[4:7].set(e[1])}  # the second example carries the first one's code
+    same = {
+        ("embed", "e"): lambda e: e.at[4:7].set(e[1])
+    }  # the second example carries the first one's code
     trace = MODEL.trace(PROMPT, hooks=same, attention=False)
     # Two labels and one query token tie: each weighs a third, and is doubled.
-    np.testing.assert_allclose(trace.read("pair", "y")[1], 2 * (LABELS[0] + LABELS[1]) / 3, atol=1e-6)
+    np.testing.assert_allclose(
+        trace.read("pair", "y")[1], 2 * (LABELS[0] + LABELS[1]) / 3, atol=1e-6
+    )
     np.testing.assert_allclose(trace.read("pair", "q")[1], 2 * QUERY[0] / 3, atol=1e-6)
 
 
@@ -48,9 +53,14 @@ def test_lemma_2_needs_a_margin():
 
 
 def test_lemma_2_needs_the_radius():
-    # Two noise labels, 20 radii away in opposite directions: each input is recognized through the other's residual.
+    # Two noise labels, 20 radii away in opposite directions: each input is recognized through the
+    # other's residual.
     far = 20 * SPEC.radius
-    opposite = {("pair", "y"): lambda y: y.at[1].set(jnp.array([0.0, far])).at[4].set(jnp.array([0.0, -far]))}
+    opposite = {
+        ("pair", "y"): lambda y: (
+            y.at[1].set(jnp.array([0.0, far])).at[4].set(jnp.array([0.0, -far]))
+        )
+    }
     ok = MODEL.trace(PROMPT, hooks=opposite, attention=False).read("recognize", "ok")
     assert (ok[[1, 4], 0] == 3).all()
     with pytest.raises(ValueError, match="radius"):
@@ -74,7 +84,9 @@ def test_lemma_3_needs_ok_nearly_equal():
     lower = {("recognize", "ok"): lambda ok: ok.at[READ[0]].add(-1e-3)}
     answer = MODEL.trace(PROMPT, hooks=lower, attention=False).answer.vector
     weight = np.exp(-1e-3 * derive(SPEC).C)
-    np.testing.assert_allclose(answer, (weight * QUERY[0] - QUERY[0] + QUERY[1]) / (2 + weight), atol=1e-4)
+    np.testing.assert_allclose(
+        answer, (weight * QUERY[0] - QUERY[0] + QUERY[1]) / (2 + weight), atol=1e-4
+    )
     assert np.abs(answer - MODEL(PROMPT).vector).max() > 0.01
     # A leak of ok that moves the winners that far apart is not admissible.
     with pytest.raises(Infeasible, match=r"ok leaks .* must stay below T/2"):

@@ -1,4 +1,5 @@
-"""Theorem 2: three layers, one lemma each; ambiguity is refused; every check has a model that it rejects."""
+"""Theorem 2: three layers, one lemma each; ambiguity is refused; every check has a model that it
+rejects."""
 
 from dataclasses import replace
 
@@ -27,7 +28,9 @@ def drawn(seed, shape=SHAPES[0], sizes=(None,), **more):
     rng = np.random.default_rng(seed)
     K, d, m, n, features, dtype = shape
     instance = draw_instance(rng, K=K, d=d, m=m, n=n, features=features, dtype=dtype, **more)
-    return instance, [draw_prompt(rng, instance, examples=size, noise=min(2, (size or m) - 1)) for size in sizes]
+    return instance, [
+        draw_prompt(rng, instance, examples=size, noise=min(2, (size or m) - 1)) for size in sizes
+    ]
 
 
 INSTANCE, (PROMPT,) = drawn(1)
@@ -72,7 +75,10 @@ def test_the_leak_of_ok_falls_as_T_times_exp_minus_T():
 def test_an_ambiguous_example_is_refused():
     rng = np.random.default_rng(4)
     prompt = draw_prompt(rng, INSTANCE, ambiguous=1)
-    with pytest.raises(ValueError, match=r"prompt example \d+ = explained by tasks .*at most one explanation.*Theorem 1"):
+    with pytest.raises(
+        ValueError,
+        match=r"prompt example \d+ = explained by tasks .*at most one explanation.*Theorem 1",
+    ):
         MODEL(prompt)
 
 
@@ -105,10 +111,14 @@ def test_a_coldness_that_leaks_too_much_is_refused():
 
 
 def test_scores_beyond_the_format_are_refused():
-    with pytest.raises(Infeasible, match=r"the scores of recognize reach .* beyond the format's range"):
+    with pytest.raises(
+        Infeasible, match=r"the scores of recognize reach .* beyond the format's range"
+    ):
         derive(replace(INSTANCE.spec, coldness=1e37))
     with pytest.raises(Infeasible, match=r"the weights reach .* beyond the format's range"):
-        derive(Spec(K=1, d=1, m=1, n=2, margin=0.5, radius=1.0, weight_norm=1e39, input_radius=1e-45))
+        derive(
+            Spec(K=1, d=1, m=1, n=2, margin=0.5, radius=1.0, weight_norm=1e39, input_radius=1e-45)
+        )
 
 
 @pytest.mark.parametrize(
@@ -124,7 +134,9 @@ def test_scores_beyond_the_format_are_refused():
 )
 def test_each_lemma_fails_on_a_wrong_layer(layer, matrix, change, index):
     assert all(lemma.holds for lemma in lemmas(THEOREM2, INSTANCE, PROMPT, MODEL))
-    assert not lemmas(THEOREM2, INSTANCE, PROMPT, damaged(MODEL, layer, matrix, change))[index].holds
+    assert not lemmas(THEOREM2, INSTANCE, PROMPT, damaged(MODEL, layer, matrix, change))[
+        index
+    ].holds
 
 
 def test_the_structure_check_fails_on_another_theorems_transformer():

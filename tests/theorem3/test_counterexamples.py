@@ -1,4 +1,5 @@
-"""What fails when a hypothesis of Theorem 3 is dropped: a counterexample for each lemma, around the edge that refuses it."""
+"""What fails when a hypothesis of Theorem 3 is dropped: a counterexample for each lemma, around the
+edge that refuses it."""
 
 from dataclasses import replace
 
@@ -27,7 +28,8 @@ def test_the_hypotheses_hold_to_begin_with():
 
 
 def test_lemma_1_needs_labels_of_norm_1():
-    # 1.8 long and at 45 degrees: 1.3 away from task 0's output, yet its inner product with it is more than 1.
+    # 1.8 long and at 45 degrees: 1.3 away from task 0's output, yet its inner product with it is
+    # more than 1.
     label = 1.8 * np.array([[np.sqrt(0.5), np.sqrt(0.5)]])
     assert np.linalg.norm(label - LABELS[0]) > WIDE.margin and label @ LABELS[0] > 1
     prompt = Prompt(inputs=INPUTS[:1], labels=label, query=QUERY)
@@ -38,11 +40,14 @@ def test_lemma_1_needs_labels_of_norm_1():
 
 
 def test_lemma_1_needs_outputs_of_norm_1():
-    # Task 1's output shows the label's direction at twice its length: the label is 1 away, the inner product 2.
+    # Task 1's output shows the label's direction at twice its length: the label is 1 away, the
+    # inner product 2.
     tasks = [TASKS[0], replace(TASKS[1], weight=2 * np.eye(2)), TASKS[2]]
     model = build(replace(WIDE, weight_norm=2.0 * WIDE.weight_norm), tasks)
     prompt = Prompt(inputs=INPUTS[:1], labels=LABELS[:1], query=QUERY)
-    assert model.trace(prompt, attention=False, enforce=False).read("recognize", "w")[3].tolist() == [1, 1, 0]
+    assert model.trace(prompt, attention=False, enforce=False).read("recognize", "w")[
+        3
+    ].tolist() == [1, 1, 0]
     with pytest.raises(ValueError, match=r"example 0, task 1 = an output of norm 2"):
         model(prompt)
 
@@ -52,7 +57,9 @@ def test_lemma_1_needs_a_margin():
     between = np.sqrt(gains.T0 / gains.beta)
     assert WIDE.tolerance < between < WIDE.margin
     angle = 2 * np.arcsin(between / 2)
-    prompt = Prompt(inputs=INPUTS[:1], labels=np.array([[np.cos(angle), np.sin(angle)]]), query=QUERY)
+    prompt = Prompt(
+        inputs=INPUTS[:1], labels=np.array([[np.cos(angle), np.sin(angle)]]), query=QUERY
+    )
     count = MODEL.trace(prompt, attention=False, enforce=False).read("recognize", "count")[3, 0]
     assert 0.4 < count < 0.6
     with pytest.raises(ValueError, match=r"task 0 = a residual of 0\.3.*must be at most tolerance"):
@@ -60,7 +67,8 @@ def test_lemma_1_needs_a_margin():
 
 
 def test_lemma_1_needs_the_radius_in_every_slot():
-    # Task 1 reads slot 0; the input in slot 1 is long enough to outweigh its position, and task 1 is recognized by it.
+    # Task 1 reads slot 0; the input in slot 1 is long enough to outweigh its position, and task 1
+    # is recognized by it.
     gains = derive(WIDE)
     far = -(gains.P2 / gains.beta + WIDE.radius**2)
     long = {("embed", "x"): lambda x: x.at[2].set(jnp.array([far, 0.0]))}
@@ -86,7 +94,8 @@ def test_lemma_2_needs_equal_ok():
 
 
 def test_lemma_3_needs_distinct_slots():
-    # The query's second input carries the first one's code: tasks 0 and 1 have three winners, and task 2 has only BOS.
+    # The query's second input carries the first one's code: tasks 0 and 1 have three winners, and
+    # task 2 has only BOS.
     same = {("embed", "s"): lambda s: s.at[-2].set(s[-3])}
     trace = MODEL.trace(PROMPT, hooks=same, attention=False)
     honest = MODEL.trace(PROMPT, attention=False)

@@ -1,4 +1,5 @@
-"""The task vector as an object: it is the prevalence, and patching it patches the mixture and nothing else."""
+"""The task vector as an object: it is the prevalence, and patching it patches the mixture and
+nothing else."""
 
 import numpy as np
 import pytest
@@ -55,6 +56,8 @@ def test_a_patch_of_the_wrong_shape_is_refused():
 
 def test_theorem_1_has_no_task_vector():
     rng = np.random.default_rng(0)
-    trace = build1(SPEC, INSTANCE.tasks).trace(draw_prompt(rng, INSTANCE, examples=3), attention=False)
+    trace = build1(SPEC, INSTANCE.tasks).trace(
+        draw_prompt(rng, INSTANCE, examples=3), attention=False
+    )
     with pytest.raises(ValueError, match="'w'"):
         _ = trace.task_vector

@@ -1,4 +1,5 @@
-"""Theorem 3: five causal layers, one lemma each; hypotheses are refused by name; every check has a model that it rejects."""
+"""Theorem 3: five causal layers, one lemma each; hypotheses are refused by name; every check has a
+model that it rejects."""
 
 from dataclasses import replace
 
@@ -31,7 +32,9 @@ def drawn(seed, shape=SHAPES[0], kinds=({},), **more):
     return instance, [draw_prompt(rng, instance, **kind) for kind in kinds]
 
 
-INSTANCE, (PROMPT, PURE, AGREE) = drawn(1, SHAPES[1], ({"noise": 2, "ambiguous": 2}, {"pure": True}, {"agree": True}))
+INSTANCE, (PROMPT, PURE, AGREE) = drawn(
+    1, SHAPES[1], ({"noise": 2, "ambiguous": 2}, {"pure": True}, {"agree": True})
+)
 MODEL = build(INSTANCE.spec, INSTANCE.tasks)
 SPEC = INSTANCE.spec
 BOUND = proof.error_bound(SPEC)
@@ -43,7 +46,13 @@ def truth(prompt, instance=INSTANCE):
 
 
 @settings(max_examples=25)
-@given(st.integers(0, 2**32 - 1), st.sampled_from(SHAPES), st.booleans(), st.booleans(), st.integers(0, 2))
+@given(
+    st.integers(0, 2**32 - 1),
+    st.sampled_from(SHAPES),
+    st.booleans(),
+    st.booleans(),
+    st.integers(0, 2),
+)
 @example(0, SHAPES[0], True, True, 0)
 def test_answers_are_the_superposition(seed, shape, pure, agree, noise):
     kinds = ({"pure": pure, "agree": agree, "noise": noise}, {"examples": 3, "noise": noise})
@@ -56,12 +65,19 @@ def test_answers_are_the_superposition(seed, shape, pure, agree, noise):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("shape", [(4, 10, 20, 2), (8, 26, 40, 9), (16, 30, 60, 3), (64, 64, 200, 3)])
+@pytest.mark.parametrize(
+    "shape", [(4, 10, 20, 2), (8, 26, 40, 9), (16, 30, 60, 3), (64, 64, 200, 3)]
+)
 @pytest.mark.parametrize(("dtype", "error"), [("float32", 2e-5), ("float64", 1e-10)])
 def test_mixed_and_pure_prompts_at_the_stated_errors(shape, dtype, error):
-    instance, prompts = drawn(0, (*shape, dtype), ({}, {}, {"pure": True}, {"pure": True}, {"agree": True}))
+    instance, prompts = drawn(
+        0, (*shape, dtype), ({}, {}, {"pure": True}, {"pure": True}, {"agree": True})
+    )
     answers = build(instance.spec, instance.tasks)(prompts)
-    errors = [answer_error(a.vector, truth(p, instance).vector) for a, p in zip(answers, prompts, strict=True)]
+    errors = [
+        answer_error(a.vector, truth(p, instance).vector)
+        for a, p in zip(answers, prompts, strict=True)
+    ]
     assert max(errors[:4]) <= error
     assert max(errors) <= proof.error_bound(instance.spec)
 
@@ -132,7 +148,9 @@ def test_a_label_that_does_not_preserve_the_norm_is_named():
 
 def test_a_task_that_does_not_preserve_the_norm_is_named():
     tasks = [replace(INSTANCE.tasks[0], weight=0.7 * INSTANCE.tasks[0].weight), *INSTANCE.tasks[1:]]
-    with pytest.raises(ValueError, match=r"prompt example \d+, task 0 = an output of norm 0\.7.*Theorem 3"):
+    with pytest.raises(
+        ValueError, match=r"prompt example \d+, task 0 = an output of norm 0\.7.*Theorem 3"
+    ):
         build(SPEC, tasks)(PROMPT)
 
 
@@ -159,7 +177,9 @@ def test_a_dropped_mask_is_named():
 
 
 def test_impossible_gains_are_refused():
-    with pytest.raises(Infeasible, match=r"the scores of recognize reach .* beyond the format's range"):
+    with pytest.raises(
+        Infeasible, match=r"the scores of recognize reach .* beyond the format's range"
+    ):
         derive(replace(SPEC, dtype="float32", margin=1.0, tolerance=0.0, coldness=1e38))
     with pytest.raises(Infeasible, match="count of explaining tasks leaks"):
         derive(replace(SPEC, coldness=3.0))
@@ -187,7 +207,9 @@ def test_a_duplicate_task_without_norm_is_refused_like_elsewhere():
 )
 def test_each_lemma_fails_on_a_wrong_layer(layer, matrix, change, index):
     assert all(lemma.holds for lemma in lemmas(THEOREM3, INSTANCE, PROMPT, MODEL))
-    assert not lemmas(THEOREM3, INSTANCE, PROMPT, damaged(MODEL, layer, matrix, change))[index].holds
+    assert not lemmas(THEOREM3, INSTANCE, PROMPT, damaged(MODEL, layer, matrix, change))[
+        index
+    ].holds
 
 
 def test_the_structure_check_fails_on_another_theorems_transformer():

@@ -1,7 +1,9 @@
-"""What the explorer shows, as plain values: lemmas in words, residual streams, attention, tasks, errors and bounds.
+"""What the explorer shows, as plain values: lemmas in words, residual streams, attention, tasks,
+errors and bounds.
 
-Everything comes from the theorem and its transformer: layers, heads, subspaces, masks. The streams are stored as what each layer
-changed. Cells and weights are [flat index, value] lists in row-major order.
+Everything comes from the theorem and its transformer: layers, heads, subspaces, masks. The streams
+are stored as what each layer changed. Cells and weights are [flat index, value] lists in row-major
+order.
 """
 
 from collections.abc import Sequence
@@ -23,7 +25,8 @@ from verify.theorem2 import THEOREM2
 from verify.theorem3 import THEOREM3
 
 THEOREMS = {theorem.number: theorem for theorem in (THEOREM1, THEOREM2, THEOREM3)}
-# Attention below one unit is dropped, the rest is a whole number of units; streams keep 5 significant digits.
+# Attention below one unit is dropped, the rest is a whole number of units; streams keep 5
+# significant digits.
 WEIGHT_UNIT = 1e-6
 DIGITS = 5
 # Errors below this are no rounding of a float64 near 1, nor worth a stretch of the log axis.
@@ -36,8 +39,9 @@ MOST_TOKENS = 200
 class Subject:
     """What to explore: tasks with their Spec, and up to five prompts with titles.
 
-    names: of the tasks. words: of the coordinates of vectors, where they are words. tokens: for each prompt what its tokens
-    are called, after their position. origin: what the tasks are, for messages.
+    names: of the tasks. words: of the coordinates of vectors, where they are words. tokens: for
+    each prompt what its tokens are called, after their position. origin: what the tasks are, for
+    messages.
     """
 
     spec: Spec
@@ -54,44 +58,69 @@ class Subject:
 def collect(subject: Subject, theorem: Theorem = THEOREM1) -> dict[str, Any]:
     """Build the transformer, trace every prompt, and gather all that the page shows.
 
-    Raises ValueError for a prompt that is too long or outside the theorem's hypotheses, and for tasks that it cannot perform.
+    Raises ValueError for a prompt that is too long or outside the theorem's hypotheses, and for
+    tasks that it cannot perform.
     """
     spec = subject.spec
     longest = max(prompt.tokens for prompt in subject.prompts)
     if longest > MOST_TOKENS:
-        raise ValueError(f"a prompt has {longest} tokens; the page can show at most {MOST_TOKENS}: drop examples")
+        raise ValueError(
+            f"a prompt has {longest} tokens; the page can show at most {MOST_TOKENS}: drop examples"
+        )
     try:
         model = theorem.build(spec, subject.tasks, subject.feature_map)
     except ValueError as error:
-        raise ValueError(f"Theorem {theorem.number} cannot perform {subject.origin}: {error}") from error
+        raise ValueError(
+            f"Theorem {theorem.number} cannot perform {subject.origin}: {error}"
+        ) from error
     scenes = [_scene(subject, model, i) for i in range(len(subject.prompts))]
-    # A coordinate that is 0 at every token of every layer, such as a word that does not occur, is left out.
-    used = np.any([stream.any(0) for scene in scenes for stream in scene.trace.streams.values()], axis=0)
+    # A coordinate that is 0 at every token of every layer, such as a word that does not occur, is
+    # left out.
+    used = np.any(
+        [stream.any(0) for scene in scenes for stream in scene.trace.streams.values()], axis=0
+    )
     parts = zip(model.layers, theorem.layers, theorem.lemmas, strict=True)
-    layers = [describe(i, layer, model.residual, *modules) for i, (layer, *modules) in enumerate(parts, 1)]
+    layers = [
+        describe(i, layer, model.residual, *modules) for i, (layer, *modules) in enumerate(parts, 1)
+    ]
     view = view_of(model.residual)
     report = {
         "theorem": _theorem(theorem, spec),
-        "parameters": {"K": spec.K, "d": spec.d, "m": spec.m, "n": spec.n, "features": spec.features, "dtype": spec.dtype},
+        "parameters": {
+            "K": spec.K,
+            "d": spec.d,
+            "m": spec.m,
+            "n": spec.n,
+            "features": spec.features,
+            "dtype": spec.dtype,
+        },
         "embedding_dim": model.residual.dim,
         "aliases": dict(model.residual.aliases),
         "coldness": theorem.derive(spec).T,
         "tasks": [{"name": name} for name in subject.names],
-        "columns": [column for column, is_used in zip(_columns(subject, model), used, strict=True) if is_used],
+        "columns": [
+            column
+            for column, is_used in zip(_columns(subject, model), used, strict=True)
+            if is_used
+        ],
         "layers": layers,
         "committed": _committed(layers),
         "view": {"subspace": view.subspace, "title": view.title, "note": view.note},
         "weight_unit": WEIGHT_UNIT,
         "least_drawn": LEAST_DRAWN,
     }
-    report["prompts"] = [_prompt(subject, theorem, model, scene, i, used, layers) for i, scene in enumerate(scenes)]
+    report["prompts"] = [
+        _prompt(subject, theorem, model, scene, i, used, layers) for i, scene in enumerate(scenes)
+    ]
     report["holds"] = all(prompt["holds"] for prompt in report["prompts"])
     return report
 
 
 def _committed(layers: list[dict[str, Any]]) -> int:
     """The layer from which on it is decided which examples count: the first that writes ok."""
-    return next(layer["number"] for layer in layers if "ok" in layer["heads_write"] + layer["mlp_writes"])
+    return next(
+        layer["number"] for layer in layers if "ok" in layer["heads_write"] + layer["mlp_writes"]
+    )
 
 
 def _theorem(theorem: Theorem, spec: Spec) -> dict[str, Any]:
@@ -109,7 +138,8 @@ def _theorem(theorem: Theorem, spec: Spec) -> dict[str, Any]:
 
 
 def _figures(gains: Any) -> dict[str, float]:
-    """The numbers among a theorem's gains by name; those of a series too, its coefficients counted from 1."""
+    """The numbers among a theorem's gains by name; those of a series too, its coefficients counted
+    from 1."""
     found = {}
     for field in fields(gains):
         value = getattr(gains, field.name)
@@ -123,20 +153,29 @@ def _figures(gains: Any) -> dict[str, float]:
 
 
 def _scene(subject: Subject, model: Transformer, index: int) -> Scene:
-    """A prompt's trace, and what the definition says of it. Raises ValueError if it is outside the hypotheses."""
+    """A prompt's trace, and what the definition says of it. Raises ValueError if it is outside the
+    hypotheses."""
     spec, prompt = subject.spec, subject.prompts[index]
     try:
-        verdict = judge(subject.tasks, prompt, spec.tolerance, spec.margin, subject.feature_map, spec.sum_slot)
+        verdict = judge(
+            subject.tasks, prompt, spec.tolerance, spec.margin, subject.feature_map, spec.sum_slot
+        )
         trace = model.trace(prompt)
     except ValueError as error:
         raise ValueError(f"{subject.titles[index]}: {error}") from error
-    said = [_said(subject, int(task), explains) for task, explains in zip(trace.answer.recognized, verdict.explains.T, strict=True)]
+    said = [
+        _said(subject, int(task), explains)
+        for task, explains in zip(trace.answer.recognized, verdict.explains.T, strict=True)
+    ]
     return Scene(spec, subject.names, trace, verdict, said)
 
 
 def _columns(subject: Subject, model: Transformer) -> list[dict[str, str]]:
-    """By coordinate of the stream, its subspace and its own name: contents have a word a coordinate, a task vector a task."""
-    named = {"w": subject.names} | (dict.fromkeys(("x", "y", "q"), subject.words) if subject.words else {})
+    """By coordinate of the stream, its subspace and its own name: contents have a word a
+    coordinate, a task vector a task."""
+    named = {"w": subject.names} | (
+        dict.fromkeys(("x", "y", "q"), subject.words) if subject.words else {}
+    )
     columns = []
     for name in model.residual.names:
         size = model.residual.size(name)
@@ -147,25 +186,40 @@ def _columns(subject: Subject, model: Transformer) -> list[dict[str, str]]:
 
 
 def _prompt(
-    subject: Subject, theorem: Theorem, model: Transformer, scene: Scene, index: int, used: np.ndarray, layers: list[dict[str, Any]]
+    subject: Subject,
+    theorem: Theorem,
+    model: Transformer,
+    scene: Scene,
+    index: int,
+    used: np.ndarray,
+    layers: list[dict[str, Any]],
 ) -> dict[str, Any]:
     spec, prompt, trace, verdict = subject.spec, subject.prompts[index], scene.trace, scene.verdict
     answer, view = trace.answer, view_of(model.residual)
-    lemmas = check_prompt(model, subject.tasks, prompt, subject.feature_map, trace=trace, theorem=theorem)
-    error, bound = answer_error(answer.vector, verdict.vector), theorem.proof.error_bound(spec, prompt.tokens)
+    lemmas = check_prompt(
+        model, subject.tasks, prompt, subject.feature_map, trace=trace, theorem=theorem
+    )
+    error, bound = (
+        answer_error(answer.vector, verdict.vector),
+        theorem.proof.error_bound(spec, prompt.tokens),
+    )
     steps = [stream[:, used] for stream in trace.streams.values()]
     weights = recovered_weights(answer, verdict.outputs)
     right = bool((answer.recognized == verdict.recognized).all())
     return {
         "title": subject.titles[index],
         "tokens": list(subject.tokens[index] if subject.tokens else trace.tokens),
-        "steps": [_changed(np.zeros_like(steps[0]), steps[0])] + [_changed(before, after) for before, after in pairwise(steps)],
+        "steps": [_changed(np.zeros_like(steps[0]), steps[0])]
+        + [_changed(before, after) for before, after in pairwise(steps)],
         # A head whose weights are 0 reads all tokens alike: N^2 numbers that say nothing.
         "attention": [
             [_sparse(head) if i in layer["heads"] else [[], []] for i, head in enumerate(heads)]
             for layer, heads in zip(layers, trace.attention.values(), strict=True)
         ],
-        "frames": [view.frame(scene, layer, step >= _committed(layers)) for step, layer in enumerate(trace.streams)],
+        "frames": [
+            view.frame(scene, layer, step >= _committed(layers))
+            for step, layer in enumerate(trace.streams)
+        ],
         "examples": [
             {
                 "recognized": None if task < 0 else int(task),
@@ -191,7 +245,11 @@ def _said(subject: Subject, task: int, explains: np.ndarray) -> str:
     """What became of an example: its task, or why it does not count."""
     if task >= 0:
         return subject.names[task]
-    return f"abstained: {explains.sum()} tasks explain it" if explains.any() else "abstained: no task explains it"
+    return (
+        f"abstained: {explains.sum()} tasks explain it"
+        if explains.any()
+        else "abstained: no task explains it"
+    )
 
 
 def _lemma(lemma: Lemma) -> dict[str, Any]:

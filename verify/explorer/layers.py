@@ -1,4 +1,5 @@
-"""What the explorer says of a layer: its lemma in words, from the docstrings, and what its weights can do, from the weights."""
+"""What the explorer says of a layer: its lemma in words, from the docstrings, and what its weights
+can do, from the weights."""
 
 import inspect
 from types import ModuleType
@@ -10,13 +11,19 @@ from construct.residual import Residual
 from construct.transformer import Layer
 
 
-def describe(number: int, layer: Layer, residual: Residual, weights: ModuleType, lemma: ModuleType) -> dict[str, Any]:
-    """A layer as plain values; `weights` and `lemma` are the modules that make its weights and state its lemma."""
-    return {"number": number, "name": layer.name} | _words(weights, lemma) | _machine(layer, residual)
+def describe(
+    number: int, layer: Layer, residual: Residual, weights: ModuleType, lemma: ModuleType
+) -> dict[str, Any]:
+    """A layer as plain values; `weights` and `lemma` are the modules that make its weights and
+    state its lemma."""
+    return (
+        {"number": number, "name": layer.name} | _words(weights, lemma) | _machine(layer, residual)
+    )
 
 
 def _words(weights: ModuleType, lemma: ModuleType) -> dict[str, str]:
-    """What the layer does, its scores and values as formulas, its lemma's statement and why it holds."""
+    """What the layer does, its scores and values as formulas, its lemma's statement and why it
+    holds."""
     built, proved = inspect.getdoc(weights) or "", inspect.getdoc(lemma) or ""
     formula = [line.removeprefix("    ") for line in built.splitlines() if line.startswith("    ")]
     does = built.split("\n\n")[0].replace("\n", " ").partition(": ")[2].partition(" Realizes")[0]
@@ -30,14 +37,16 @@ def _words(weights: ModuleType, lemma: ModuleType) -> dict[str, str]:
 
 
 def _machine(layer: Layer, residual: Residual) -> dict[str, Any]:
-    """heads: those that move anything; the others' weights are 0. reads: the keys that they can reach besides BOS.
-    heads_write, mlp_writes: the subspaces that the weights write into. mlp: it has one. causal: a token sees itself and the
-    tokens before it alone."""
+    """heads: those that move anything; the others' weights are 0. reads: the keys that they can
+    reach besides BOS. heads_write, mlp_writes: the subspaces that the weights write into. mlp: it
+    has one. causal: a token sees itself and the tokens before it alone."""
     outs = [np.asarray(bank.W_O[...]) for bank in layer.banks]
     values = [np.asarray(bank.W_V[...]) for bank in layer.banks]
     moving = [out.any((1, 2)) & value.any((1, 2)) for out, value in zip(outs, values, strict=True)]
     by_heads = np.any([out.any((0, 2)) for out in outs], axis=0)
-    by_mlp = np.zeros(residual.dim, bool) if layer.mlp is None else np.asarray(layer.mlp.W_2[...]).any(1)
+    by_mlp = (
+        np.zeros(residual.dim, bool) if layer.mlp is None else np.asarray(layer.mlp.W_2[...]).any(1)
+    )
     return {
         "heads": np.flatnonzero(np.concatenate(moving)).tolist(),
         "reads": layer.support.value,

@@ -1,4 +1,5 @@
-"""The explorer's page: Bokeh's core bundle, the plots without data, the data, and a small script that steps through it."""
+"""The explorer's page: Bokeh's core bundle, the plots without data, the data, and a small script
+that steps through it."""
 
 import html
 import json
@@ -19,7 +20,10 @@ def page(report: dict[str, Any]) -> str:
     own = files("verify.explorer")
     parameters = report["parameters"]
     parts = {
-        "TITLE": html.escape(f"Theorem {report['theorem']['number']} on K = {parameters['K']} tasks, d = {parameters['d']}"),
+        "TITLE": html.escape(
+            f"Theorem {report['theorem']['number']} on K = {parameters['K']} tasks, d = "
+            f"{parameters['d']}"
+        ),
         "STYLE": own.joinpath("page.css").read_text(encoding="utf-8"),
         "DATA": _json(report),
         "PLOTS": _json({"items": items, "palettes": plots.palettes()}),

@@ -1,11 +1,14 @@
-"""The explorer's plots without their data, which the page's script sets at each step. Bokeh is imported when a plot is made.
+"""The explorer's plots without their data, which the page's script sets at each step. Bokeh is
+imported when a plot is made.
 
-A model that the script asks for is named after its plot and its role, such as 'stream-cells'; a color mapper's tag is its palette.
+A model that the script asks for is named after its plot and its role, such as 'stream-cells'; a
+color mapper's tag is its palette.
 """
 
 from typing import Any
 
-# Blue to orange through the page's background: colors that colour-blind people can tell apart, in both color schemes.
+# Blue to orange through the page's background: colors that colour-blind people can tell apart, in
+# both color schemes.
 LIGHT = ("#0072b2", "#f7f7f7", "#d55e00")
 DARK = ("#56b4e9", "#22262b", "#e69f00")
 GRAY = "#888888"  # in sight on both backgrounds
@@ -29,7 +32,9 @@ def _blend(*colors: str) -> list[str]:
 
     points = np.array([[int(color[i : i + 2], 16) for i in (1, 3, 5)] for color in colors])
     at = np.linspace(0, len(colors) - 1, STEPS)
-    channels = [np.rint(np.interp(at, range(len(colors)), channel)).astype(int) for channel in points.T]
+    channels = [
+        np.rint(np.interp(at, range(len(colors)), channel)).astype(int) for channel in points.T
+    ]
     return [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in zip(*channels, strict=True)]
 
 
@@ -44,7 +49,14 @@ def blank(name: str, **options: Any) -> Any:
     """A figure without frame, tools or background; its axes are NAME-x and NAME-y."""
     from bokeh.plotting import figure
 
-    plot = figure(toolbar_location=None, tools="", background_fill_color=None, border_fill_color=None, name=name, **options)
+    plot = figure(
+        toolbar_location=None,
+        tools="",
+        background_fill_color=None,
+        border_fill_color=None,
+        name=name,
+        **options,
+    )
     plot.outline_line_color = None
     plot.xaxis.name, plot.yaxis.name = f"{name}-x", f"{name}-y"
     plot.grid.visible = False
@@ -55,7 +67,9 @@ def label(axis: Any, names: dict[int, str]) -> None:
     """Name an axis's places; upright where the names side by side would not fit a narrow screen."""
     axis.ticker = list(names)
     axis.major_label_overrides = names
-    axis.major_label_orientation = "horizontal" if sum(map(len, names.values())) <= NARROW else "vertical"
+    axis.major_label_orientation = (
+        "horizontal" if sum(map(len, names.values())) <= NARROW else "vertical"
+    )
 
 
 def hover(plot: Any, tooltips: Any, *renderers: Any) -> None:
@@ -66,26 +80,43 @@ def hover(plot: Any, tooltips: Any, *renderers: Any) -> None:
 
 
 def heat(name: str, columns: int, rows: int, tooltips: Any, palette: str, **options: Any) -> Any:
-    """A heat map whose first row is on top; cells have x, y, a value v, the names of row and column, and an edge's color."""
+    """A heat map whose first row is on top; cells have x, y, a value v, the names of row and
+    column, and an edge's color."""
     from bokeh.models import FixedTicker, LinearColorMapper
 
     plot = blank(name, x_range=(-0.5, columns - 0.5), y_range=(rows - 0.5, -0.5), **options)
     cells = source(f"{name}-cells", "x", "y", "v", "row", "column", "edge")
     low = -1 if palette == "diverging" else 0
-    mapper = LinearColorMapper(palette=list(LIGHT), low=low, high=1, name=f"{name}-colors", tags=[palette])
+    mapper = LinearColorMapper(
+        palette=list(LIGHT), low=low, high=1, name=f"{name}-colors", tags=[palette]
+    )
     fill = {"field": "v", "transform": mapper}
-    drawn = plot.rect("x", "y", width=1, height=1, source=cells, fill_color=fill, line_color="edge", line_width=1)
+    drawn = plot.rect(
+        "x", "y", width=1, height=1, source=cells, fill_color=fill, line_color="edge", line_width=1
+    )
     hover(plot, tooltips, drawn)
-    plot.axis.major_tick_line_color = plot.axis.minor_tick_line_color = plot.axis.axis_line_color = None
+    plot.axis.major_tick_line_color = plot.axis.minor_tick_line_color = (
+        plot.axis.axis_line_color
+    ) = None
     plot.xaxis.ticker, plot.yaxis.ticker = FixedTicker(), FixedTicker()
     plot.axis.major_label_text_font_size = "9px"
     return plot
 
 
-def _token_heat(report: dict[str, Any], name: str, columns: int, tooltips: Any, palette: str, below: int) -> Any:
+def _token_heat(
+    report: dict[str, Any], name: str, columns: int, tooltips: Any, palette: str, below: int
+) -> Any:
     """A heat map of all tokens; the names of its columns take so many pixels below it."""
     rows = max(len(prompt["tokens"]) for prompt in report["prompts"])
-    plot = heat(name, columns, rows, tooltips, palette, height=below + ROW * rows, sizing_mode="stretch_width")
+    plot = heat(
+        name,
+        columns,
+        rows,
+        tooltips,
+        palette,
+        height=below + ROW * rows,
+        sizing_mode="stretch_width",
+    )
     plot.xaxis.major_label_orientation = "vertical"
     return plot
 
@@ -99,19 +130,31 @@ def stream(report: dict[str, Any]) -> Any:
     plot = _token_heat(report, "stream", len(columns), tooltips, "diverging", below=60)
     for i in range(1, len(columns)):
         if columns[i]["subspace"] != columns[i - 1]["subspace"]:
-            plot.add_layout(Span(location=i - 0.5, dimension="height", line_color=GRAY, line_width=1))
+            plot.add_layout(
+                Span(location=i - 0.5, dimension="height", line_color=GRAY, line_width=1)
+            )
     return plot
 
 
 def attention(report: dict[str, Any]) -> Any:
-    """One head's attention weights: a row a query token, a column a key; what a causal mask hides is gray."""
+    """One head's attention weights: a row a query token, a column a key; what a causal mask hides
+    is gray."""
     N = max(len(prompt["tokens"]) for prompt in report["prompts"])
     longest = max(len(token) for prompt in report["prompts"] for token in prompt["tokens"])
     tooltips = [("token", "@row"), ("reads", "@column"), ("weight", "@v{0.000000}")]
     plot = _token_heat(report, "attention", N, tooltips, "sequential", below=40 + LETTER * longest)
     plot.xaxis.axis_label, plot.yaxis.axis_label = "key", "query"
     mask = source("attention-mask", "y", "left", "right")
-    plot.hbar("y", left="left", right="right", height=1, source=mask, color=GRAY, fill_alpha=0.25, line_color=None)
+    plot.hbar(
+        "y",
+        left="left",
+        right="right",
+        height=1,
+        source=mask,
+        color=GRAY,
+        fill_alpha=0.25,
+        line_color=None,
+    )
     return plot
 
 
@@ -138,7 +181,17 @@ def errors(report: dict[str, Any]) -> Any:
         ("current", "circle", 16, LIGHT[2], None),
     )
     for name, marker, size, color, fill in marks:
-        # A log axis without any data is a warning in the console: a first point, until the page's script sets the real ones.
+        # A log axis without any data is a warning in the console: a first point, until the page's
+        # script sets the real ones.
         data = ColumnDataSource(data={"x": [1], "y": [1.0]}, name=f"errors-{name}")
-        plot.scatter("x", "y", source=data, marker=marker, size=size, color=color, line_width=2, fill_color=fill)
+        plot.scatter(
+            "x",
+            "y",
+            source=data,
+            marker=marker,
+            size=size,
+            color=color,
+            line_width=2,
+            fill_color=fill,
+        )
     return plot

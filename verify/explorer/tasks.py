@@ -1,6 +1,8 @@
-"""Where the tasks can be seen in the stream, one view a kind of stream: a circle of codes, a task vector, or tokens with ok = 1.
+"""Where the tasks can be seen in the stream, one view a kind of stream: a circle of codes, a task
+vector, or tokens with ok = 1.
 
-A view's frames hold the data of its plot's sources after each layer, so that the page's script need not know what they mean.
+A view's frames hold the data of its plot's sources after each layer, so that the page's script need
+not know what they mean.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,7 +25,8 @@ Frame = dict[str, dict[str, list[Any]]]
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """A prompt on its way: the tasks' names, the trace, the verdict, and what is said of each example once it is recognized."""
+    """A prompt on its way: the tasks' names, the trace, the verdict, and what is said of each
+    example once it is recognized."""
 
     spec: Spec
     names: Sequence[str]
@@ -43,9 +46,11 @@ class Scene:
 
 @dataclass(frozen=True)
 class View:
-    """One way to see the tasks: the subspace that it needs, what the page says of it, its data, its plot.
+    """One way to see the tasks: the subspace that it needs, what the page says of it, its data, its
+    plot.
 
-    frame(scene, layer, committed): by source, columns; committed: the examples' ok is written. plot(report): without data.
+    frame(scene, layer, committed): by source, columns; committed: the examples' ok is written.
+    plot(report): without data.
     """
 
     subspace: str
@@ -67,18 +72,26 @@ def _circle(scene: Scene, layer: str, committed: bool) -> Frame:
     mean = [codes[counted].mean(0).tolist()] if committed and len(counted) else []
     return {
         "points": {"x": codes[:, 0].tolist(), "y": codes[:, 1].tolist(), "name": names},
-        "mean": {"x": [x for x, _ in mean], "y": [y for _, y in mean], "name": ["mixture of the tasks" for _ in mean]},
+        "mean": {
+            "x": [x for x, _ in mean],
+            "y": [y for _, y in mean],
+            "name": ["mixture of the tasks" for _ in mean],
+        },
     }
 
 
 def _draw_circle(report: dict[str, Any]) -> Any:
-    plot = plots.blank("tasks", width=SIDE, height=SIDE, x_range=(-1.45, 1.45), y_range=(-1.45, 1.45))
+    plot = plots.blank(
+        "tasks", width=SIDE, height=SIDE, x_range=(-1.45, 1.45), y_range=(-1.45, 1.45)
+    )
     plot.axis.visible = False
     plot.circle(0, 0, radius=1, fill_color=None, line_color=plots.GRAY)
     names = [task["name"] for task in report["tasks"]]
     x, y = task_codes(len(names)).T.tolist()
     plot.scatter(x, y, size=16, marker="circle_x", fill_color=None, line_color=plots.GRAY)
-    plot.text(x, y, text=names, text_font_size="11px", text_color=plots.GRAY, x_offset=12, y_offset=-6)
+    plot.text(
+        x, y, text=names, text_font_size="11px", text_color=plots.GRAY, x_offset=12, y_offset=-6
+    )
     points, mean = (plots.source(f"tasks-{name}", "x", "y", "name") for name in ("points", "mean"))
     spots = plot.scatter("x", "y", source=points, size=9, color=plots.LIGHT[0], fill_alpha=0.7)
     mixture = plot.scatter("x", "y", source=mean, size=14, marker="diamond", color=plots.LIGHT[2])
@@ -90,7 +103,11 @@ def _vector(scene: Scene, layer: str, committed: bool) -> Frame:
     held, due = scene.trace.read(layer, "w")[-1].astype(float), scene.verdict.prevalence
 
     def columns(values: np.ndarray) -> dict[str, list[Any]]:
-        return {"task": list(range(len(values))), "value": values.tolist(), "name": list(scene.names)}
+        return {
+            "task": list(range(len(values))),
+            "value": values.tolist(),
+            "name": list(scene.names),
+        }
 
     return {"held": columns(held), "due": columns(due)}
 
@@ -99,14 +116,23 @@ def _draw_vector(report: dict[str, Any]) -> Any:
     names = [task["name"] for task in report["tasks"]]
     K = len(names)
     plot = plots.blank(
-        "tasks", height=SIDE - 60, sizing_mode="stretch_width", max_width=520, x_range=(-0.6, K - 0.4), y_range=(0, 1.04)
+        "tasks",
+        height=SIDE - 60,
+        sizing_mode="stretch_width",
+        max_width=520,
+        x_range=(-0.6, K - 0.4),
+        y_range=(0, 1.04),
     )
     plot.yaxis.axis_label = "w at the answer token"
     plots.label(plot.xaxis, dict(list(enumerate(names))[:: -(-K // MOST_TICKS)]))
     plot.axis.minor_tick_line_color = None
     held, due = (plots.source(f"tasks-{name}", "task", "value", "name") for name in ("held", "due"))
-    bars = plot.vbar("task", top="value", width=0.7, source=held, fill_color=plots.LIGHT[0], line_color=None)
-    dashes = plot.scatter("task", "value", source=due, marker="dash", size=30, line_width=3, line_color=plots.LIGHT[2])
+    bars = plot.vbar(
+        "task", top="value", width=0.7, source=held, fill_color=plots.LIGHT[0], line_color=None
+    )
+    dashes = plot.scatter(
+        "task", "value", source=due, marker="dash", size=30, line_width=3, line_color=plots.LIGHT[2]
+    )
     plots.hover(plot, [("task", "@name"), ("w", "@value{0.000000}")], bars)
     plots.hover(plot, [("task", "@name"), ("prevalence", "@value{0.000000}")], dashes)
     return plot
@@ -115,7 +141,11 @@ def _draw_vector(report: dict[str, Any]) -> Any:
 def _tokens(scene: Scene, layer: str, committed: bool) -> Frame:
     ok = scene.by_example(layer, "ok")[:, :-1, 0].astype(float)
     y, x = (axis.ravel().tolist() for axis in np.indices(ok.shape))
-    marked = [task if held > 0.5 else -1 for task, row in zip(scene.trace.answer.recognized, ok, strict=True) for held in row]
+    marked = [
+        task if held > 0.5 else -1
+        for task, row in zip(scene.trace.answer.recognized, ok, strict=True)
+        for held in row
+    ]
     return {
         "cells": {
             "x": x,
@@ -130,29 +160,54 @@ def _tokens(scene: Scene, layer: str, committed: bool) -> Frame:
 
 
 def _draw_tokens(report: dict[str, Any]) -> Any:
-    slots, rows = report["parameters"]["n"] - 1, max(len(prompt["examples"]) for prompt in report["prompts"])
+    slots, rows = (
+        report["parameters"]["n"] - 1,
+        max(len(prompt["examples"]) for prompt in report["prompts"]),
+    )
     tooltips = [("token", "@row"), ("ok", "@v{0.000000}"), ("example", "@column")]
-    size = {"height": 60 + 20 * rows, "sizing_mode": "stretch_width", "max_width": max(SIDE, 60 * slots)}
+    size = {
+        "height": 60 + 20 * rows,
+        "sizing_mode": "stretch_width",
+        "max_width": max(SIDE, 60 * slots),
+    }
     plot = plots.heat("tasks", slots, rows, tooltips, "sequential", **size)
     plot.xaxis.axis_label, plot.yaxis.axis_label = "slot", "example"
     plot.xaxis.ticker, plot.yaxis.ticker = list(range(slots)), list(range(rows))
     cells = plot.renderers[0].data_source
     cells.data["task"] = []
     plot.text(
-        "x", "y", text="task", source=cells, text_align="center", text_baseline="middle", text_font_size="11px", name="tasks-text"
+        "x",
+        "y",
+        text="task",
+        source=cells,
+        text_align="center",
+        text_baseline="middle",
+        text_font_size="11px",
+        name="tasks-text",
     )
     return plot
 
 
 VIEWS = (
-    View("z", "Task codes", "every example's code on the circle; the diamond is their mixture", _circle, _draw_circle),
     View(
-        "w", "Task vector", "w at the answer token; the dashes are the prevalences m_i/M by the definition", _vector, _draw_vector
+        "z",
+        "Task codes",
+        "every example's code on the circle; the diamond is their mixture",
+        _circle,
+        _draw_circle,
+    ),
+    View(
+        "w",
+        "Task vector",
+        "w at the answer token; the dashes are the prevalences m_i/M by the definition",
+        _vector,
+        _draw_vector,
     ),
     View(
         "ok",
         "Tokens that count",
-        "ok at the examples' inputs, and the task that was recognized; the answer averages these tokens",
+        "ok at the examples' inputs, and the task that was recognized; the answer averages these "
+        "tokens",
         _tokens,
         _draw_tokens,
     ),

@@ -1,4 +1,5 @@
-"""The families as text: how an example is written, how a family is opened, and random examples of it."""
+"""The families as text: how an example is written, how a family is opened, and random examples of
+it."""
 
 import re
 import string
@@ -21,8 +22,9 @@ from verify.families.country import countries, country
 class Writing:
     """How a family's examples are written: `left` is what stands left of the label, arrow included.
 
-    form: a sample to show to people. pattern: its groups are the words of an example. open: the family that can hold words
-    of up to a given number of letters. draw: the words of a random example. write: words -> left.
+    form: a sample to show to people. pattern: its groups are the words of an example. open: the
+    family that can hold words of up to a given number of letters. draw: the words of a random
+    example. write: words -> left.
     """
 
     form: str
@@ -52,7 +54,8 @@ def _language(rng: np.random.Generator) -> Words:
 
 @cache
 def language_words() -> tuple[str, ...]:
-    """A list of words: the English names of languages that are plain words (Unicode CLDR, by Babel), in lower case."""
+    """A list of words: the English names of languages that are plain words (Unicode CLDR, by
+    Babel), in lower case."""
     from babel import Locale
 
     names = {name.lower() for name in Locale("en").languages.values()}
@@ -60,19 +63,37 @@ def language_words() -> tuple[str, ...]:
 
 
 def open_family(name: str, longest: int = 8) -> Family:
-    """A family by name, for words of up to `longest` letters. Raises ValueError for an unknown name or a missing package."""
+    """A family by name, for words of up to `longest` letters. Raises ValueError for an unknown name
+    or a missing package."""
     if name not in WRITINGS:
-        raise checks.refuse("family", repr(name), f"must be one of {', '.join(WRITINGS)}", "pass one of these")
+        raise checks.refuse(
+            "family", repr(name), f"must be one of {', '.join(WRITINGS)}", "pass one of these"
+        )
     try:
         return WRITINGS[name].open(longest)
     except ModuleNotFoundError as error:
-        raise checks.refuse("family", name, f"needs the package {error.name}", "pip install 'superposed-tasks[prompts]'") from None
+        raise checks.refuse(
+            "family",
+            name,
+            f"needs the package {error.name}",
+            "pip install 'superposed-tasks[prompts]'",
+        ) from None
 
 
 WRITINGS = {
-    "AB": Writing("23@41=", re.compile(r"(\d+)@(\d+)="), lambda size: families.ab(), _pair, "{0[0]}@{0[1]}=".format),
+    "AB": Writing(
+        "23@41=",
+        re.compile(r"(\d+)@(\d+)="),
+        lambda size: families.ab(),
+        _pair,
+        "{0[0]}@{0[1]}=".format,
+    ),
     "add_translate": Writing(
-        "23+41->", re.compile(r"(\d+)\+(\d+)->"), lambda size: add_translate(), _pair, "{0[0]}+{0[1]}->".format
+        "23+41->",
+        re.compile(r"(\d+)\+(\d+)->"),
+        lambda size: add_translate(),
+        _pair,
+        "{0[0]}+{0[1]}->".format,
     ),
     "country": Writing(
         "France->",
@@ -81,7 +102,9 @@ WRITINGS = {
         lambda rng: (str(rng.choice(list(countries()))),),
         "{0[0]}->".format,
     ),
-    "word": Writing("banana->", re.compile(r"([A-Za-z]+)->"), families.word, _language, "{0[0]}->".format),
+    "word": Writing(
+        "banana->", re.compile(r"([A-Za-z]+)->"), families.word, _language, "{0[0]}->".format
+    ),
     "ret": Writing(
         "abcdefgh->",
         re.compile(rf"([a-z]{{{RET_LETTERS}}})->"),
@@ -90,6 +113,10 @@ WRITINGS = {
         "{0[0]}->".format,
     ),
     "plus": Writing(
-        "7->", re.compile(r"(\d)->"), lambda size: families.plus(), lambda rng: (str(rng.integers(10)),), "{0[0]}->".format
+        "7->",
+        re.compile(r"(\d)->"),
+        lambda size: families.plus(),
+        lambda rng: (str(rng.integers(10)),),
+        "{0[0]}->".format,
     ),
 }

@@ -1,6 +1,8 @@
-"""add_translate: `23+41->` has the sum as its label, in digits, in English, in French or in Spanish (num2words).
+"""add_translate: `23+41->` has the sum as its label, in digits, in English, in French or in Spanish
+(num2words).
 
-All four tasks read the sum slot through the same hat features; a language is one more table behind them.
+All four tasks read the sum slot through the same hat features; a language is one more table behind
+them.
 """
 
 from functools import cache, partial
@@ -24,10 +26,13 @@ def spell(number: int, language: str | None) -> str:
 
 
 def add_translate() -> Family:
-    """The family add_translate over the numbers 10..99. Raises ModuleNotFoundError without num2words."""
+    """The family add_translate over the numbers 10..99. Raises ModuleNotFoundError without
+    num2words."""
     numbers = {str(number): number for number in range(LEAST, GREATEST + 1)}
     totals = range(2 * LEAST, 2 * GREATEST + 1)
-    names = {name: {total: spell(total, code) for total in totals} for name, code in LANGUAGES.items()}
+    names = {
+        name: {total: spell(total, code) for total in totals} for name, code in LANGUAGES.items()
+    }
     words = vocabulary(numbers, *(table.values() for table in names.values()))
 
     def say(pair: Words, language: str) -> str:
@@ -38,7 +43,10 @@ def add_translate() -> Family:
         vocabulary=words,
         domain=frozenset(numbers),
         functions={language: partial(say, language=language) for language in names},
-        tasks=tuple(Task(slot=2, weight=read_number(words, table, 2 * LEAST, 2 * GREATEST)) for table in names.values()),
+        tasks=tuple(
+            Task(slot=2, weight=read_number(words, table, 2 * LEAST, 2 * GREATEST))
+            for table in names.values()
+        ),
         slots=3,
         layout=lambda pair: (*pair, BLANK),
         feature_map=number_features(words, numbers, 2 * LEAST, 2 * GREATEST),

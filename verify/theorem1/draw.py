@@ -1,7 +1,9 @@
-"""Random tasks and prompts that satisfy the theorem's hypotheses, with noise and ambiguity on request.
+"""Random tasks and prompts that satisfy the theorem's hypotheses, with noise and ambiguity on
+request.
 
-All tasks map one input x* to the same output t, whatever their matrices and features: an example that shows x* in a slot which
-several tasks read is ambiguous. The margin is read off the tasks: a typical distance between two tasks' outputs.
+All tasks map one input x* to the same output t, whatever their matrices and features: an example
+that shows x* in a slot which several tasks read is ambiguous. The margin is read off the tasks: a
+typical distance between two tasks' outputs.
 """
 
 from collections.abc import Callable
@@ -14,9 +16,11 @@ from construct import FeatureMap, Prompt, Spec, Task
 from construct.floats import DTYPES
 from verify.oracle import apply, fill
 
-# An example is drawn again until its margin holds; a request that fails this often is called impossible.
+# An example is drawn again until its margin holds; a request that fails this often is called
+# impossible.
 TRIES = 1000
-# Labels are off by up to this share of the tolerance, so that recognition is not tested on exact fits alone.
+# Labels are off by up to this share of the tolerance, so that recognition is not tested on exact
+# fits alone.
 LABEL_NOISE = 0.5
 
 
@@ -26,8 +30,9 @@ class Impossible(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Instance:
-    """Random tasks with their Spec; `shared` is the input on which all tasks agree. sphere: tasks are orthogonal matrices, and
-    inputs and labels have norm 1. one_hot: tasks are functions of d words, and inputs and labels are words."""
+    """Random tasks with their Spec; `shared` is the input on which all tasks agree. sphere: tasks
+    are orthogonal matrices, and inputs and labels have norm 1. one_hot: tasks are functions of d
+    words, and inputs and labels are words."""
 
     spec: Spec
     tasks: list[Task]
@@ -61,10 +66,12 @@ def draw_instance(
     sphere: bool = False,
     one_hot: bool = False,
 ) -> Instance:
-    """K random tasks on the unit ball: random slots, matrices with singular values in [1/2, 1], biases.
+    """K random tasks on the unit ball: random slots, matrices with singular values in [1/2, 1],
+    biases.
 
-    sphere: K random orthogonal matrices instead, on the unit sphere. one_hot: K random functions of d words; raises Impossible
-    where there are not so many. Neither goes with the other, or with features.
+    sphere: K random orthogonal matrices instead, on the unit sphere. one_hot: K random functions of
+    d words; raises Impossible where there are not so many. Neither goes with the other, or with
+    features.
     """
     assert sphere + one_hot + bool(features) <= 1, "one family of tasks"
     inputs_of_sum = max(n - 2, 1) if sum_slot else 1
@@ -86,11 +93,21 @@ def draw_instance(
             weight = _matrix(rng, d, r)
             tasks.append(Task(slot=int(slot), weight=weight, bias=target - weight @ phi))
     input_radius = float(inputs_of_sum)
-    feature_radius = input_radius if feature_map is None else feature_map.weight_norm * input_radius + feature_map.bias_norm
-    if one_hot:  # an output is a word, or as many as are summed; two that differ do so by a whole number in some coordinate
+    feature_radius = (
+        input_radius
+        if feature_map is None
+        else feature_map.weight_norm * input_radius + feature_map.bias_norm
+    )
+    # an output is a word, or as many as are summed; two that differ do so by a whole number in some
+    # coordinate
+    if one_hot:
         radius, margin = input_radius, 1.0
     else:
-        radius = 1.0 if sphere else max(task.weight_norm * feature_radius + task.bias_norm for task in tasks)
+        radius = (
+            1.0
+            if sphere
+            else max(task.weight_norm * feature_radius + task.bias_norm for task in tasks)
+        )
         margin = _margin(rng, tasks, feature_map, n, sum_slot, radius)
     spec = Spec.of(
         tasks,
@@ -118,41 +135,55 @@ def draw_prompt(
     pure: bool = False,
     agree: bool = False,
 ) -> Prompt:
-    """A prompt of `examples` examples (default m); `noise` of them fit no task, `ambiguous` several, the others one task that
-    is drawn with probability `shares` (default: random unequal ones).
+    """A prompt of `examples` examples (default m); `noise` of them fit no task, `ambiguous`
+    several, the others one task that is drawn with probability `shares` (default: random unequal
+    ones).
 
     pure: all shares but one are 0. agree: the query is the input on which all tasks agree.
 
-    Raises Impossible when the counts do not add up, one task is asked to be ambiguous, or no example was found in many tries.
+    Raises Impossible when the counts do not add up, one task is asked to be ambiguous, or no
+    example was found in many tries.
     """
     spec = instance.spec
     examples = spec.m if examples is None else examples
     if noise + ambiguous > examples:
         raise Impossible(
-            f"--noise {noise} and --ambiguous {ambiguous} exceed the {examples} examples of a prompt; lower them or raise --m"
+            f"--noise {noise} and --ambiguous {ambiguous} exceed the {examples} examples of a "
+            "prompt; lower them or raise --m"
         )
     if ambiguous and spec.K == 1:
         raise Impossible(
-            f"--ambiguous {ambiguous} needs two tasks that explain one example, but --K is 1; raise --K or drop --ambiguous"
+            f"--ambiguous {ambiguous} needs two tasks that explain one example, but --K is 1; "
+            "raise --K or drop --ambiguous"
         )
     if shares is None:
         shares = np.eye(spec.K)[rng.integers(spec.K)] if pure else rng.dirichlet(np.ones(spec.K))
-    makers = [lambda: _explained(rng, instance, int(rng.choice(spec.K, p=shares)))] * (examples - noise - ambiguous)
-    makers += [lambda: _noise(rng, instance)] * noise + [lambda: _ambiguous(rng, instance)] * ambiguous
+    makers = [lambda: _explained(rng, instance, int(rng.choice(spec.K, p=shares)))] * (
+        examples - noise - ambiguous
+    )
+    makers += [lambda: _noise(rng, instance)] * noise + [
+        lambda: _ambiguous(rng, instance)
+    ] * ambiguous
     found = [_until_decided(instance, makers[i]) for i in rng.permutation(examples)]
     inputs, labels = (np.stack(part) for part in zip(*found, strict=True))
     query = np.tile(instance.shared, (spec.n - 1, 1)) if agree else _drawn(rng, instance)
     return Prompt(inputs=inputs, labels=labels, query=query)
 
 
-Example = tuple[np.ndarray, np.ndarray, int]  # inputs (n-1, d), label (d,), how many tasks must explain it (2: two or more)
+Example = tuple[
+    np.ndarray, np.ndarray, int
+]  # inputs (n-1, d), label (d,), how many tasks must explain it (2: two or more)
 
 
-def _until_decided(instance: Instance, make: Callable[[], Example]) -> tuple[np.ndarray, np.ndarray]:
+def _until_decided(
+    instance: Instance, make: Callable[[], Example]
+) -> tuple[np.ndarray, np.ndarray]:
     spec = instance.spec
     for _ in range(TRIES):
         inputs, label, wanted = make()
-        miss = np.linalg.norm(_outputs(instance.tasks, instance.feature_map, inputs, spec.sum_slot) - label, axis=-1)
+        miss = np.linalg.norm(
+            _outputs(instance.tasks, instance.feature_map, inputs, spec.sum_slot) - label, axis=-1
+        )
         explaining = int((miss <= spec.tolerance).sum())
         decided = ((miss <= spec.tolerance * (1 - 1e-6)) | (miss >= spec.margin * (1 + 1e-6))).all()
         # A label on the sphere may be longer than 1 by its norm's own rounding.
@@ -160,7 +191,8 @@ def _until_decided(instance: Instance, make: Callable[[], Example]) -> tuple[np.
         if decided and min(explaining, 2) == wanted and short:
             return inputs, label
     raise Impossible(
-        f"no example with a margin of {spec.margin:.3g} among {spec.K} tasks in dimension {spec.d} in {TRIES} tries; "
+        f"no example with a margin of {spec.margin:.3g} among {spec.K} tasks in dimension {spec.d} "
+        f"in {TRIES} tries; "
         "lower --K, raise --d, or take another --seed"
     )
 
@@ -201,15 +233,23 @@ def _agreeing(slots: Int[np.ndarray, "K"]) -> Int[np.ndarray, "tasks"]:
     return np.flatnonzero((slots[:, None] == slots).sum(1) > 1)
 
 
-def _outputs(tasks: list[Task], feature_map: FeatureMap | None, inputs: np.ndarray, sum_slot: bool) -> Float[np.ndarray, "K d"]:
+def _outputs(
+    tasks: list[Task], feature_map: FeatureMap | None, inputs: np.ndarray, sum_slot: bool
+) -> Float[np.ndarray, "K d"]:
     phi = apply(feature_map, fill(inputs, sum_slot))
     return np.stack([task.weight @ phi[task.slot] + task.bias for task in tasks])
 
 
 def _margin(
-    rng: np.random.Generator, tasks: list[Task], feature_map: FeatureMap | None, n: int, sum_slot: bool, radius: float
+    rng: np.random.Generator,
+    tasks: list[Task],
+    feature_map: FeatureMap | None,
+    n: int,
+    sum_slot: bool,
+    radius: float,
 ) -> float:
-    """The median distance from a task's output to the nearest other task's, and no more than half the radius."""
+    """The median distance from a task's output to the nearest other task's, and no more than half
+    the radius."""
     if len(tasks) == 1:
         return radius / 2
     d = len(tasks[0].weight)
@@ -247,15 +287,22 @@ def _word(rng: np.random.Generator, d: int) -> Float[np.ndarray, "d"]:
 
 
 def _function(
-    rng: np.random.Generator, source: Float[np.ndarray, "d"], target: Float[np.ndarray, "d"], others: list[np.ndarray]
+    rng: np.random.Generator,
+    source: Float[np.ndarray, "d"],
+    target: Float[np.ndarray, "d"],
+    others: list[np.ndarray],
 ) -> Float[np.ndarray, "d d"]:
-    """The matrix of a random function of words that takes one word to another, and is none of the others."""
+    """The matrix of a random function of words that takes one word to another, and is none of the
+    others."""
     d = len(source)
     for _ in range(TRIES):
         matrix = np.where(source, target[:, None], np.eye(d)[:, rng.integers(d, size=d)])
         if not any(np.array_equal(matrix, other) for other in others):
             return matrix
-    raise Impossible(f"no {len(others) + 1} different functions of {d} words in {TRIES} tries; lower --K or raise --d")
+    raise Impossible(
+        f"no {len(others) + 1} different functions of {d} words in {TRIES} tries; lower --K or "
+        "raise --d"
+    )
 
 
 def _ball(rng: np.random.Generator, d: int) -> Float[np.ndarray, "d"]:
@@ -271,17 +318,25 @@ def _matrix(rng: np.random.Generator, rows: int, columns: int) -> Float[np.ndarr
     return (left * rng.uniform(0.5, 1, rank)) @ right.T
 
 
-def _rotation(rng: np.random.Generator, source: Float[np.ndarray, "d"], target: Float[np.ndarray, "d"]) -> Float[np.ndarray, "d d"]:
+def _rotation(
+    rng: np.random.Generator, source: Float[np.ndarray, "d"], target: Float[np.ndarray, "d"]
+) -> Float[np.ndarray, "d d"]:
     """A random orthogonal matrix that takes one unit vector to another."""
     d = len(source)
-    # An orthonormal basis whose first vector is the given one, up to sign, which the last column puts right.
-    bases = [np.linalg.qr(np.column_stack([vector, rng.normal(size=(d, d - 1))]))[0] for vector in (source, target)]
+    # An orthonormal basis whose first vector is the given one, up to sign, which the last column
+    # puts right.
+    bases = [
+        np.linalg.qr(np.column_stack([vector, rng.normal(size=(d, d - 1))]))[0]
+        for vector in (source, target)
+    ]
     sign = np.sign(bases[0][:, 0] @ source) * np.sign(bases[1][:, 0] @ target)
     return bases[1] @ np.diag([sign, *np.ones(d - 1)]) @ bases[0].T
 
 
 def _feature_map(rng: np.random.Generator, features: int, d: int) -> FeatureMap:
-    return FeatureMap(weight=_matrix(rng, features, d), bias=rng.uniform(-0.5, 0.5, features) / np.sqrt(features))
+    return FeatureMap(
+        weight=_matrix(rng, features, d), bias=rng.uniform(-0.5, 0.5, features) / np.sqrt(features)
+    )
 
 
 __all__ = ["DTYPES", "Impossible", "Instance", "draw_instance", "draw_prompt"]

@@ -1,6 +1,7 @@
 """The ideal residual stream: what each layer must leave behind, from the definition alone.
 
-Tokens are laid out as BOS, m' examples of n tokens, the query's n tokens; the stream is a plain array for each subspace name.
+Tokens are laid out as BOS, m' examples of n tokens, the query's n tokens; the stream is a plain
+array for each subspace name.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +19,8 @@ NO_BLOCKS: Mapping[str, int] = {}
 
 
 class Ideal:
-    """A stream under construction: named arrays of shape (N, size), and views of them by token role."""
+    """A stream under construction: named arrays of shape (N, size), and views of them by token
+    role."""
 
     def __init__(
         self,
@@ -35,7 +37,18 @@ class Ideal:
         tokens = 1 + (self.examples + 1) * self.n
         example_bits = int(np.ceil(np.log2(spec.m + 1)))
         slot_bits = int(np.ceil(np.log2(spec.n)))
-        sizes = {"x": spec.d, "y": spec.d, "z": 2, "count": 1, "ok": 1, "one": 1, "bos": 1, "inp": 1, "lab": 1, "qry": 1}
+        sizes = {
+            "x": spec.d,
+            "y": spec.d,
+            "z": 2,
+            "count": 1,
+            "ok": 1,
+            "one": 1,
+            "bos": 1,
+            "inp": 1,
+            "lab": 1,
+            "qry": 1,
+        }
         sizes |= {"e": example_bits, "s": slot_bits} | ({"sum": 1} if spec.sum_slot else {})
         sizes |= {"f": spec.features} if spec.features else {}
         sizes |= blocks
@@ -104,9 +117,11 @@ def ideal_streams(
     dtype: type = float,
     blocks: Mapping[str, int] = NO_BLOCKS,
 ) -> Iterator[Stream]:
-    """The stream before the first layer, then after each: each layer's check says what it must leave behind.
+    """The stream before the first layer, then after each: each layer's check says what it must
+    leave behind.
 
-    dtype object lets a verdict of balls pass through. blocks: sizes of subspaces that Theorem 1's stream does not have.
+    dtype object lets a verdict of balls pass through. blocks: sizes of subspaces that Theorem 1's
+    stream does not have.
     """
     ideal = Ideal(spec, tasks, prompt, verdict, dtype, blocks)
     yield {name: array.copy() for name, array in ideal.stream.items()}

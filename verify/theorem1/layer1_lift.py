@@ -1,4 +1,5 @@
-"""Check of Lemma 1: a sum slot holds the sum of its example's other inputs, an input token its features."""
+"""Check of Lemma 1: a sum slot holds the sum of its example's other inputs, an input token its
+features."""
 
 import numpy as np
 from jaxtyping import Bool

@@ -1,4 +1,5 @@
-"""Check of Lemma 3: an input in slot p holds the codes and the number of the slot's tasks that explain its example."""
+"""Check of Lemma 3: an input in slot p holds the codes and the number of the slot's tasks that
+explain its example."""
 
 import numpy as np
 from jaxtyping import Bool

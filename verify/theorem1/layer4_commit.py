@@ -1,4 +1,5 @@
-"""Check of Lemma 4: a label holds the codes and the number of the tasks that explain its example; ok says whether it is one."""
+"""Check of Lemma 4: a label holds the codes and the number of the tasks that explain its example;
+ok says whether it is one."""
 
 import numpy as np
 from jaxtyping import Bool

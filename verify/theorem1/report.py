@@ -19,7 +19,8 @@ from verify.theorem1.check import Lemma
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """Everything a verification found. `wrong`: faults of the structure. `answer`, `verdict`: of the first prompt."""
+    """Everything a verification found. `wrong`: faults of the structure. `answer`, `verdict`: of
+    the first prompt."""
 
     theorem: Theorem
     model: Transformer
@@ -44,10 +45,15 @@ class Report:
     @property
     def holds(self) -> bool:
         """The structure is right, every lemma holds, and every answer is within the bound."""
-        return not self.wrong and all(lemma.holds for lemma in self.lemmas) and self.max_error <= self.error_bound
+        return (
+            not self.wrong
+            and all(lemma.holds for lemma in self.lemmas)
+            and self.max_error <= self.error_bound
+        )
 
     def as_json(self) -> dict[str, Any]:
-        """The report with plain numbers; null where a number is not finite (no head of a layer prefers any key)."""
+        """The report with plain numbers; null where a number is not finite (no head of a layer
+        prefers any key)."""
         spec = self.spec
         return {
             "holds": self.holds,
@@ -89,7 +95,8 @@ class Report:
         }
 
     def show(self, console: Console) -> None:
-        """Print the report as a table, a row a layer, and the prevalences beside the weights that the answer holds."""
+        """Print the report as a table, a row a layer, and the prevalences beside the weights that
+        the answer holds."""
         spec = self.spec
         console.print(
             f"Theorem {self.theorem.number}: {len(self.heads)} layers, K = {spec.K} heads in each, "
@@ -98,7 +105,8 @@ class Report:
             + (", sum slot" if spec.sum_slot else "")
         )
         console.print(
-            f"embedding dimension D = {self.embedding_dim} <= {self.embedding_bound:.2f} = {self.theorem.width_formula(spec)}"
+            f"embedding dimension D = {self.embedding_dim} <= {self.embedding_bound:.2f} = "
+            f"{self.theorem.width_formula(spec)}"
         )
         console.print(f"coldness T = {self.gains.T:g}; {spec.dtype} on {self.device}")
         for fault in self.wrong:
@@ -110,16 +118,20 @@ class Report:
         console.print(self._prevalence_table())
         verdict = "holds" if self.holds else "DOES NOT HOLD"
         console.print(
-            f"answer error {self.max_error:.2e} <= bound {self.error_bound:.2e}" if self.max_error <= self.error_bound
+            f"answer error {self.max_error:.2e} <= bound {self.error_bound:.2e}"
+            if self.max_error <= self.error_bound
             else f"answer error {self.max_error:.2e} exceeds bound {self.error_bound:.2e}"
-        )  # fmt: skip
+        )
         console.print(
-            f"Theorem {self.theorem.number} {verdict} on {self.prompts} prompt{'s' * (self.prompts > 1)} ({self.seconds:.1f} s)",
+            f"Theorem {self.theorem.number} {verdict} on {self.prompts} "
+            f"prompt{'s' * (self.prompts > 1)} ({self.seconds:.1f} s)",
             style="bold green" if self.holds else "bold red",
         )
 
     def _lemma_table(self) -> Table:
-        table = Table("layer", "lemma", "subspace", "observed", "bound", "least gap", "holds", box=SIMPLE_HEAD)
+        table = Table(
+            "layer", "lemma", "subspace", "observed", "bound", "least gap", "holds", box=SIMPLE_HEAD
+        )
         for column in table.columns[3:6]:
             column.justify = "right"
         for lemma in self.lemmas:
@@ -139,7 +151,13 @@ class Report:
     def _prevalence_table(self) -> Table:
         title = f"first prompt: {self.answer.message}"
         table = Table(
-            "task", "examples", "prevalence m_i/M", "weight in the answer", title=title, title_justify="left", box=SIMPLE_HEAD
+            "task",
+            "examples",
+            "prevalence m_i/M",
+            "weight in the answer",
+            title=title,
+            title_justify="left",
+            box=SIMPLE_HEAD,
         )
         for column in table.columns:
             column.justify = "right"
@@ -147,24 +165,32 @@ class Report:
         shown = np.argsort(-self.verdict.prevalence, kind="stable")[:12]
         for i in sorted(shown):
             weight = "-" if weights is None else f"{weights[i]:.6f}"
-            table.add_row(str(i), str(self.verdict.counts[i]), f"{self.verdict.prevalence[i]:.6f}", weight)
+            table.add_row(
+                str(i), str(self.verdict.counts[i]), f"{self.verdict.prevalence[i]:.6f}", weight
+            )
         if len(shown) < self.spec.K:
             table.caption = f"the 12 most prevalent of {self.spec.K} tasks"
         if weights is None:
             table.caption = (
-                f"{table.caption or ''} K > d + 1 or dependent outputs: one answer does not determine the weights".strip()
-            )
+                f"{table.caption or ''} K > d + 1 or dependent outputs: one answer "
+                "does not determine the weights"
+            ).strip()
         return table
 
 
-def recovered_weights(answer: Answer, outputs: Float[np.ndarray, "K d"]) -> Float[np.ndarray, "K"] | None:
-    """The weights w with sum_i w_i g_i(query) = the answer that sum to 1, or to 0 without evidence; None where the outputs do not
-    determine them. An answer of 0 without evidence has zero weights."""
+def recovered_weights(
+    answer: Answer, outputs: Float[np.ndarray, "K d"]
+) -> Float[np.ndarray, "K"] | None:
+    """The weights w with sum_i w_i g_i(query) = the answer that sum to 1, or to 0 without evidence;
+    None where the outputs do not determine them. An answer of 0 without evidence has zero
+    weights."""
     if not answer.evidence and not answer.vector.any():
         return np.zeros(len(outputs))
     system = np.vstack([outputs.T, np.ones(len(outputs))])
     total = 1.0 if answer.evidence else 0.0
-    weights, _, rank, _ = np.linalg.lstsq(system, np.append(answer.vector.astype(np.float64), total), rcond=None)
+    weights, _, rank, _ = np.linalg.lstsq(
+        system, np.append(answer.vector.astype(np.float64), total), rcond=None
+    )
     return weights if rank == len(outputs) else None
 
 

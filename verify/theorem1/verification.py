@@ -25,17 +25,22 @@ def verify(
     started: float | None = None,
     theorem: Theorem = THEOREM1,
 ) -> Report:
-    """Check a model (default: built from the instance) on the prompts. seed, noise, ambiguous: as they were asked for.
+    """Check a model (default: built from the instance) on the prompts. seed, noise, ambiguous: as
+    they were asked for.
 
-    The answers come from one batched call, the lemmas from a trace of every prompt. Raises ValueError on prompts outside
-    the hypotheses.
+    The answers come from one batched call, the lemmas from a trace of every prompt. Raises
+    ValueError on prompts outside the hypotheses.
     """
     started = time.perf_counter() if started is None else started
     spec, tasks, feature_map = instance.spec, instance.tasks, instance.feature_map
     model = theorem.build(spec, tasks, feature_map) if model is None else model
     wrong = check_structure(model, spec, theorem)
-    # The oracle refuses prompts outside the hypotheses; what the model refuses after that is the model's fault.
-    verdicts = [judge(tasks, prompt, spec.tolerance, spec.margin, feature_map, spec.sum_slot) for prompt in prompts]
+    # The oracle refuses prompts outside the hypotheses; what the model refuses after that is the
+    # model's fault.
+    verdicts = [
+        judge(tasks, prompt, spec.tolerance, spec.margin, feature_map, spec.sum_slot)
+        for prompt in prompts
+    ]
     try:
         answers = model(list(prompts))
     except ValueError as error:
@@ -58,7 +63,10 @@ def verify(
         embedding_dim=model.residual.dim,
         embedding_bound=theorem.width_bound(spec),
         lemmas=[worst(lemmas) for lemmas in zip(*by_prompt, strict=True)],
-        max_error=max(answer_error(answer.vector, verdict.vector) for answer, verdict in zip(answers, verdicts, strict=True)),
+        max_error=max(
+            answer_error(answer.vector, verdict.vector)
+            for answer, verdict in zip(answers, verdicts, strict=True)
+        ),
         error_bound=theorem.proof.error_bound(spec),
         prompts=len(prompts),
         seconds=time.perf_counter() - started,

@@ -12,7 +12,13 @@ from verify.theorem2 import layer1_pair, layer2_recognize, layer3_superpose
 
 
 def _width(spec: Spec) -> int:
-    return 3 * spec.d + 2 * spec.features + math.ceil(math.log2(spec.m + 1)) + math.ceil(math.log2(spec.n)) + 6
+    return (
+        3 * spec.d
+        + 2 * spec.features
+        + math.ceil(math.log2(spec.m + 1))
+        + math.ceil(math.log2(spec.n))
+        + 6
+    )
 
 
 def _blocks(spec: Spec) -> dict[str, int]:
@@ -33,8 +39,13 @@ THEOREM2 = Theorem(
     blocks=_blocks,
     layers=THREE,
     source="ours",
-    statement="If no example is explained by two tasks, three layers with K heads in each, and no MLP where phi is the identity, "
+    statement="If no example is explained by two tasks, three layers with K heads in each, and no "
+    "MLP where phi is the identity, "
     "leave sum_i (m_i/M) g_i(X) in the answer token, X the query.",
-    hypotheses=(BOUNDED, DECIDED, "No example is explained by two tasks. Examples that no task explains are left out."),
+    hypotheses=(
+        BOUNDED,
+        DECIDED,
+        "No example is explained by two tasks. Examples that no task explains are left out.",
+    ),
     ambiguity=False,
 )

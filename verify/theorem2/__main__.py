@@ -1,4 +1,5 @@
-"""The command `python -m verify.theorem2`: draw random tasks and prompts, build, run, and check every lemma."""
+"""The command `python -m verify.theorem2`: draw random tasks and prompts, build, run, and check
+every lemma."""
 
 from verify import cli, command
 
@@ -9,7 +10,11 @@ def parser() -> cli.Parser:
     """The options of the command."""
     parser = command.parser(PROG, 2)
     parser.add_argument(
-        "--features", type=cli.whole(0), default=0, metavar="r", help="ReLU features that the tasks read; 0: the input itself (0)"
+        "--features",
+        type=cli.whole(0),
+        default=0,
+        metavar="r",
+        help="ReLU features that the tasks read; 0: the input itself (0)",
     )
     return parser
 

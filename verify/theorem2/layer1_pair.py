@@ -1,4 +1,5 @@
-"""Check of Lemma 1: every example input holds its label and the query's content in its own slot, and the features of both."""
+"""Check of Lemma 1: every example input holds its label and the query's content in its own slot,
+and the features of both."""
 
 import numpy as np
 from jaxtyping import Bool

@@ -1,4 +1,5 @@
-"""Check of Lemma 2: the input that a task explains holds the task's output on the query, and ok = 1."""
+"""Check of Lemma 2: the input that a task explains holds the task's output on the query, and ok =
+1."""
 
 import numpy as np
 from jaxtyping import Bool

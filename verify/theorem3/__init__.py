@@ -8,7 +8,13 @@ from construct.theorem3.gains import derive, largest_scores
 from construct.theorem3.stream import embedding_bound
 from proofs import theorem3 as proof
 from verify.theorem import BOUNDED, DECIDED, Theorem
-from verify.theorem3 import layer1_recognize, layer2_tally, layer3_balance, layer4_open, layer5_correct
+from verify.theorem3 import (
+    layer1_recognize,
+    layer2_tally,
+    layer3_balance,
+    layer4_open,
+    layer5_correct,
+)
 
 
 def _width(spec: Spec) -> int:
@@ -29,12 +35,15 @@ THEOREM3 = Theorem(
     blocks=lambda spec: {"w": spec.K},
     layers=FIVE,
     source="ours",
-    statement="If labels and outputs have norm 1, five layers with a causal mask and K heads in each leave the task vector "
-    "w = (m_i/M)_i in the answer token after the second, and sum_i (m_i/M) g_i(X) after the last, X the query.",
+    statement="If labels and outputs have norm 1, five layers with a causal mask and K heads in "
+    "each leave the task vector "
+    "w = (m_i/M)_i in the answer token after the second, and sum_i (m_i/M) g_i(X) after the last, "
+    "X the query.",
     hypotheses=(
         BOUNDED,
         DECIDED,
-        "Labels, and outputs on the examples' inputs in the task's slot, have norm 1: squares within (delta^2 - rho^2)/16 of 1.",
+        "Labels, and outputs on the examples' inputs in the task's slot, have norm 1: squares "
+        "within (delta^2 - rho^2)/16 of 1.",
         "phi is the identity. Examples that no task or several explain are left out.",
     ),
     sphere=True,

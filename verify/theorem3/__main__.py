@@ -1,4 +1,5 @@
-"""The command `python -m verify.theorem3`: draw random norm-preserving tasks and prompts, build, run, and check every lemma."""
+"""The command `python -m verify.theorem3`: draw random norm-preserving tasks and prompts, build,
+run, and check every lemma."""
 
 from verify import cli, command
 
@@ -9,9 +10,18 @@ def parser() -> cli.Parser:
     """The options of the command."""
     parser = command.parser(PROG, 3)
     add = parser.add_argument
-    add("--ambiguous", type=cli.whole(0), default=0, help="examples of each prompt that several tasks explain (0)")
+    add(
+        "--ambiguous",
+        type=cli.whole(0),
+        default=0,
+        help="examples of each prompt that several tasks explain (0)",
+    )
     add("--pure", action="store_true", help="show one task a prompt instead of a mixture")
-    add("--agree", action="store_true", help="ask a query on which all tasks agree, where rounding is amplified most")
+    add(
+        "--agree",
+        action="store_true",
+        help="ask a query on which all tasks agree, where rounding is amplified most",
+    )
     return parser
 
 
