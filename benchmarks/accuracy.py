@@ -12,10 +12,10 @@ from rich.table import Table
 from benchmarks import measure
 from construct import build
 from proofs.theorem1 import error_bound
+from verify.check import answer_error
+from verify.draw import draw_instance, draw_prompt
 from verify.oracle import judge
 from verify.plots import MARKERS, PALETTE
-from verify.theorem1.check import answer_error
-from verify.theorem1.draw import draw_instance, draw_prompt
 
 SIZES = (
     (1, 1, 1, 2),

@@ -13,8 +13,8 @@ from rich.table import Table
 from benchmarks import measure
 from construct import build
 from construct.gains import Infeasible
+from verify.draw import draw_instance
 from verify.plots import MARKERS, PALETTE
-from verify.theorem1.draw import draw_instance
 
 # One parameter of (K, d, m) at a time; n = 2.
 SWEEPS = {

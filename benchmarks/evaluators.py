@@ -17,13 +17,14 @@ from jaxtyping import Array, Bool, Float
 
 from benchmarks.stacks import STACKS, Padded, padded
 from construct import Prompt, Spec, Transformer, build, checks
-from construct.bf16 import pieces_of
+from construct.evaluate.bf16 import pieces_of
+from construct.evaluate.dense import over_prompts, run
 from construct.floats import gamma
-from construct.forward import over_prompts, precision, run
-from construct.prompt import embed, stack
+from construct.layers import in_dtype
+from construct.prompt import batch_of, embed
 from proofs.theorem1 import error_bound
+from verify.draw import Instance, draw_instance, draw_prompt
 from verify.oracle import Verdict, judge
-from verify.theorem1.draw import Instance, draw_instance, draw_prompt
 
 # K, d, m, n by name: D = 48, 128, 256 and N = 129, 513, 2045.
 SIZES = {"small": (4, 16, 31, 4), "medium": (8, 55, 127, 4), "large": (8, 118, 510, 4)}
@@ -69,7 +70,7 @@ class Setting:
     @cached_property
     def embedded(self) -> tuple[Float[Array, "B N D"], Bool[Array, "B N"]]:
         """The residual stream before the first layer, and which tokens are real: here all."""
-        batch = jax.tree.map(jnp.asarray, stack(self.prompts, self.spec))
+        batch = jax.tree.map(jnp.asarray, batch_of(self.prompts, self.spec))
         return jax.vmap(lambda one: embed(one, self.model.residual, self.spec.m))(batch)
 
     def verdicts(self) -> list[Verdict]:
@@ -116,11 +117,11 @@ def _dense(setting: Setting, narrow: bool = False) -> Way:
         layers = jax.tree.unflatten(tree, leaves)
         ask = partial(run, pieces=pieces)
         return over_prompts(
-            lambda one: residual.read(ask(layers, *one, residual)[0], "y"), (stream, real), scores
+            lambda one: residual.read(ask(layers, *one)[-1], "y"), (stream, real), scores
         )
 
     def call() -> Array:
-        with precision(setting.spec.dtype):
+        with in_dtype(setting.spec.dtype):
             return forward(leaves, stream, real)
 
     return Way(call, np.asarray)

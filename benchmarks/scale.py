@@ -22,7 +22,7 @@ from rich.table import Table
 
 from benchmarks import measure
 from construct import Answer, Spec, Task, Transformer, build
-from construct.restricted.screening import sketch_size
+from construct.evaluate.screening import sketch_size
 from proofs.theorem1 import error_bound
 from verify.cli import whole
 from verify.plots import MARKERS, PALETTE

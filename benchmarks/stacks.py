@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from construct import Transformer
-from construct.transformer import Layer
+from construct.layers import Layer
 
 # A stack holds about three arrays of scores at once; where one of the whole batch would exceed
 # this, the batch is run in pieces. The results show how many prompts a piece has.

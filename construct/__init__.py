@@ -6,10 +6,10 @@ answer = model(Prompt(inputs=X, labels=Y, query=q))
 """
 
 from construct.answer import Answer, Trace
+from construct.model import Transformer
 from construct.prompt import Prompt
 from construct.spec import Spec
 from construct.tasks import FeatureMap, Task
 from construct.theorem1 import build
-from construct.transformer import Transformer
 
 __all__ = ["Answer", "FeatureMap", "Prompt", "Spec", "Task", "Trace", "Transformer", "build"]

@@ -96,12 +96,3 @@ class Trace:
                 f"use one of {', '.join(self.streams)}",
             )
         return self.streams[layer][:, self.residual.where(subspace)]
-
-
-def token_names(examples: int, n: int) -> tuple[str, ...]:
-    """Readable names of a prompt's tokens: BOS, x0.0 (example 0, slot 0), ..., y0, ..., query
-    inputs q0, ..., answer."""
-    names = ["BOS"]
-    for j in range(examples):
-        names += [f"x{j}.{p}" for p in range(n - 1)] + [f"y{j}"]
-    return (*names, *(f"q{p}" for p in range(n - 1)), "answer")

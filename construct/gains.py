@@ -7,7 +7,7 @@ A theorem's own `gains` module derives the rest. Ours.
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, TypeVar
 
 from construct.floats import SHORT_BITS, gamma, hard_gap, largest, short, unit_roundoff
 from construct.spec import Spec
@@ -25,36 +25,42 @@ class Infeasible(ValueError):
     admissible."""
 
 
-@runtime_checkable
-class Cold(Protocol):
-    """What every theorem's gains tell: the coldness T, whether every gap makes a loser's weight 0,
-    the bound on inputs, by layer the score error, and by layer how far the scores of tied winners
-    can be apart."""
+@dataclass(frozen=True, kw_only=True)
+class CommonGains:
+    """What the gains of every theorem tell.
+
+    T: the coldness. hard: every computed gap makes a loser's weight exactly 0. score_error: by
+    layer, how far a computed score difference can be from the exact one. input_radius: the bound on
+    inputs. beta, T0, P2, recognize_raise: of the head that attends to a token iff its task explains
+    it, see `recognition`.
+    """
 
     T: float
     hard: bool
-    input_radius: float
     score_error: tuple[tuple[str, float], ...]
-
-    def error(self, layer: str) -> float:
-        """The score error of a layer, by name."""
-
-    def spread(self, layer: str) -> float:
-        """How far apart the exact scores of a layer's winners can be: 0 where they tie."""
-
-    def residual_norm(self, gap: float) -> float:
-        """The residual ||W_i f + b_i - y|| that a Recognize head's score gap tells of."""
-
-
-@runtime_checkable
-class Recognizes(Protocol):
-    """The gains of a head that attends to a token iff its task explains it."""
-
+    input_radius: float
     beta: float
     T0: float
     P2: float
     recognize_raise: float
-    residual: float
+
+    def error(self, layer: str) -> float:
+        """The score error of a layer, by name."""
+        return dict(self.score_error)[layer]
+
+    def spread(self, layer: str) -> float:
+        """How far apart the exact scores of a layer's winners can be: 0 where they tie."""
+        return 0.0
+
+    @property
+    def decided(self) -> float:
+        """The least score gap, either way, that Recognize's heads show where they decide."""
+        return self.T - 2 * self.error("recognize")
+
+    def residual_norm(self, gap: float) -> float:
+        """The residual ||W_i f + b_i - y|| that a Recognize head's score gap (above BOS) tells
+        of."""
+        return math.sqrt(max(self.T0 - gap, 0.0) / self.beta)
 
 
 def derived(spec: Spec, gains: Callable[[Spec], G], coldness: Callable[[Spec], float]) -> G:
@@ -140,16 +146,16 @@ def check_rounding(spec: Spec, T: float, layer: str, error: float) -> None:
         )
 
 
-def largest_residual_score(spec: Spec, gains: Recognizes) -> float:
+def largest_residual_score(spec: Spec, gains: CommonGains, charge: float) -> float:
     """The largest score of a Recognize head that weighs a residual, and of a partial sum on the way
     to it."""
-    opposite = gains.beta * (2 * spec.radius + gains.residual) ** 2
+    opposite = gains.beta * (2 * spec.radius + charge) ** 2
     position = gains.P2 * (spec.example_bits + spec.slot_bits)
     return position + opposite + gains.T0 + gains.recognize_raise * (spec.slot_bits + 2)
 
 
 def check_representable(
-    spec: Spec, gains: Cold, scores: Mapping[str, float], factor: float
+    spec: Spec, gains: CommonGains, scores: Mapping[str, float], factor: float
 ) -> None:
     """Refuse a Spec whose scores its dtype cannot hold: an error of T/4 would eat a gap's half, an
     inexact sum a tie.

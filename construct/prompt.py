@@ -1,15 +1,17 @@
 """Prompts, batches of them, and their embedding into the residual stream."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from construct import checks
 from construct.residual import Residual, position_codes
+from construct.roles import BOS, EXAMPLE, INPUT, LABEL, QUERY, ROLES, Role, roles_of
 from construct.spec import Spec
 
 
@@ -187,20 +189,27 @@ def _check_norms(
         )
 
 
-def stack(prompts: Sequence[Prompt], spec: Spec) -> Batch:
-    """One batch of checked prompts, padded to the next power of two of examples (at most m), so
-    that few shapes compile."""
-    longest = max(prompt.examples for prompt in prompts)
-    padded = min(spec.m, 1 << (longest - 1).bit_length())
+def batch_of(prompts: Sequence[Prompt], spec: Spec) -> Batch:
+    """One batch of checked prompts, padded in examples and in prompts so that few shapes compile.
 
-    def pad(array: np.ndarray) -> np.ndarray:
-        return np.pad(array, [(0, padded - len(array))] + [(0, 0)] * (array.ndim - 1))
+    Examples go up to the next power of four (at most m), prompts to the next power of two: the
+    prompts that fill the batch are copies of the first one.
+    """
+    longest = max(prompt.examples for prompt in prompts)
+    padded = min(spec.m, 4 ** math.ceil(math.log(longest, 4)))
+    prompts = [*prompts, *[prompts[0]] * ((1 << (len(prompts) - 1).bit_length()) - len(prompts))]
+
+    def together(parts: list[np.ndarray]) -> np.ndarray:
+        out = np.zeros((len(parts), padded, *parts[0].shape[1:]), spec.dtype)
+        for row, part in zip(out, parts, strict=True):
+            row[: len(part)] = part
+        return out
 
     return Batch(
-        inputs=np.stack([pad(prompt.inputs) for prompt in prompts]).astype(spec.dtype),
-        labels=np.stack([pad(prompt.labels) for prompt in prompts]).astype(spec.dtype),
-        query=np.stack([prompt.query for prompt in prompts]).astype(spec.dtype),
-        real=np.arange(padded) < np.array([[prompt.examples] for prompt in prompts]),
+        inputs=together([prompt.inputs for prompt in prompts]),
+        labels=together([prompt.labels for prompt in prompts]),
+        query=np.array([prompt.query for prompt in prompts], spec.dtype),
+        real=np.arange(padded) < np.array([[len(prompt.labels)] for prompt in prompts]),
     )
 
 
@@ -211,33 +220,40 @@ def embed(batch: Batch, residual: Residual, m: int) -> tuple[Float[Array, "N D"]
     n.
     """
     examples, slots, _d = batch.inputs.shape
-    n = slots + 1
-    dtype = batch.inputs.dtype
-    groups = examples + 1
-    example = jnp.append(jnp.arange(examples), m)
-    labeled = (jnp.arange(n) == n - 1).astype(dtype)
-    is_query = (jnp.arange(groups) == examples).astype(dtype)
+    n, dtype = slots + 1, batch.inputs.dtype
+    contents = {INPUT: batch.inputs, LABEL: batch.labels[:, None], QUERY: batch.query[None]}
 
-    def spread(per_group: Array, per_slot: Array) -> Array:
-        return (per_group[:, None] * per_slot)[..., None]
+    def group(name: str, index: Int[Array, "groups"]) -> Float[Array, "tokens D"]:
+        rows = [
+            residual.assemble(_parts(role, residual, n, index, contents.get(role.name), dtype))
+            for role in roles_of(name)
+        ]
+        return jnp.concatenate(rows, axis=1).reshape(-1, residual.dim)
 
-    ones = jnp.ones(groups, dtype)
-    parts = {
-        "x": jnp.pad(jnp.concatenate([batch.inputs, batch.query[None]]), [(0, 0), (0, 1), (0, 0)]),
-        "y": jnp.pad(batch.labels[:, None], [(0, 1), (slots, 0), (0, 0)]),
-        "one": spread(ones, jnp.ones(n, dtype)),
-        "inp": spread(ones, 1 - labeled),
-        "lab": spread(1 - is_query, labeled),
-        "qry": spread(is_query, jnp.ones(n, dtype)),
-        "sum": spread(ones, (jnp.arange(n) == n - 2).astype(dtype)),
-        "e": jnp.repeat(position_codes(example, residual.size("e"), dtype)[:, None], n, 1),
-        "s": jnp.tile(position_codes(jnp.arange(n), residual.size("s"), dtype), (groups, 1, 1)),
-    }
-    stream = residual.assemble(
-        {name: part for name, part in parts.items() if name in residual.names}
-    )
-    bos = jnp.zeros((1, residual.dim), dtype)
-    for flag in ("one", "bos"):
-        bos = residual.replace(bos, flag, jnp.ones((1, 1), dtype))
+    bos = residual.assemble({flag: jnp.ones((1, 1), dtype) for flag in ROLES[BOS].flags})
+    stream = [bos, group(EXAMPLE, jnp.arange(examples)), group(QUERY, jnp.array([m]))]
     real = jnp.concatenate([jnp.ones(1, bool), jnp.repeat(batch.real, n), jnp.ones(n, bool)])
-    return jnp.concatenate([bos, stream.reshape(groups * n, residual.dim)]), real
+    return jnp.concatenate(stream), real
+
+
+def _parts(
+    role: Role,
+    residual: Residual,
+    n: int,
+    index: Int[Array, "groups"],
+    content: Float[Array, "groups slots d"] | None,
+    dtype: jnp.dtype,
+) -> dict[str, Float[Array, "groups slots size"]]:
+    """By subspace, what the tokens of a role hold in groups of these indices."""
+    where = role.slots(n)
+    slots = jnp.arange(where.start, where.stop)
+    parts = {
+        "e": position_codes(index, residual.size("e"), dtype)[:, None],
+        "s": position_codes(slots, residual.size("s"), dtype)[None],
+    } | {flag: jnp.ones((1, 1, 1), dtype) for flag in role.flags}
+    if content is not None:
+        parts[role.content] = content
+    if "sum" in residual.names and not role.last:
+        parts["sum"] = (slots == n - 2).astype(dtype)[None, :, None]
+    shape = (len(index), len(where))
+    return {name: jnp.broadcast_to(part, (*shape, part.shape[2])) for name, part in parts.items()}

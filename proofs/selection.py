@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from types import ModuleType
 
 from construct import floats
-from construct.gains import Cold
+from construct.gains import CommonGains
 from construct.spec import Spec
 
 
@@ -30,7 +30,7 @@ class Setting:
     """
 
     spec: Spec
-    gains: Cold
+    gains: CommonGains
     tokens: int
     input_norm: float
     leaks: bool = True
@@ -99,7 +99,12 @@ class Errors:
 
 
 def setting(
-    spec: Spec, gains: Cold, tokens: int | None, input_norm: float | None, leaks: bool, rounds: bool
+    spec: Spec,
+    gains: CommonGains,
+    tokens: int | None,
+    input_norm: float | None,
+    leaks: bool,
+    rounds: bool,
 ) -> Setting:
     """What to bound: prompts of at most `tokens` tokens (None: the Spec's longest) with inputs of
     norm at most `input_norm` (None: the gains' input radius)."""

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from construct import Prompt
+from verify.check import answer_error
+from verify.draw import Instance
 from verify.oracle import judge
 from verify.theorem import Theorem
-from verify.theorem1.check import answer_error
-from verify.theorem1.draw import Instance
 
 
 def errors(theorem: Theorem, instance: Instance, prompts: Sequence[Prompt]) -> list[float]:

@@ -3,7 +3,7 @@
 A new shape costs a compilation, so shapes are drawn from `SHAPES`, batches hold `BATCH` prompts,
 and one prompt of each batch is of full length (prompts are padded to the longest). Structure is
 drawn by Hypothesis and can shrink; numbers come from a seeded generator. Three families of tasks:
-*random* ones (verify.theorem1.draw), *signs* (outputs are +-inputs, so that residuals are exactly
+*random* ones (verify.draw), *signs* (outputs are +-inputs, so that residuals are exactly
 0, 1 or 2R, and many tasks agree) and *apart* (outputs lie on a grid, tolerance 0.9 of the margin).
 """
 
@@ -14,8 +14,8 @@ import numpy as np
 from hypothesis import strategies as st
 
 from construct import FeatureMap, Prompt, Spec, Task, Transformer, build
+from verify.draw import Impossible, Instance, draw_instance, draw_prompt
 from verify.oracle import Verdict, apply, fill, judge
-from verify.theorem1.draw import Impossible, Instance, draw_instance, draw_prompt
 
 BATCH = 4
 

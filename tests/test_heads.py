@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from construct.heads import Head, Term, bank, banks, idle
+from construct.layers import LayerWeights, Support
 from construct.residual import Residual
-from construct.transformer import LayerWeights, Support
 
 STREAM = Residual(subspaces=(("y", 2), ("one", 1), ("bos", 1)))
 

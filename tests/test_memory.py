@@ -9,7 +9,7 @@ LONG = """
 import numpy as np
 from benchmarks.scale import resident_peak
 from construct import build
-from verify.theorem1.draw import draw_instance, draw_prompt
+from verify.draw import draw_instance, draw_prompt
 
 rng = np.random.default_rng(0)
 instance = draw_instance(rng, K=16, d=16, m=2047, n=4)

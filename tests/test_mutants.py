@@ -12,9 +12,9 @@ from construct import Prompt, Transformer
 from proofs.selection import Errors
 from tests.mutants.__main__ import outcomes
 from tests.mutants.suite import SUITES, Suite
+from verify.draw import Instance, draw_instance, draw_prompt
+from verify.ideal import Stream, flag, ideal_streams
 from verify.oracle import judge
-from verify.theorem1.draw import Instance, draw_instance, draw_prompt
-from verify.theorem1.ideal import Stream, flag, ideal_streams
 
 FIRST, SECOND, THIRD = SUITES
 

@@ -8,15 +8,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from construct.forward import precision
-from construct.prompt import stack
-from construct.reading import _batch
-from construct.restricted import chunk
-from construct.restricted.streaming import Run
+from construct.evaluate import chunk
+from construct.evaluate.dense import read_batch
+from construct.evaluate.streaming import Run
+from construct.layers import in_dtype
+from construct.prompt import batch_of
 from proofs import theorem1 as proof
-from tests.restricted.cases import drawn, model_of
+from tests.evaluate.cases import drawn, model_of
+from verify.check import answer_error
 from verify.oracle import judge
-from verify.theorem1.check import answer_error
 
 HIGHEST = jax.lax.Precision.HIGHEST
 GPU = any(device.platform == "gpu" for device in jax.devices())
@@ -38,21 +38,20 @@ def products(jaxpr):
 
 
 def dense(model, prompt):
-    reading = model.reading
     return jax.make_jaxpr(
-        lambda batch: _batch(
+        lambda batch: read_batch(
             model.layers,
             batch,
-            np.array(reading.slots),
-            observe=reading.parts.observe,
+            np.array(model.slots),
+            readout=model.readout,
             residual=model.residual,
             m=model.spec.m,
         )
-    )(stack([prompt], model.spec))
+    )(batch_of([prompt], model.spec))
 
 
 def restricted(model, prompt, sketch):
-    run = Run(model.reading, model, prompt.query, "prompt", sketch, ThreadPoolExecutor(1))
+    run = Run(model, prompt.query, "prompt", sketch, ThreadPoolExecutor(1))
     arrays = (prompt.inputs.astype(model.spec.dtype), prompt.labels.astype(model.spec.dtype))
     return jax.make_jaxpr(
         lambda x, y: chunk.run_alone(
@@ -67,7 +66,7 @@ def test_all_products_ask_for_the_highest_precision(theorem, sketch):
     """sketch: None for the dense evaluator, else the coordinates of the restricted one's screen."""
     instance, prompt = drawn(theorem, 1, K=3, d=6, m=8, n=3)
     model = model_of(theorem, instance)
-    with precision(model.spec.dtype):
+    with in_dtype(model.spec.dtype):
         program = dense(model, prompt) if sketch is None else restricted(model, prompt, sketch)
     found = [product.params["precision"] for product in products(program.jaxpr)]
     assert len(found) > 3

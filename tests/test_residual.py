@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from construct import Spec
 from construct.residual import Residual, code_gap, position_code, position_codes, task_codes
-from construct.theorem1.reading import decode_codes
+from construct.theorem1.readout import decode_codes
 from construct.theorem1.stream import embedding_bound, residual_stream
 
 NAMED = Residual(subspaces=(("x", 2), ("y", 1), ("z", 3)), aliases=(("f", "x"),))

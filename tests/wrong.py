@@ -7,10 +7,10 @@ import numpy as np
 from flax import nnx
 
 from construct import Prompt, Transformer
-from construct.forward import precision
+from construct.layers import in_dtype
+from verify.check import Lemma, check_prompt
+from verify.draw import Instance
 from verify.theorem import Theorem
-from verify.theorem1.check import Lemma, check_prompt
-from verify.theorem1.draw import Instance
 
 
 def lemmas(theorem: Theorem, instance: Instance, prompt: Prompt, model: Transformer) -> list[Lemma]:
@@ -25,6 +25,6 @@ def damaged(
     copy = nnx.clone(model)
     bank = copy.layer(layer).banks[0]
     old = getattr(bank, matrix)
-    with precision(model.spec.dtype):
+    with in_dtype(model.spec.dtype):
         setattr(bank, matrix, nnx.Param(jnp.asarray(change(np.array(old[...])), old[...].dtype)))
     return copy

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from construct import Transformer
-from construct.transformer import Heads, Layer
+from construct.layers import Heads, Layer
 
 if TYPE_CHECKING:
     from flint import arb, arb_mat

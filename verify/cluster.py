@@ -192,7 +192,7 @@ def compare(options: argparse.Namespace) -> bool:
     from construct import build
     from construct.checks import refuse
     from proofs.theorem1 import error_bound
-    from verify.theorem1.draw import draw_instance, draw_prompt
+    from verify.draw import draw_instance, draw_prompt
 
     devices = np.array(jax.devices())
     if len(devices) % options.heads:

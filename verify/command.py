@@ -74,8 +74,8 @@ def run(options: argparse.Namespace, prog: str, theorem: "Theorem", **request: o
     """
     import numpy as np
 
-    from verify.theorem1.draw import draw_instance, draw_prompt
-    from verify.theorem1.verification import verify
+    from verify.draw import draw_instance, draw_prompt
+    from verify.verification import verify
 
     started = time.perf_counter()
     rng = np.random.default_rng(options.seed)
@@ -106,7 +106,7 @@ def run(options: argparse.Namespace, prog: str, theorem: "Theorem", **request: o
     )
     certificate = None
     if options.certify:
-        from verify.certificate import certify
+        from verify.enclosure import certify
 
         certificate = certify(
             report.model, instance.tasks, prompts[0], instance.feature_map, theorem

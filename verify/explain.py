@@ -65,8 +65,8 @@ def random_subject(K: int, d: int, m: int, n: int, seed: int, theorem: "Theorem"
 
     import numpy as np
 
+    from verify.draw import draw_instance, draw_prompt
     from verify.explorer.data import Subject
-    from verify.theorem1.draw import draw_instance, draw_prompt
 
     rng = np.random.default_rng(seed)
     instance = draw_instance(rng, K=K, d=d, m=m, n=n, sphere=theorem.sphere)

@@ -6,7 +6,7 @@ from dataclasses import KW_ONLY, dataclass
 from types import ModuleType
 
 from construct import Spec, Transformer
-from construct.gains import Cold
+from construct.gains import CommonGains
 
 # What all three theorems assume of a prompt, in words.
 BOUNDED = (
@@ -42,7 +42,7 @@ class Theorem:
 
     number: int
     build: Callable[..., Transformer]
-    derive: Callable[[Spec], Cold]
+    derive: Callable[[Spec], CommonGains]
     checks: tuple[ModuleType, ...]
     lemmas: tuple[ModuleType, ...]
     proof: ModuleType

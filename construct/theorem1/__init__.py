@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from construct.reading import Reading
+from construct.model import Transformer
 from construct.spec import Spec
 from construct.tasks import FeatureMap, Task
 from construct.theorem1 import (
@@ -15,9 +15,8 @@ from construct.theorem1 import (
     layer7_superpose,
 )
 from construct.theorem1.gains import derive
-from construct.theorem1.reading import THEOREM1
+from construct.theorem1.readout import READOUT
 from construct.theorem1.stream import residual_stream
-from construct.transformer import Transformer
 
 SEVEN = (
     layer1_lift,
@@ -41,6 +40,5 @@ def build(spec: Spec, tasks: Sequence[Task], feature_map: FeatureMap | None = No
     spec.check_tasks(tasks, feature_map)
     gains, residual = derive(spec), residual_stream(spec)
     layers = (part.layer(spec, gains, residual, tasks, feature_map) for part in SEVEN)
-    return Transformer(
-        spec, residual, layers, Reading(gains, tuple(task.slot for task in tasks), THEOREM1)
-    )
+    slots = tuple(task.slot for task in tasks)
+    return Transformer(spec, residual, layers, gains, slots, READOUT)

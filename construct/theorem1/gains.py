@@ -13,6 +13,7 @@ from functools import lru_cache
 
 from construct.floats import gamma, hard_gap, short, unit_roundoff
 from construct.gains import (
+    CommonGains,
     Infeasible,
     Recognition,
     bounded_inputs,
@@ -29,8 +30,8 @@ from construct.spec import Spec
 LAYERS = ("lift", "pair", "recognize", "commit", "fetch", "execute", "superpose")
 
 
-@dataclass(frozen=True)
-class Gains:
+@dataclass(frozen=True, kw_only=True)
+class Gains(CommonGains):
     """Every gain of the construction, and the charges that its lemmas pay.
 
     T: coldness. tau: e^-T, the softmax weight of a loser at distance T. far: N e^-2T, all losers at
@@ -40,39 +41,18 @@ class Gains:
     label's count and task code).
     """
 
-    T: float
     tau: float
     far: float
-    hard: bool
-    score_error: tuple[tuple[str, float], ...]
-    input_radius: float
     feature_radius: float
     residual: float
     count: float
     code: float
     # Recognize
-    beta: float
-    T0: float
-    P2: float
-    recognize_raise: float
     # Fetch and Execute
     G: float
     threshold: float
     abstain: float
     elsewhere: float
-
-    def error(self, layer: str) -> float:
-        """The score error of a layer, by name."""
-        return dict(self.score_error)[layer]
-
-    def spread(self, layer: str) -> float:
-        """All winners of a layer tie exactly."""
-        return 0.0
-
-    def residual_norm(self, gap: float) -> float:
-        """The residual ||W_i f + b_i - y|| that a Recognize head's score gap (self above BOS) tells
-        of."""
-        return math.sqrt(max(self.T0 - gap, 0.0) / self.beta)
 
 
 @lru_cache(maxsize=256)
@@ -184,7 +164,7 @@ def largest_scores(spec: Spec, gains: Gains) -> dict[str, float]:
     return {
         "lift": T * (e + 3),  # BOS for a token that is no sum slot
         "pair": T * (e + 6),  # BOS for the answer token, where one - inp + qry = 2
-        "recognize": largest_residual_score(spec, gains),
+        "recognize": largest_residual_score(spec, gains, gains.residual),
         "commit": T * (e + 3),
         "fetch": 2 * T * L + gate,
         "execute": 2 * T * L + gate,

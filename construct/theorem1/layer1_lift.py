@@ -11,12 +11,12 @@ phi the identity the MLP is empty.
 import numpy as np
 
 from construct.heads import Head, Term, banks
+from construct.layers import LayerWeights, MLPWeights, Support
 from construct.residual import Residual
+from construct.scores import same_example, to_bos
 from construct.spec import Spec
 from construct.tasks import FeatureMap, Task
 from construct.theorem1.gains import Gains
-from construct.theorem1.stream import same_example, to_bos
-from construct.transformer import LayerWeights, MLPWeights, Support
 
 
 def layer(

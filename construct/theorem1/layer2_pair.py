@@ -7,12 +7,12 @@ One head; the others are idle.
 """
 
 from construct.heads import Head, Term, banks
+from construct.layers import LayerWeights, Support
 from construct.residual import Residual
+from construct.scores import example_input, same_example, to_bos
 from construct.spec import Spec
 from construct.tasks import FeatureMap, Task
 from construct.theorem1.gains import Gains
-from construct.theorem1.stream import example_input, same_example, to_bos
-from construct.transformer import LayerWeights, Support
 
 
 def layer(

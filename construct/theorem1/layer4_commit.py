@@ -11,12 +11,12 @@ An input's ok says the same of its own slot; only a label's is ever asked for.
 import numpy as np
 
 from construct.heads import Head, Term, banks
+from construct.layers import LayerWeights, Support
 from construct.residual import Residual
+from construct.scores import same_example, to_bos, trapezoid
 from construct.spec import Spec
 from construct.tasks import FeatureMap, Task
 from construct.theorem1.gains import Gains
-from construct.theorem1.stream import same_example, to_bos
-from construct.transformer import LayerWeights, MLPWeights, Support
 
 
 def layer(
@@ -39,17 +39,3 @@ def layer(
     )
     heads = banks([head], 1, spec.K, residual, spec.dtype)
     return LayerWeights("commit", heads, Support.EXAMPLE, trapezoid(residual, spec.dtype))
-
-
-def trapezoid(residual: Residual, dtype: str) -> MLPWeights:
-    """The MLP that writes ok = 1 where count is near 1, and 0 where it is near 0 or at
-    least 7/4."""
-    # Slopes of 2 between quarters: near a count of 1 every product and sum is exact in floats, so
-    # all committed labels get the same ok = 1 to the last bit, and Superpose's winners tie. No gate
-    # is needed, hence no constant that grows with K.
-    corners = np.array([[1 / 4], [3 / 4], [5 / 4], [7 / 4]])
-    slopes = np.array([[2.0, -2.0, -2.0, 2.0]])
-    return MLPWeights(
-        W_1=(residual["count"] - corners * residual["one"]).astype(dtype),
-        W_2=(residual["ok"].T @ slopes).astype(dtype),
-    )

@@ -16,12 +16,12 @@ import numpy as np
 from jaxtyping import Float
 
 from construct.heads import Head, Term, banks
+from construct.layers import LayerWeights, Support
 from construct.residual import Residual, position_code, task_codes
+from construct.scores import to_bos
 from construct.spec import Spec
 from construct.tasks import FeatureMap, Task
 from construct.theorem1.gains import Gains
-from construct.theorem1.stream import to_bos
-from construct.transformer import LayerWeights, Support
 
 
 def layer(

@@ -12,13 +12,13 @@ from collections.abc import Iterator
 import numpy as np
 
 from construct.heads import Head, Term, banks
+from construct.layers import LayerWeights, Support
 from construct.residual import Residual, task_codes
+from construct.scores import same_token
 from construct.spec import Spec
 from construct.tasks import FeatureMap, Task
 from construct.theorem1.gains import Gains
 from construct.theorem1.layer5_fetch import gate
-from construct.theorem1.stream import same_token
-from construct.transformer import LayerWeights, Support
 
 
 def layer(

@@ -9,16 +9,13 @@ The even mean over examples is the superposition weighted by prevalence. One hea
 idle.
 """
 
-import numpy as np
-from jaxtyping import Float
-
-from construct.heads import Head, Term, banks
+from construct.heads import banks
+from construct.layers import LayerWeights, Support
 from construct.residual import Residual
+from construct.scores import mean_of_committed
 from construct.spec import Spec
 from construct.tasks import FeatureMap, Task
 from construct.theorem1.gains import Gains
-from construct.theorem1.stream import to_bos
-from construct.transformer import LayerWeights, Support
 
 
 def layer(
@@ -29,22 +26,3 @@ def layer(
     # losers.
     head = mean_of_committed(residual, gains.T, residual["ok"] - residual["inp"], "y")
     return LayerWeights("superpose", banks([head], 1, spec.K, residual, spec.dtype), Support.LABELS)
-
-
-def mean_of_committed(
-    residual: Residual, T: float, flag: Float[np.ndarray, "1 D"], subspace: str
-) -> Head:
-    """The head by which the answer token averages a subspace over the tokens where a flag reads 1;
-    elsewhere it is at most 0."""
-    # Committed labels tie at exactly 0, BOS is T behind, all else 3T. With no committed label BOS
-    # wins by 2T: "no evidence".
-    one = residual["one"]
-    committed = flag - (one - residual["bos"])
-    return Head(
-        terms=(
-            Term("committed", one, 3 * T * committed - T * residual["bos"]),
-            to_bos(residual, "idle", 3 * T * (one - residual["qry"] + residual["inp"])),
-        ),
-        value=residual[subspace],
-        out=residual[subspace].T,
-    )

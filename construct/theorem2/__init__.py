@@ -4,14 +4,13 @@ MLP after Pair)."""
 from collections.abc import Sequence
 
 from construct import checks
-from construct.reading import Reading
+from construct.model import Transformer
 from construct.spec import Spec
 from construct.tasks import FeatureMap, Task
 from construct.theorem2 import layer1_pair, layer2_recognize, layer3_superpose
 from construct.theorem2.gains import derive
-from construct.theorem2.reading import THEOREM2
+from construct.theorem2.readout import READOUT
 from construct.theorem2.stream import residual_stream
-from construct.transformer import Transformer
 
 THREE = (layer1_pair, layer2_recognize, layer3_superpose)
 
@@ -35,6 +34,5 @@ def build(spec: Spec, tasks: Sequence[Task], feature_map: FeatureMap | None = No
         )
     gains, residual = derive(spec), residual_stream(spec)
     layers = (part.layer(spec, gains, residual, tasks, feature_map) for part in THREE)
-    return Transformer(
-        spec, residual, layers, Reading(gains, tuple(task.slot for task in tasks), THEOREM2)
-    )
+    slots = tuple(task.slot for task in tasks)
+    return Transformer(spec, residual, layers, gains, slots, READOUT)

@@ -12,6 +12,7 @@ from functools import lru_cache
 
 from construct.floats import gamma, hard_gap, short
 from construct.gains import (
+    CommonGains,
     Infeasible,
     Recognition,
     bounded_inputs,
@@ -25,8 +26,8 @@ from construct.gains import (
 from construct.spec import Spec
 
 
-@dataclass(frozen=True)
-class Gains:
+@dataclass(frozen=True, kw_only=True)
+class Gains(CommonGains):
     """Every gain of the construction, and the charges that its lemmas pay.
 
     T: coldness. hard: every computed gap makes a loser's weight exactly 0. score_error: by layer,
@@ -35,30 +36,13 @@ class Gains:
     score within C omega of 0.
     """
 
-    T: float
-    hard: bool
-    score_error: tuple[tuple[str, float], ...]
-    input_radius: float
     residual: float
-    beta: float
-    T0: float
-    P2: float
-    recognize_raise: float
     omega: float
     C: float
-
-    def error(self, layer: str) -> float:
-        """The score error of a layer, by name."""
-        return dict(self.score_error)[layer]
 
     def spread(self, layer: str) -> float:
         """How far apart the winners' scores can be: only Superpose's read a flag that leaks."""
         return 2 * self.C * self.omega if layer == "superpose" else 0.0
-
-    def residual_norm(self, gap: float) -> float:
-        """The residual ||W_i f + b_i - y|| that a Recognize head's score gap (self above BOS) tells
-        of."""
-        return math.sqrt(max(self.T0 - gap, 0.0) / self.beta)
 
 
 @lru_cache(maxsize=256)
@@ -128,7 +112,7 @@ def largest_scores(spec: Spec, gains: Gains) -> dict[str, float]:
         * (
             spec.example_bits + spec.slot_bits + 7
         ),  # BOS for the answer token, where one - inp + qry = 2
-        "recognize": largest_residual_score(spec, gains),
+        "recognize": largest_residual_score(spec, gains, gains.residual),
         "superpose": max(
             gains.C * (1 + gains.omega) + below, 4 * (T + below)
         ),  # BOS for an example's input, where one + inp = 2

@@ -3,9 +3,9 @@ once. Realizes Lemma 1.
 
     key_e       = e - code(m) qry,  key_s = s - code(n-1) lab
     score(q, k) = T (<e_q, key_e> + <s_q, key_s>) + T (|s| + 1) lab_k + T (|e| + 1) qry_k
-                                                            BOS: T (L - 1) + 4T (one - inp + qry)_q
-    value       = 2 y -> y,  2 x -> q                       then with ReLU features f = phi(x), h =
-    phi(q) by an MLP
+    BOS         : T (L - 1) + 4T (one - inp + qry)_q
+    value       = 2 y -> y,  2 x -> q
+    MLP         : f = phi(x), h = phi(q), with ReLU features alone
 
 A label answers to its example whatever the slot, a query token to its slot whatever the example.
 One head; the others are idle.
@@ -14,12 +14,12 @@ One head; the others are idle.
 import numpy as np
 
 from construct.heads import Head, Term, banks
+from construct.layers import LayerWeights, MLPWeights, Support
 from construct.residual import Residual, position_code
+from construct.scores import example_input, to_bos
 from construct.spec import Spec
 from construct.tasks import FeatureMap, Task
-from construct.theorem1.stream import example_input, to_bos
 from construct.theorem2.gains import Gains
-from construct.transformer import LayerWeights, MLPWeights, Support
 
 
 def layer(

@@ -3,8 +3,8 @@ query. Realizes Lemma 2.
 
     r_i(h)      = W_i f + b_i inp - y
     score(q, k) = P2 (<e_q, e_k> + <s_q, s_k>) - beta <r_i(q), r_i(k)>
-                                                            BOS: P2 L - T0 + (T0 + 2T) (one - inp +
-    qry + [slot differs])_q value       = W_i h + b_i inp - y -> y,  inp -> ok
+    BOS         : P2 L - T0 + (T0 + 2T) (one - inp + qry + [slot differs])_q
+    value       = W_i h + b_i inp - y -> y,  inp -> ok
 
 The scores are those of Theorem 1's Recognize.
 
@@ -18,12 +18,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from construct.heads import Head, banks
+from construct.layers import LayerWeights, Support
 from construct.residual import Residual
+from construct.scores import explained_by
 from construct.spec import Spec
 from construct.tasks import FeatureMap, Task
-from construct.theorem1.layer3_recognize import explained_by
 from construct.theorem2.gains import Gains
-from construct.transformer import LayerWeights, Support
 
 
 def layer(

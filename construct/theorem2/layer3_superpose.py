@@ -9,12 +9,12 @@ omega bounds the leak of ok: the winners tie up to 2 C omega only. One head; the
 """
 
 from construct.heads import Head, Term, banks
+from construct.layers import LayerWeights, Support
 from construct.residual import Residual
+from construct.scores import to_bos
 from construct.spec import Spec
 from construct.tasks import FeatureMap, Task
-from construct.theorem1.stream import to_bos
 from construct.theorem2.gains import Gains
-from construct.transformer import LayerWeights, Support
 
 
 def layer(

@@ -4,7 +4,7 @@ Correct)."""
 from collections.abc import Sequence
 
 from construct import checks
-from construct.reading import Reading
+from construct.model import Transformer
 from construct.spec import Spec
 from construct.tasks import FeatureMap, Task
 from construct.theorem3 import (
@@ -15,9 +15,8 @@ from construct.theorem3 import (
     layer5_correct,
 )
 from construct.theorem3.gains import derive
-from construct.theorem3.reading import THEOREM3
+from construct.theorem3.readout import READOUT
 from construct.theorem3.stream import residual_stream
-from construct.transformer import Transformer
 
 FIVE = (layer1_recognize, layer2_tally, layer3_balance, layer4_open, layer5_correct)
 
@@ -50,6 +49,5 @@ def build(spec: Spec, tasks: Sequence[Task], feature_map: FeatureMap | None = No
         )
     gains, residual = derive(spec), residual_stream(spec)
     layers = (part.layer(spec, gains, residual, tasks) for part in FIVE)
-    return Transformer(
-        spec, residual, layers, Reading(gains, tuple(task.slot for task in tasks), THEOREM3)
-    )
+    slots = tuple(task.slot for task in tasks)
+    return Transformer(spec, residual, layers, gains, slots, READOUT)

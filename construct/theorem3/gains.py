@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from construct.floats import gamma, hard_gap, short
-from construct.gains import Infeasible, check_representable, check_rounding, derived, least_coldness
+from construct.gains import (
+    CommonGains,
+    Infeasible,
+    check_representable,
+    check_rounding,
+    derived,
+    least_coldness,
+)
 from construct.spec import Spec
 from construct.theorem3.series import Series, best_eps, series
 
@@ -23,8 +30,8 @@ NORM_SHARE = 16
 GATE_ROUNDINGS = 16
 
 
-@dataclass(frozen=True)
-class Gains:
+@dataclass(frozen=True, kw_only=True)
+class Gains(CommonGains):
     """Every gain of the construction, and the charges that its lemmas pay.
 
     T: coldness. hard: every computed gap makes a loser's weight exactly 0. score_error: by layer,
@@ -33,32 +40,15 @@ class Gains:
     place: Perform's gain on positions. series: its gates.
     """
 
-    T: float
-    hard: bool
-    score_error: tuple[tuple[str, float], ...]
-    input_radius: float
     norm_tolerance: float
-    beta: float
-    T0: float
-    P2: float
-    recognize_raise: float
     place: float
     series: Series
-
-    def error(self, layer: str) -> float:
-        """The score error of a layer, by name."""
-        return dict(self.score_error)[layer]
 
     def spread(self, layer: str) -> float:
         """How far apart the winners' scores can be: a gate's two winners are its slope times |w -
         1/2| apart."""
         gates = ("balance", "open", "correct")
         return self.series.slopes[gates.index(layer)] if layer in gates else 0.0
-
-    def residual_norm(self, gap: float) -> float:
-        """The residual ||W_i x + b_i - y||, if all norms are 1, that a Recognize head's score gap
-        (input above BOS) tells of."""
-        return math.sqrt(max(self.T0 - gap, 0.0) / self.beta)
 
 
 @lru_cache(maxsize=256)

@@ -1,9 +1,8 @@
 """Layer 1, Recognize: head i of a label looks at its example's input in slot p_i, by inner product.
 Realizes Lemma 1.
 
-    score(q, k) = P2 (<e_q, e_k> + <code(p_i), s_k>) + 2 beta <y_q, W_i x_k + b_i inp_k> BOS: P2 L +
-                                                            2 beta - T0 + max(T0 + 2T - 2 beta, 0)
-                                                            (one - lab)_q
+    score(q, k) = P2 (<e_q, e_k> + <code(p_i), s_k>) + 2 beta <y_q, W_i x_k + b_i inp_k>
+    BOS         : P2 L + 2 beta - T0 + max(T0 + 2T - 2 beta, 0) (one - lab)_q
     value       = inp -> w_i,  inp -> count
     MLP         : ok = trapezoid(count), as in Theorem 1's Commit
 
@@ -17,13 +16,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from construct.heads import Head, Term, banks
+from construct.layers import LayerWeights, Support
 from construct.residual import Residual, position_code
+from construct.scores import same_example, to_bos, trapezoid
 from construct.spec import Spec
 from construct.tasks import Task
-from construct.theorem1.layer4_commit import trapezoid
-from construct.theorem1.stream import same_example, to_bos
 from construct.theorem3.gains import Gains
-from construct.transformer import LayerWeights, Support
 
 
 def layer(spec: Spec, gains: Gains, residual: Residual, tasks: list[Task]) -> LayerWeights:

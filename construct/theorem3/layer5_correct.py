@@ -2,18 +2,20 @@
 
 They cancel what is not linear in the gates of slope eps, up to the series' remainder.
 
-    score(k)    = P (<code(m), e_k> + <code(p_i), s_k> - L) + 2 eps (w_i - 1/2)_q inp_k for k other
-    than BOS BOS         : (2T + 2 eps) (one - qry + inp)_q value       = c_3 (W_i x + b_i inp) -> y
+    score(k)    = P (<code(m), e_k> + <code(p_i), s_k> - L) + 2 eps (w_i - 1/2)_q inp_k
+                                                                    for k other than BOS
+    BOS         : (2T + 2 eps) (one - qry + inp)_q
+    value       = c_3 (W_i x + b_i inp) -> y
 
 The head is that of `construct.theorem3.perform`, with the series' gate 2 (counted from 0).
 """
 
+from construct.layers import LayerWeights
 from construct.residual import Residual
 from construct.spec import Spec
 from construct.tasks import Task
 from construct.theorem3.gains import Gains
 from construct.theorem3.perform import perform
-from construct.transformer import LayerWeights
 
 
 def layer(spec: Spec, gains: Gains, residual: Residual, tasks: list[Task]) -> LayerWeights:

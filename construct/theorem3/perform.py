@@ -1,9 +1,10 @@
 """Perform: head i of the answer token opens to the query's slot p_i by a gate of its task's weight
 w_i.
 
-    score(k)    = P (<code(m), e_k> + <code(p_i), s_k> - L) + a (w_i - 1/2)_q inp_k     for k other
-    than BOS BOS         : (2T + a) (one - qry + inp)_q              0 at the answer token value
-    = c (W_i x + b_i inp) -> y
+    score(k)    = P (<code(m), e_k> + <code(p_i), s_k> - L) + a (w_i - 1/2)_q inp_k
+                                                                    for k other than BOS
+    BOS         : (2T + a) (one - qry + inp)_q                      0 at the answer token
+    value       = c (W_i x + b_i inp) -> y
 
 The gate is the softmax between BOS and that one token, sigma(a (w_i - 1/2)); its term is left out
 where a = 0. Three layers differ in a and c alone; the values are computed in the same way from the
@@ -15,12 +16,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from construct.heads import Head, Term, banks
+from construct.layers import LayerWeights, Support
 from construct.residual import Residual, position_code
+from construct.scores import to_bos
 from construct.spec import Spec
 from construct.tasks import Task
-from construct.theorem1.stream import to_bos
 from construct.theorem3.gains import Gains
-from construct.transformer import LayerWeights, Support
 
 
 def perform(

@@ -4,8 +4,8 @@ and margin."""
 import numpy as np
 
 from construct import FeatureMap, Prompt, Task
+from verify.draw import Instance
 from verify.oracle import apply, fill
-from verify.theorem1.draw import Instance
 
 D, FEATURES, M, N = 4, 5, 11, 4
 EDGE = 1e-5  # how close to rho and delta the labels come, relative: beyond float32's rounding

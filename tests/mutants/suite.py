@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 
 from construct import Prompt, Task, Transformer
 from tests.mutants import theorem1, theorem2, theorem3
+from verify.check import THEOREM1, check_prompt, check_structure
+from verify.draw import Instance
 from verify.theorem import Theorem
-from verify.theorem1.check import THEOREM1, check_prompt, check_structure
-from verify.theorem1.draw import Instance
 from verify.theorem2 import THEOREM2
 from verify.theorem3 import THEOREM3
 

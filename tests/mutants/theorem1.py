@@ -23,7 +23,7 @@ from tests.mutants.draws import (
     outputs_of,
     prompt_of,
 )
-from verify.theorem1.draw import Instance
+from verify.draw import Instance
 
 SLOTS = (0, 0, 0, 1, 1, 2)
 

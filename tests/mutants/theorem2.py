@@ -21,7 +21,7 @@ from tests.mutants.draws import (
     longest_output,
     prompt_of,
 )
-from verify.theorem1.draw import Instance
+from verify.draw import Instance
 
 SLOTS = (0, 0, 0, 1, 1, 2)
 

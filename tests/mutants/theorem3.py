@@ -15,7 +15,7 @@ import numpy as np
 from construct import Prompt, Spec, Task
 from construct.theorem3.gains import norm_tolerance
 from tests.mutants.draws import EDGE, Example, M, prompt_of, unit
-from verify.theorem1.draw import Instance
+from verify.draw import Instance
 
 SLOTS = (1, 1, 1, 0, 0, 2)
 SYMBOLS, N = 8, 5

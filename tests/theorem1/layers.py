@@ -8,10 +8,10 @@ import numpy as np
 from flax import nnx
 
 from construct import Trace, Transformer, build
-from construct.forward import precision
+from construct.layers import in_dtype
 from construct.theorem1.gains import derive
 from tests.strategies import Case, Shape
-from verify.theorem1.check import Lemma, check_prompt
+from verify.check import Lemma, check_prompt
 
 RANDOM = Case("random", Shape(4, 16, 32, 3), 1, (32,), (3,), (3,))
 SUMS = Case("random", Shape(4, 6, 8, 4, sum_slot=True), 1, (8,), (1,), (1,))
@@ -62,7 +62,7 @@ def corrupt(
     part = layer.mlp if matrix in ("W_1", "W_2") else layer.banks[bank]
     weights = np.array(getattr(part, matrix)[...])
     change(weights)
-    with precision(case.spec.dtype):
+    with in_dtype(case.spec.dtype):
         setattr(part, matrix, nnx.Param(jnp.asarray(weights)))
     return model
 

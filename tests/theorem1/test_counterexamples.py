@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 
 from construct import Prompt, Spec, Task, Transformer, build
-from construct.reading import Reading
 from construct.theorem1 import SEVEN
 from construct.theorem1.gains import Gains, Infeasible, derive
-from construct.theorem1.reading import THEOREM1
+from construct.theorem1.readout import READOUT
 from construct.theorem1.stream import residual_stream
 
 TASKS = [
@@ -34,9 +33,7 @@ def with_gains(gains: Gains) -> Transformer:
     """Theorem 1's transformer with gains that the Spec did not derive."""
     residual = residual_stream(SPEC)
     layers = (part.layer(SPEC, gains, residual, TASKS, None) for part in SEVEN)
-    return Transformer(
-        SPEC, residual, layers, Reading(gains, tuple(task.slot for task in TASKS), THEOREM1)
-    )
+    return Transformer(SPEC, residual, layers, gains, tuple(task.slot for task in TASKS), READOUT)
 
 
 def test_the_hypotheses_hold_to_begin_with():

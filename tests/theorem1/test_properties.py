@@ -10,9 +10,9 @@ from construct import Prompt, Spec, build
 from construct.theorem1.gains import derive
 from proofs import theorem1 as proof
 from tests.strategies import Case, Shape, cases, shapes, unit_inputs
+from verify.check import answer_error
+from verify.draw import draw_instance, draw_prompt
 from verify.oracle import ABSTAINED
-from verify.theorem1.check import answer_error
-from verify.theorem1.draw import draw_instance, draw_prompt
 
 MANY = settings(max_examples=200)
 SOME = settings(max_examples=80)

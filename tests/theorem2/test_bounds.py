@@ -10,7 +10,7 @@ from construct import Prompt, Spec, Task
 from proofs import theorem2 as proof
 from tests.errors import errors
 from tests.mutants import theorem2 as edge
-from verify.theorem1.draw import Instance, draw_instance, draw_prompt
+from verify.draw import Instance, draw_instance, draw_prompt
 from verify.theorem2 import THEOREM2
 
 COLD = (8.0, 18.0, 28.0)

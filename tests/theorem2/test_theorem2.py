@@ -14,11 +14,11 @@ from construct.theorem2 import build
 from construct.theorem2.gains import derive
 from proofs import theorem2 as proof
 from tests.wrong import damaged, lemmas
+from verify.check import answer_error, check_structure
+from verify.draw import draw_instance, draw_prompt
 from verify.oracle import judge
-from verify.theorem1.check import answer_error, check_structure
-from verify.theorem1.draw import draw_instance, draw_prompt
-from verify.theorem1.verification import verify
 from verify.theorem2 import THEOREM2
+from verify.verification import verify
 
 SHAPES = ((4, 16, 32, 3, 0, "float32"), (8, 16, 40, 9, 0, "float32"), (5, 6, 8, 4, 12, "float64"))
 

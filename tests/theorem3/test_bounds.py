@@ -7,7 +7,7 @@ import pytest
 from proofs import theorem3 as proof
 from tests.errors import errors
 from tests.mutants import theorem3 as edge
-from verify.theorem1.draw import draw_instance, draw_prompt
+from verify.draw import draw_instance, draw_prompt
 from verify.theorem3 import THEOREM3
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from construct import build as build1
 from proofs import theorem3 as proof
 from tests.theorem3.test_theorem3 import BOUND, INSTANCE, MODEL, PROMPT, PURE, SPEC, truth
-from verify.theorem1.draw import draw_prompt
+from verify.draw import draw_prompt
 
 
 def patched(prompt, vector):

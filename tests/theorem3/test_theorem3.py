@@ -15,11 +15,11 @@ from construct.theorem3.gains import derive, norm_tolerance
 from construct.theorem3.series import series
 from proofs import theorem3 as proof
 from tests.wrong import damaged, lemmas
+from verify.check import answer_error, check_structure
+from verify.draw import draw_instance, draw_prompt
 from verify.oracle import judge
-from verify.theorem1.check import answer_error, check_structure
-from verify.theorem1.draw import draw_instance, draw_prompt
-from verify.theorem1.verification import verify
 from verify.theorem3 import THEOREM3
+from verify.verification import verify
 
 SHAPES = ((4, 10, 20, 2, "float32"), (8, 26, 40, 9, "float64"))
 

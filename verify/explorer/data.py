@@ -15,12 +15,12 @@ import numpy as np
 
 from construct import FeatureMap, Prompt, Spec, Task, Transformer
 from verify import cli
+from verify.check import THEOREM1, Lemma, answer_error, check_prompt
 from verify.explorer.layers import describe
 from verify.explorer.tasks import Scene, view_of
 from verify.oracle import judge
+from verify.report import recovered_weights
 from verify.theorem import Theorem
-from verify.theorem1.check import THEOREM1, Lemma, answer_error, check_prompt
-from verify.theorem1.report import recovered_weights
 from verify.theorem2 import THEOREM2
 from verify.theorem3 import THEOREM3
 

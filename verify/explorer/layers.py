@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from construct.layers import Layer
 from construct.residual import Residual
-from construct.transformer import Layer
 
 
 def describe(

@@ -35,7 +35,7 @@ def main() -> int:
     """Verify, print or write the report; 0 if all holds, 1 if something does not."""
     options = command.parse(parser())
     # JAX and the transformer are imported only once the request is known to make sense.
-    from verify.theorem1.check import THEOREM1
+    from verify.check import THEOREM1
 
     return command.run(
         options, PROG, THEOREM1, features=options.features, sum_slot=options.sum_slot

@@ -4,7 +4,7 @@ features."""
 import numpy as np
 from jaxtyping import Bool
 
-from verify.theorem1.ideal import Ideal, Stream, flag
+from verify.ideal import Ideal, Stream, flag
 
 WRITES = ("x", "f")
 FOLDED = False

@@ -4,7 +4,7 @@ explain its example."""
 import numpy as np
 from jaxtyping import Bool
 
-from verify.theorem1.ideal import Ideal, Stream, flag
+from verify.ideal import Ideal, Stream, flag
 
 WRITES = ("z", "count")
 FOLDED = False

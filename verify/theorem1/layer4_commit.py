@@ -4,7 +4,7 @@ ok says whether it is one."""
 import numpy as np
 from jaxtyping import Bool
 
-from verify.theorem1.ideal import Ideal, Stream, flag
+from verify.ideal import Ideal, Stream, flag
 
 WRITES = ("z", "count", "ok")
 FOLDED = False

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Bool
 
-from verify.theorem1.ideal import Ideal, Stream, flag
+from verify.ideal import Ideal, Stream, flag
 
 WRITES = ("y",)
 # The scores are folded so that the winner, if it is not BOS, scores exactly 0.

@@ -4,7 +4,7 @@ and the features of both."""
 import numpy as np
 from jaxtyping import Bool
 
-from verify.theorem1.ideal import Ideal, Stream, flag
+from verify.ideal import Ideal, Stream, flag
 
 WRITES = ("y", "q", "f", "h")
 FOLDED = False

@@ -4,7 +4,7 @@
 import numpy as np
 from jaxtyping import Bool
 
-from verify.theorem1.ideal import Ideal, Stream, flag
+from verify.ideal import Ideal, Stream, flag
 
 WRITES = ("y", "ok")
 FOLDED = False

@@ -1,6 +1,6 @@
 """Check of Lemma 2: the answer token holds the prevalence of each task."""
 
-from verify.theorem1.ideal import Ideal
+from verify.ideal import Ideal
 from verify.theorem1.layer7_superpose import FOLDED, concerned
 
 __all__ = ["FOLDED", "WRITES", "concerned", "expect"]

@@ -1,7 +1,7 @@
 """Check of Lemma 3: the answer token holds half of c_1 times the sum of all outputs."""
 
 from construct.theorem3.gains import derive
-from verify.theorem1.ideal import Ideal
+from verify.ideal import Ideal
 from verify.theorem1.layer7_superpose import concerned
 
 __all__ = ["FOLDED", "WRITES", "concerned", "expect"]

@@ -3,7 +3,7 @@
 import numpy as np
 
 from construct.theorem3.gains import derive
-from verify.theorem1.ideal import Ideal
+from verify.ideal import Ideal
 from verify.theorem1.layer7_superpose import concerned
 
 __all__ = ["FOLDED", "WRITES", "concerned", "expect"]

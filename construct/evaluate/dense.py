@@ -1,0 +1,383 @@
+"""The dense evaluator: softmax attention over all pairs of tokens and residual ReLU MLPs, as pure
+JAX functions of the weights.
+
+This is the reference: it knows nothing of what the heads are for. Matrix products ask for the
+highest precision, so that a GPU's TF32 default cannot break a score. Query tokens are taken in
+chunks, so that memory grows with the number of tokens and not with its square.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from construct.evaluate.bf16 import AllPieces, Pieces, Split, rounded
+from construct.evaluate.supports import GATHERS
+from construct.layers import Heads, Layer, Stack, in_dtype
+from construct.prompt import Batch, Prompt, batch_of, embed
+from construct.readout import Readings, Readout
+from construct.residual import Residual
+from construct.roles import LABEL
+
+# Memory that the scores of one chunk may take, by platform: about what a CPU's last cache holds,
+# and enough to fill any GPU. A matter of speed alone, results do not depend on it.
+CHUNK_BYTES = {"cpu": 1 << 24, "gpu": 1 << 28}
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+class Seen(NamedTuple):
+    """What a layer's attention did: by head and query token, the least score gap, how many losers
+    are near, the best score of a key other than BOS, and, on request, the softmax weights."""
+
+    gap: Float[Array, "K N"]
+    near: Int[Array, "K N"]
+    best: Float[Array, "K N"]
+    attention: Float[Array, "K N N"] | None
+
+
+# see(layer, the stream before it, the stream after it, what its attention did)
+See = Callable[[Layer, Array, Array, Seen | None], None]
+
+
+def chunk_bytes() -> int:
+    """Memory that the scores of one chunk may take where JAX runs."""
+    return CHUNK_BYTES.get(jax.default_backend(), CHUNK_BYTES["gpu"])
+
+
+def over_prompts(one: Callable[[T], U], batch: T, scores: int) -> U:
+    """Map a function over the first axis of a batch of prompts, vectorized as far as their scores
+    fit a chunk.
+
+    scores: the bytes that the scores of one prompt take in the layer with the most.
+    """
+    together = max(1, chunk_bytes() // scores)
+    if together >= len(jax.tree.leaves(batch)[0]):
+        return jax.vmap(one)(batch)
+    return jax.lax.map(one, batch, batch_size=together if together > 1 else None)
+
+
+def _product(subscripts: str, *arrays: Array) -> Array:
+    # Products of bfloat16 numbers are summed in float32.
+    kept = jnp.promote_types(arrays[0].dtype, jnp.float32)
+    return jnp.einsum(
+        subscripts, *arrays, precision=jax.lax.Precision.HIGHEST, preferred_element_type=kept
+    )
+
+
+def _weigh(
+    weights: Float[Array, "H q N"], values: Float[Array, "H N v"], many_winners: bool
+) -> Float[Array, "H q v"]:
+    """Sum the values by weight. A mean over many keys is summed in about sqrt(N) blocks of sqrt(N):
+    rounding grows with 2 sqrt(N) and not with N. With few winners the other summands are exactly 0
+    and cost no rounding."""
+    if not many_winners:
+        return _product("hqk,hkv->hqv", weights, values)
+    N = values.shape[1]
+    size = math.isqrt(N - 1) + 1
+    pad = -N % size
+    weights = jnp.pad(weights, [(0, 0), (0, 0), (0, pad)]).reshape(*weights.shape[:2], -1, size)
+    values = jnp.pad(values, [(0, 0), (0, pad), (0, 0)]).reshape(
+        values.shape[0], -1, size, values.shape[2]
+    )
+    return _product("hqbk,hbkv->bhqv", weights, values).sum(0)
+
+
+def _write(
+    moved: Float[Array, "H q v"], W_O: Float[Array, "H D v"], many_heads: bool
+) -> Float[Array, "q D"]:
+    """What the heads add to the stream together, summed in blocks if many of them move
+    something."""
+    if not many_heads:
+        return _product("hcv,hdv->cd", moved, W_O)
+    heads = len(moved)
+    size = math.isqrt(heads - 1) + 1
+    padding = [(0, -heads % size), (0, 0), (0, 0)]
+    blocks = (jnp.pad(part, padding).reshape(-1, size, *part.shape[1:]) for part in (moved, W_O))
+    return _product("bhcv,bhdv->bcd", *blocks).sum(0)
+
+
+def _attend(
+    bank: Heads,
+    queries: Float[Array, "q D"],
+    stream: Float[Array, "N D"],
+    real: Bool[Array, "N"],
+    many_winners: bool,
+    causal: bool,
+    many_heads: bool,
+    tie: Array | None,
+    keep: bool,
+    pieces: Pieces | None,
+) -> tuple[Float[Array, "q D"], Seen | None]:
+    """What a bank of heads adds at the query tokens; with a `tie`, also the gaps: tie[0] is the
+    score difference up to which keys tie with the top, tie[1] the one up to which a loser is near.
+    With `pieces`, scores and weighted sums multiply bfloat16 numbers."""
+    split = None if pieces is None else Split(pieces)
+    keys = _product("nd,had->hna", stream, bank.W_K[...])
+    values = _product("nd,hvd->hnv", stream, bank.W_V[...])
+    heads, N = values.shape[:2]
+    # The softmax divides last: a value of 1 beside the others sums the weights in the same product,
+    # so that the scores, the largest arrays of all, are passed over once less often. With hard
+    # heads this sum is a count, hence exact.
+    if split is not None:
+        keys, values = split.keys(keys, real), split.values(values, real)
+    values = jnp.concatenate([values, jnp.ones((heads, N, 1), values.dtype)], axis=-1)
+    count = len(queries)
+
+    def rows(part: tuple[Float[Array, "c D"], Int[Array, "c"]]) -> tuple[Array, Seen | None]:
+        chunk, place = part
+        asked = _product("cd,had->hca", chunk, bank.W_Q[...])
+        if split is not None:
+            asked = split.queries(asked, real[place])
+        scores = _product("hca,hka->hck", asked, keys)
+        visible = real & (jnp.arange(N) <= place[:, None]) if causal else real
+        scores = jnp.where(visible, scores, -jnp.inf)
+        top = scores.max(-1, keepdims=True)
+        weights = jnp.exp(scores - jax.lax.stop_gradient(top))
+        if split is not None:
+            weights = rounded(weights, real[place])
+        summed = _weigh(weights, values, many_winners)
+        moved, total = summed[..., :-1], summed[..., -1:]
+        if split is not None:
+            moved = split.joined(moved)
+        # XLA multiplies by the reciprocal of what it knows to be broadcast, which rounds twice: 14
+        # / 7 would not be 2.
+        divisor = jax.lax.optimization_barrier(jnp.broadcast_to(total, moved.shape))
+        out = _write(moved / divisor, bank.W_O[...], many_heads)
+        if tie is None:
+            return out, None
+        losers = scores < top - tie[0]
+        gap = top[..., 0] - jnp.where(losers, scores, -jnp.inf).max(-1)
+        near = (losers & (scores > top - tie[1])).sum(-1)
+        best = scores[:, :, 1:].max(-1)
+        return out, Seen(
+            gap.T, near.T, best.T, jnp.swapaxes(weights / total, 0, 1) if keep else None
+        )
+
+    places = jnp.arange(N - count, N)  # the queries are the last tokens, or all
+    chunk = max(1, chunk_bytes() // (heads * N * stream.dtype.itemsize))
+    if chunk >= count:
+        return rows((queries, places))
+    runs = -(-count // chunk)
+    padded = jnp.pad(queries, [(0, runs * chunk - count), (0, 0)]).reshape(runs, chunk, -1)
+    results = jax.lax.map(
+        rows, (padded, jnp.pad(places, (0, runs * chunk - count)).reshape(runs, chunk))
+    )
+    return jax.tree.map(lambda part: part.reshape(runs * chunk, *part.shape[2:])[:count], results)
+
+
+def apply_layer(
+    layer: Layer,
+    stream: Float[Array, "N D"],
+    real: Bool[Array, "N"],
+    *,
+    tie: Array | None = None,
+    keep: bool = False,
+    answer_only: bool = False,
+    pieces: tuple[Pieces | None, ...] | None = None,
+) -> tuple[Float[Array, "q D"], Seen | None]:
+    """One layer: attention, then the MLP. With `answer_only`, just the last token's row, which is
+    all that is wanted at the end.
+
+    pieces: by bank, how its scores and weighted sums are to multiply bfloat16 numbers; None: they
+    do not.
+
+    An idle bank is skipped while all its W_V and W_O are 0, which is exact, gradients included; a
+    `tie` asks for the gaps of all heads, and then nothing is skipped.
+    """
+    queries = stream[-1:] if answer_only else stream
+    after, seen = queries, []
+    many_winners = layer.support in GATHERS
+    for bank, split in zip(layer.banks, pieces or [None] * len(layer.banks), strict=True):
+
+        def active(bank: Heads = bank, split: Pieces | None = split) -> tuple[Array, Seen | None]:
+            return _attend(
+                bank,
+                queries,
+                stream,
+                real,
+                many_winners,
+                layer.causal,
+                layer.many_heads,
+                tie,
+                keep,
+                split,
+            )
+
+        if bank.idle and tie is None:
+            used = jnp.any((bank.W_V[...] != 0) | (jnp.swapaxes(bank.W_O[...], 1, 2) != 0))
+            after = jax.lax.cond(used, lambda h, active=active: h + active()[0], lambda h: h, after)
+        else:
+            out, one = active()
+            after = after + out
+            seen.append(one)
+    if layer.mlp is not None:
+        hidden = jax.nn.relu(_product("nd,wd->nw", after, layer.mlp.W_1[...]))
+        after = after + _product("nw,dw->nd", hidden, layer.mlp.W_2[...])
+    if tie is None:
+        return after, None
+    gap, near, best = (jnp.concatenate([one[i] for one in seen], axis=1).T for i in range(3))
+    attention = (
+        jnp.moveaxis(jnp.concatenate([one.attention for one in seen], axis=1), 0, 1)
+        if keep
+        else None
+    )
+    return after, Seen(gap, near, best, attention)
+
+
+def run(
+    layers: Iterable[Layer],
+    stream: Float[Array, "N D"],
+    real: Bool[Array, "N"],
+    *,
+    see: See | None = None,
+    change: Callable[[str, Array], Array] | None = None,
+    ties: Float[Array, "layers 2"] | None = None,
+    keep: bool = False,
+    step: Callable[..., tuple[Array, Seen | None]] = apply_layer,
+    pieces: Sequence[tuple[Pieces | None, ...]] | None = None,
+) -> Float[Array, "tokens D"]:
+    """Run the layers on one embedded prompt: the stream after the last, at the last token alone
+    where nobody asks for the others.
+
+    see(layer, before, after, what its attention did) is told of each layer. change(layer name,
+    stream after it) may replace the stream; 'embed' is the one before the first layer. ties: by
+    layer, the score differences up to which keys tie and up to which losers are near; without them
+    nothing is told of attention. keep: tell the attention weights too. pieces: by layer and bank,
+    how to multiply bfloat16 numbers (`construct.evaluate.bf16`).
+    """
+    layers = list(layers)
+    stream = stream if change is None else change("embed", stream)
+    for i, layer in enumerate(layers):
+        answer_only = i == len(layers) - 1 and ties is None and change is None
+        asked = {} if pieces is None else {"pieces": pieces[i]}
+        tie = None if ties is None else ties[i]
+        after, seen = step(
+            layer, stream, real, tie=tie, keep=keep, answer_only=answer_only, **asked
+        )
+        if change is not None:
+            after = change(layer.name, after)
+        if see is not None:
+            see(layer, stream, after, seen)
+        stream = after
+    return stream
+
+
+def read_layer(
+    readout: Readout,
+    layer: Layer,
+    before: Float[Array, "N D"],
+    after: Float[Array, "tokens D"],
+    slots: Int[Array, "K"],
+    residual: Residual,
+    examples: int,
+) -> dict[str, Array]:
+    """What the theorem reads of a layer, by the names of `Readings`."""
+    found = {}
+    if layer.name == readout.layer:
+        found |= _recognition(readout, layer, before, slots, residual, examples)
+    if readout.codes is not None and layer.name == readout.codes[0]:
+        labels = after[1:].reshape(examples + 1, -1, residual.dim)[:examples, -1]
+        found["code"] = residual.read(labels, readout.codes[1])
+        found["ok"] = residual.read(labels, "ok")[:, 0]
+    return found
+
+
+def _recognition(
+    readout: Readout,
+    layer: Layer,
+    before: Float[Array, "N D"],
+    slots: Int[Array, "K"],
+    residual: Residual,
+    examples: int,
+) -> dict[str, Array]:
+    """By task and example, how far its head scores the input in its slot above BOS; by task and
+    input, its output's norm."""
+    bank = layer.banks[0]
+    groups = before[1:].reshape(examples + 1, -1, residual.dim)
+    inputs = groups[:, :-1]
+
+    def at_slots(by_slot: Float[Array, "K m slots rank"]) -> Float[Array, "K m rank"]:
+        return jnp.take_along_axis(by_slot, slots[:, None, None, None], axis=2)[:, :, 0]
+
+    keys = _product("gsd,had->hgsa", inputs, bank.W_K[...])
+    if readout.asks == LABEL:
+        asking = _product("md,had->hma", groups[:examples, -1], bank.W_Q[...])
+    else:
+        asking = at_slots(_product("gsd,had->hgsa", inputs[:examples], bank.W_Q[...]))
+    bos = _product("d,had->ha", before[0], bank.W_K[...])
+    own = (asking * at_slots(keys[:, :examples])).sum(-1)
+    output = keys[..., bank.rows(readout.term)]
+    if readout.less is not None:
+        output = output + residual.read(inputs, readout.less)
+    return {
+        "gap": own - _product("hma,ha->hm", asking, bos),
+        "output_norm": jnp.sqrt((output**2).sum(-1)),
+    }
+
+
+def read_one(
+    layers: Iterable[Layer],
+    batch: Batch,
+    slots: Int[Array, "K"],
+    *,
+    readout: Readout,
+    residual: Residual,
+    m: int,
+    see: See | None = None,
+    **how: Any,
+) -> Readings:
+    """Run one prompt and read it as the streams pass; `see` and `how` as in `run`."""
+    stream, real = embed(batch, residual, m)
+    found: dict[str, Array] = {}
+
+    def both(layer: Layer, before: Array, after: Array, seen: Seen | None) -> None:
+        examples = batch.inputs.shape[0]
+        found.update(read_layer(readout, layer, before, after, slots, residual, examples))
+        if see is not None:
+            see(layer, before, after, seen)
+
+    last = run(layers, stream, real, see=both, **how)
+    return Readings(vector=residual.read(last[-1], "y"), **found)
+
+
+def read_prompts(
+    stack: Stack, prompts: Sequence[Prompt], pieces: AllPieces | None = None
+) -> Readings:
+    """The readings of checked prompts, ragged or not, in one batched pass; the first axis is the
+    prompts'."""
+    with in_dtype(stack.spec.dtype):
+        readings = read_batch(
+            stack.layers,
+            batch_of(prompts, stack.spec),
+            np.array(stack.slots),
+            readout=stack.readout,
+            residual=stack.residual,
+            m=stack.spec.m,
+            pieces=pieces,
+        )
+    return jax.tree.map(np.asarray, readings)
+
+
+@partial(jax.jit, static_argnames=("readout", "residual", "m", "pieces"))
+def read_batch(
+    layers: Iterable[Layer],
+    batch: Batch,
+    slots: Int[Array, "K"],
+    *,
+    readout: Readout,
+    residual: Residual,
+    m: int,
+    pieces: AllPieces | None = None,
+) -> Readings:
+    """`read_one` of every prompt of a batch."""
+    tokens = 1 + (batch.real.shape[1] + 1) * (batch.inputs.shape[2] + 1)
+    scores = max(layer.heads for layer in layers) * tokens**2 * batch.inputs.dtype.itemsize
+    ask = partial(read_one, readout=readout, residual=residual, m=m, pieces=pieces)
+    return over_prompts(lambda one: ask(layers, one, slots), batch, scores)

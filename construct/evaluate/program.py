@@ -1,0 +1,241 @@
+"""All layers on the tokens that the answer depends on, as the declared supports tell: the query
+once, examples by the chunk.
+
+Token classes: BOS; the inputs and the last token of the query; the inputs and the label of every
+example. Only one layer gathers over all examples (the `meeting`): before it the query and BOS see
+no example and an example sees no other, after it only the query's tokens matter. So BOS and the
+query go first, and what each layer reads of them is kept; a chunk of examples then runs up to the
+meeting and adds a `Share` to its softmax; `finish` puts the parts together and runs the rest.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from construct.evaluate.attention import Keys, Scores, Screen, Tokens, attend, mlp, score, write
+from construct.evaluate.blocks import apply
+from construct.evaluate.plan import BankPlan, LayerPlan, Plan
+from construct.evaluate.supports import GATHERS, keys_of, visible_to
+from construct.layers import Support
+from construct.residual import position_codes
+from construct.roles import ANSWER, BOS, EXAMPLE, INPUT, LABEL, QUERY, ROLES, roles_of
+
+Classes = dict[str, Tokens]
+# observe(layer, class, all classes before the layer, that class after it, its scores by bank and
+# class of keys)
+Observe = Callable[[LayerPlan, str, Classes, Tokens, list[list[Scores]]], None]
+
+
+class Share(NamedTuple):
+    """A share of a softmax over many keys, by head: the top score, the sum of exp(score - top), and
+    that of the values."""
+
+    top: Float[Array, "H q"]
+    total: Float[Array, "H q"]
+    value: Float[Array, "H v q"]
+
+
+Shares = dict[str, list[Share]]  # by class of query tokens, then by bank
+
+
+def needed(
+    layers: Iterable[Any], attends: Callable[[Any], bool] = lambda layer: bool(layer.banks)
+) -> list[set[str]]:
+    """The classes of tokens whose stream matters, before the first layer, after it, ..., after the
+    last.
+
+    attends: whether any head of a layer moves anything.
+    """
+    wanted = [{ANSWER}]
+    for layer in reversed(list(layers)):
+        after = wanted[0]
+        keys = (
+            {key for tokens in after for key in keys_of(layer.support, tokens)}
+            if attends(layer)
+            else set()
+        )
+        wanted.insert(0, after | keys | {BOS})
+    return wanted
+
+
+def meeting(plan: Plan) -> int:
+    """The index of the one layer that gathers over all examples. Raises AssertionError if it is not
+    one."""
+    found = [i for i, layer in enumerate(plan.layers) if layer.support in GATHERS and layer.banks]
+    assert len(found) == 1, "one layer reads all examples"
+    (index,) = found
+    assert not needed(plan.layers)[index + 1] & {INPUT, LABEL}, (
+        "nobody reads an example after the meeting"
+    )
+    return index
+
+
+def embed_group(
+    plan: Plan,
+    x: Float[Array, "g slots d"],
+    y: Float[Array, "g d"] | None,
+    example: Int[Array, "g"],
+) -> tuple[Tokens, Tokens]:
+    """The inputs and the last token of groups (examples, or the query if y is None) before the
+    first layer."""
+    residual, n, dtype = plan.residual, plan.n, x.dtype
+    e = position_codes(example, residual.size("e"), dtype).T[:, None]
+    found = []
+    for role in roles_of(EXAMPLE if y is not None else QUERY):
+        where = role.slots(n)
+        slots = jnp.arange(where.start, where.stop)
+        codes = position_codes(slots, residual.size("s"), dtype).T[:, :, None]
+        stream = {"e": e, "s": codes} | {flag: jnp.ones((1, 1, 1), dtype) for flag in role.flags}
+        if role.content is not None:
+            stream[role.content] = y.T[:, None] if role.last else jnp.transpose(x, (2, 1, 0))
+        if "sum" in residual.names and not role.last:
+            stream["sum"] = (slots == n - 2).astype(dtype)[None, :, None]
+        found.append(Tokens(stream, len(where)))
+    inputs, last = found
+    return inputs, last
+
+
+def _keys(layer: LayerPlan, name: str, classes: Classes) -> list[Keys]:
+    own = layer.support is Support.SELF
+    seen = [
+        Keys(classes[key], own=own, causal=layer.causal and key == name)
+        for key in keys_of(layer.support, name)
+        if not layer.causal or key in visible_to(name)
+    ]
+    return [*seen, Keys(classes[BOS])]
+
+
+def _advance(
+    plan: Plan,
+    layer: LayerPlan,
+    classes: Classes,
+    names: Iterable[str],
+    screen: Screen | None,
+    observe: Observe | None,
+) -> Classes:
+    """Some classes of tokens after a layer; the rest as they were."""
+    done = dict(classes)
+    for name in names:
+        out, seen = attend(layer, classes[name], _keys(layer, name, classes), screen)
+        done[name] = mlp(layer, classes[name].plus(out))
+        if observe is not None:
+            observe(layer, name, classes, done[name], seen)
+    return done
+
+
+def prelude(
+    plan: Plan, query: Float[Array, "slots d"], observe: Observe | None = None
+) -> list[Classes]:
+    """BOS and the query before each layer up to the meeting."""
+    one = jnp.ones((1, 1, 1), query.dtype)
+    inputs, answer = embed_group(plan, query[None], None, jnp.array([plan.m]))
+    bos = Tokens(dict.fromkeys(ROLES[BOS].flags, one), 1)
+    before = [{BOS: bos, QUERY: inputs, ANSWER: answer}]
+    wanted = needed(plan.layers)
+    for i, layer in enumerate(plan.layers[: meeting(plan)]):
+        names = [name for name in (BOS, QUERY, ANSWER) if name in wanted[i + 1]]
+        before.append(_advance(plan, layer, before[-1], names, None, observe))
+    return before
+
+
+def examples(
+    plan: Plan,
+    before: list[Classes],
+    x: Array,
+    y: Array,
+    first: Array,
+    real: Bool[Array, "g"],
+    screen: Screen | None,
+    observe: Observe,
+) -> Shares:
+    """Run a chunk of examples, the first of which has index `first`, up to the meeting: its share
+    of that softmax."""
+    inputs, label = embed_group(plan, x, y, first + jnp.arange(len(x)))
+    classes, wanted, last = {INPUT: inputs, LABEL: label}, needed(plan.layers), meeting(plan)
+    for i, layer in enumerate(plan.layers[:last]):
+        names = [name for name in (INPUT, LABEL) if name in wanted[i + 1]]
+        classes = _advance(plan, layer, before[i] | classes, names, screen, observe)
+        classes = {name: classes[name] for name in names}
+    layer = plan.layers[last]
+    met = Keys(classes[GATHERS[layer.support]])
+    names = (
+        (QUERY, ANSWER) if layer.causal else (BOS, QUERY, ANSWER)
+    )  # under a causal mask BOS sees no example
+    queries = {name: before[last][name] for name in names if name in wanted[last + 1]}
+    return {
+        name: [_part(bank, query, met, real) for bank in layer.banks]
+        for name, query in queries.items()
+    }
+
+
+def _part(bank: BankPlan, query: Tokens, keys: Keys, real: Bool[Array, "g"] | None = None) -> Share:
+    scores = score(bank.terms, query, keys, bank.count)
+    if real is not None:
+        scores = jnp.where(real, jnp.broadcast_to(scores, (*scores.shape[:3], len(real))), -jnp.inf)
+    scores = jnp.broadcast_to(scores, (scores.shape[0], query.slots, *scores.shape[2:]))
+    top = scores.max((2, 3))
+    weight = jnp.exp(scores - _finite(top)[:, :, None, None])
+    # Padding has a score of -inf, hence weight 0, and is 0 in the prompt, hence has a finite value.
+    value = apply(bank.value, keys.tokens.stream)
+    if value is None:
+        moved = jnp.zeros((bank.count, bank.width, query.slots), scores.dtype)
+    else:
+        moved = (
+            jnp.broadcast_to(value, (bank.count, *value.shape[1:]))[:, :, None] * weight[:, None]
+        )
+        moved = halved_sum(moved.reshape(*moved.shape[:3], -1))
+    return Share(top, halved_sum(weight.reshape(*weight.shape[:2], -1)), moved)
+
+
+def _finite(top: Array) -> Array:
+    """With padding alone the top is -inf: keep 0/0 out."""
+    return jnp.where(jnp.isfinite(top), top, 0)
+
+
+def halved_sum(x: Float[Array, "*rest c"]) -> Float[Array, "*rest"]:
+    """The sum over the last axis by halves: rounding grows with log2 of the count."""
+    while (count := x.shape[-1]) > 1:
+        if count % 2:
+            x = jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, 1)])
+        half = (count + 1) // 2
+        x = x[..., :half] + x[..., half:]
+    return x[..., 0]
+
+
+def combine(parts: Share) -> Share:
+    """Many shares of a softmax, stacked on a first axis, as one; the sums by halves."""
+    top = parts.top.max(0)
+    scale = jnp.exp(parts.top - _finite(top))
+    total, value = parts.total * scale, parts.value * scale[:, :, None]
+    return Share(
+        top, halved_sum(jnp.moveaxis(total, 0, -1)), halved_sum(jnp.moveaxis(value, 0, -1))
+    )
+
+
+def combine_all(parts: Shares) -> Shares:
+    """`combine` for every class of query tokens and every bank."""
+    return {name: [combine(part) for part in banks] for name, banks in parts.items()}
+
+
+def finish(plan: Plan, before: list[Classes], parts: Shares) -> Tokens:
+    """The answer token after the last layer: the examples' share of the meeting against BOS, then
+    the layers that follow."""
+    last, wanted = meeting(plan), needed(plan.layers)
+    layer, classes = plan.layers[last], dict(before[-1])
+    for name, banks in parts.items():
+        out = {}
+        for bank, part in zip(layer.banks, banks, strict=True):
+            bos = _part(bank, before[-1][name], Keys(before[-1][BOS]))
+            both = combine(jax.tree.map(lambda *two: jnp.stack(two), part, bos))
+            for target, moved in write(bank, (both.value / both.total[:, None])[..., None]).items():
+                out[target] = out[target] + moved if target in out else moved
+        classes[name] = mlp(layer, before[-1][name].plus(out))
+    if BOS in wanted[last + 1] and BOS not in parts:
+        classes[BOS] = _advance(plan, layer, before[-1], [BOS], None, None)[BOS]
+    for i, layer in enumerate(plan.layers[last + 1 :], start=last + 1):
+        names = [name for name in (BOS, QUERY, ANSWER) if name in wanted[i + 1]]
+        classes = _advance(plan, layer, classes, names, None, None)
+    return classes[ANSWER]

@@ -1,0 +1,212 @@
+"""Layers: weights as their constructors make them, and the same as parameters of a Flax module.
+
+`LayerWeights` is what a layer's constructor returns: NumPy arrays, checked when made. A `Stack`
+holds the same arrays as nnx parameters, which optax, orbax and JAX's transformations take as any
+model's.
+"""
+
+import weakref
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import jax
+import numpy as np
+from flax import nnx
+from jaxtyping import Float
+
+from construct.gains import CommonGains
+from construct.heads import HeadBank
+from construct.readout import Readout
+from construct.residual import Residual
+from construct.spec import Spec
+
+
+class Support(Enum):
+    """The keys that a layer's heads can reach besides BOS; everywhere else the softmax weight
+    underflows to 0."""
+
+    SELF = "the token itself"
+    EXAMPLE = "the token's own example"
+    QUERY = "the query's tokens"
+    LABELS = "the label tokens"
+    INPUTS = "the examples' inputs"
+    EXAMPLE_AND_QUERY = "the token's own example and the query's tokens"
+
+
+@dataclass(frozen=True)
+class MLPWeights:
+    """A residual ReLU MLP, h + W_2 relu(W_1 h): W_1 (w, D), W_2 (D, w). Its biases are columns of
+    the constant `one`."""
+
+    W_1: Float[np.ndarray, "w D"]
+    W_2: Float[np.ndarray, "D w"]
+
+
+@dataclass(frozen=True)
+class LayerWeights:
+    """One layer: its name (the verb), the heads by bank, the support of its attention, and its MLP
+    (None: empty).
+
+    causal: a token sees only itself and tokens before it, and not the whole prompt. many_heads: all
+    heads move something at the same token, so their outputs are summed in about sqrt(K) blocks:
+    rounding grows with 2 sqrt(K) and not with K.
+    """
+
+    name: str
+    heads: tuple[HeadBank, ...]
+    support: Support
+    mlp: MLPWeights | None = None
+    causal: bool = False
+    many_heads: bool = False
+
+    def check(self, K: int, residual: Residual) -> None:
+        """Assert that there are K heads and that every matrix fits the residual stream."""
+        assert sum(len(bank.W_Q) for bank in self.heads) == K, f"{self.name} has K heads"
+        for bank in self.heads:
+            bank.check(residual)
+        if self.mlp is not None:
+            width = len(self.mlp.W_1)
+            assert self.mlp.W_1.shape == (width, residual.dim) and self.mlp.W_2.shape == (
+                residual.dim,
+                width,
+            ), "the MLP fits"
+
+
+class Heads(nnx.Module):
+    """A bank of heads as parameters; `terms` name the rows of W_Q and W_K."""
+
+    def __init__(self, weights: HeadBank) -> None:
+        self.W_Q = nnx.Param(jax.device_put(weights.W_Q, may_alias=True))
+        self.W_K = nnx.Param(jax.device_put(weights.W_K, may_alias=True))
+        self.W_V = nnx.Param(jax.device_put(weights.W_V, may_alias=True))
+        self.W_O = nnx.Param(jax.device_put(weights.W_O, may_alias=True))
+        self.terms = weights.terms
+
+    @property
+    def count(self) -> int:
+        """The number of heads in this bank."""
+        return self.W_Q.shape[0]
+
+    @property
+    def idle(self) -> bool:
+        """Whether these heads were built to do nothing."""
+        return self.terms == (("idle", 1),)
+
+    def rows(self, term: str) -> slice:
+        """The rows of W_Q and W_K that belong to a named term of the score."""
+        start = 0
+        for name, size in self.terms:
+            if name == term:
+                return slice(start, start + size)
+            start += size
+        raise KeyError(term)
+
+
+class MLP(nnx.Module):
+    """A residual ReLU MLP as parameters."""
+
+    def __init__(self, weights: MLPWeights) -> None:
+        self.W_1 = nnx.Param(jax.device_put(weights.W_1, may_alias=True))
+        self.W_2 = nnx.Param(jax.device_put(weights.W_2, may_alias=True))
+
+
+class Layer(nnx.Module):
+    """One layer: attention heads by bank, then an MLP (None: empty)."""
+
+    def __init__(self, weights: LayerWeights) -> None:
+        self.name = weights.name
+        self.support = weights.support
+        self.causal = weights.causal
+        self.many_heads = weights.many_heads
+        self.banks = nnx.List([Heads(bank) for bank in weights.heads])
+        self.mlp = None if weights.mlp is None else MLP(weights.mlp)
+
+    @property
+    def heads(self) -> int:
+        """The number of attention heads, idle ones included."""
+        return sum(bank.count for bank in self.banks)
+
+
+class Stack(nnx.Module):
+    """Layers over a named residual stream, with what is read of them: all that an evaluator needs.
+
+    slots: by task, the slot that it reads. There is no layer norm, and no 1/sqrt(rank) in the
+    scores. The weights are built in the Spec's dtype whatever JAX's global setting, which is left
+    as it is.
+    """
+
+    def __init__(
+        self,
+        spec: Spec,
+        residual: Residual,
+        layers: Iterable[LayerWeights],
+        gains: CommonGains,
+        slots: tuple[int, ...],
+        readout: Readout,
+    ) -> None:
+        self.spec = spec
+        self.residual = residual
+        self.gains = gains
+        self.slots = slots
+        self.readout = readout
+        self.layers = nnx.List([])
+        with in_dtype(spec.dtype):
+            # Made and freed one at a time: the peak is the model and one layer.
+            for weights in layers:
+                weights.check(spec.K, residual)
+                self.layers.append(Layer(weights))
+
+    def layer(self, name: str) -> Layer:
+        """The layer of that name. Raises KeyError."""
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        raise KeyError(name)
+
+    def output_rows(self) -> Float[np.ndarray, "K d D"]:
+        """The stored rows that read every task's output W_i f + b_i off an input token."""
+        (bank,) = self.layer(self.readout.layer).banks
+        rows = np.array(bank.W_K[...])[:, bank.rows(self.readout.term)]
+        less = self.readout.less
+        return rows if less is None else rows + self.residual[less].astype(rows.dtype)
+
+
+def in_dtype(dtype: str) -> AbstractContextManager[None]:
+    """The context in which JAX keeps `dtype`: 64-bit types are enabled locally, the caller's
+    setting is left as it is."""
+    return jax.enable_x64(dtype == "float64")
+
+
+_kept: "weakref.WeakKeyDictionary[Stack, dict[Any, Any]]" = weakref.WeakKeyDictionary()
+
+
+def remembered(model: Stack, key: tuple, make: Callable[[], Any]) -> Any:
+    """What `make()` gives, kept until the model holds other arrays (JAX arrays never change)."""
+    leaves = _arrays(model)
+    kept = _kept.get(model)
+    if (
+        kept is None
+        or len(kept["leaves"]) != len(leaves)
+        or any(a is not b for a, b in zip(kept["leaves"], leaves, strict=True))
+    ):
+        kept = {"leaves": leaves}
+        if all(isinstance(leaf, jax.Array) for leaf in leaves):
+            _kept[model] = kept
+    if key not in kept:
+        kept[key] = make()
+    return kept[key]
+
+
+def _arrays(model: Stack) -> list[Any]:
+    """All stored weights, in order. JAX's own walk over the modules takes several times as long as
+    a short call can spare."""
+    parameters: list[nnx.Param] = []
+    for layer in model.layers:
+        for bank in layer.banks:
+            parameters += (bank.W_Q, bank.W_K, bank.W_V, bank.W_O)
+        if layer.mlp is not None:
+            parameters += (layer.mlp.W_1, layer.mlp.W_2)
+    return [parameter.get_raw_value() for parameter in parameters]

@@ -1,0 +1,97 @@
+"""What is read of a run, and the hypotheses that are checked on it.
+
+A theorem states once where its readings are (a `Readout`); every evaluator serves them (as
+`Readings`), and the theorem's own `decode` says what each example was recognized as.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from construct import checks
+from construct.gains import CommonGains
+from construct.spec import Spec
+
+
+class Readings(NamedTuple):
+    """What was read of one run.
+
+    gap: by task and example, how far its head scores the input in its slot above BOS. output_norm:
+    by task and input of the examples and, last, the query, the norm of W_i f + b_i. code, ok: of
+    the labels, where the theorem has codes. Examples may be padded at the end.
+    """
+
+    vector: Float[Array | np.ndarray, "d"] | None
+    gap: Float[Array | np.ndarray, "K m"] | None
+    output_norm: Float[Array | np.ndarray, "K groups slots"] | None
+    code: Float[Array | np.ndarray, "m code"] | None = None
+    ok: Float[Array | np.ndarray, "m"] | None = None
+
+
+@dataclass(frozen=True)
+class Readout:
+    """Where a theorem's readings are; static and hashable.
+
+    layer: the one whose heads recognize. asks: the role of the tokens that ask there, an INPUT (of
+    itself) or a LABEL (of its example's inputs). term: the rows of that layer's scores whose key
+    side is a task's output W_i f + b_i, less the subspace `less` if there is one. codes: the layer
+    after which a label holds its task code, and in which subspace; its ok is read beside.
+    decode(stack, labels, name, readings, enforce, first) gives the task of each example, -1 where
+    it abstained; with `enforce` it raises ValueError where a hypothesis fails. `first` is the place
+    of the first of these examples in the prompt. norm_slack(spec, gains): what an output's computed
+    norm may exceed the radius by. always: some hypothesis shows in no gap and no output norm, so
+    every example is checked one by one.
+    """
+
+    layer: str
+    asks: str
+    term: str
+    less: str | None
+    codes: tuple[str, str] | None
+    decode: Callable[..., Int[np.ndarray, "m"]]
+    norm_slack: Callable[[Spec, CommonGains], float]
+    always: bool = False
+
+
+def check_decided(
+    spec: Spec, gains: CommonGains, name: str, gap: np.ndarray, first: int = 0
+) -> None:
+    """Recognize decides every residual that is at most rho or at least delta: its gap is T or more
+    either way (Lemma 3)."""
+    undecided = ~(np.abs(gap) >= gains.decided)
+    if undecided.any():
+        task, example = (int(i) for i in np.argwhere(undecided)[0])
+        residual = gains.residual_norm(float(gap[task, example]))
+        raise checks.refuse(
+            f"{name} example {first + example}, task {task}",
+            f"a residual of {residual:.6g}",
+            f"must be at most tolerance = {spec.tolerance:.6g} or at least margin = "
+            f"{spec.margin:.6g}",
+            "move the label, or build with a tolerance and margin that leave it outside",
+        )
+
+
+def check_output_norms(
+    spec: Spec, examples: int, name: str, norms: np.ndarray, slack: float, first: int = 0
+) -> None:
+    """Refuse a task whose output on any input, whatever its slot, is longer than the radius by more
+    than `slack`."""
+    norms = np.concatenate([norms[:, :examples], norms[:, -1:]], axis=1)
+    if norms.max() > spec.radius + slack:
+        task, example, slot = (int(i) for i in np.unravel_index(norms.argmax(), norms.shape))
+        where = "query" if example == examples else f"example {first + example}"
+        raise checks.refuse(
+            f"{name} {where}, slot {slot}",
+            f"task {task} has an output of norm {norms.max():.6g} there",
+            f"must be at most radius = {spec.radius:.6g}, also in slots that the task does not "
+            "read (Lemma 3)",
+            "build with a larger radius",
+        )
+
+
+def at_slots(by_slot: Float[np.ndarray, "K m slots"], slots: tuple[int, ...]) -> np.ndarray:
+    """By task and example, what stands in the task's own slot: (K, m)."""
+    return np.take_along_axis(by_slot, np.array(slots)[:, None, None], axis=2)[..., 0]
