@@ -4,7 +4,7 @@ RUN := .venv/bin/python
 # One pytest worker per core: most of the tests' time is compilation, one program at a time.
 PYTEST := $(RUN) -m pytest -n auto
 
-.PHONY: theorem1 theorem2 theorem3 test fast mutants figures explain benchmarks chromium clean help
+.PHONY: theorem1 theorem2 theorem3 check test fast test-lowest mutants figures explain benchmarks chromium clean help
 
 theorem1: .venv/ready ## verify Theorem 1 on random tasks
 	$(RUN) -m verify.theorem1 --K 4 --d 16
@@ -15,11 +15,21 @@ theorem2: .venv/ready ## verify Theorem 2, three layers
 theorem3: .venv/ready ## verify Theorem 3, a causal decoder with a task vector
 	$(RUN) -m verify.theorem3 --K 4 --d 16
 
+check: .venv/check ## lint, format and types
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/basedpyright
+
 test: .venv/ready chromium ## run all tests
 	$(PYTEST)
 
 fast: .venv/ready ## run the tests that are not marked slow
 	$(PYTEST) -m "not slow"
+
+test-lowest: chromium ## run all tests at the lowest versions that pyproject.toml allows
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/pip install --quiet --disable-pip-version-check -r requirements-lowest.lock
+	.venv-lowest/bin/python -m pytest -n auto
 
 mutants: .venv/ready ## strike every fault and count what verification rejects
 	$(RUN) -m tests.mutants
@@ -48,8 +58,12 @@ chromium:
 	.venv/bin/pip install --quiet --disable-pip-version-check -r requirements.lock
 	touch $@
 
+.venv/check: .venv/ready requirements-check.lock
+	.venv/bin/pip install --quiet --disable-pip-version-check -r requirements-check.lock
+	touch $@
+
 clean: ## remove what the other targets made
-	rm -rf .venv .pytest_cache .hypothesis theorem?.html figure*.png figure*.svg
+	rm -rf .venv .venv-lowest .pytest_cache .hypothesis theorem?.html figure*.png figure*.svg
 
 help: ## list the targets
 	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'

@@ -4,6 +4,7 @@ python -m benchmarks.accuracy
 """
 
 import argparse
+from typing import Any
 
 import numpy as np
 from rich.box import SIMPLE_HEAD
@@ -70,7 +71,7 @@ def table(records: list[measure.Record]) -> Table:
     return rows
 
 
-def draw(axes: object, records: list[measure.Record]) -> None:
+def draw(axes: Any, records: list[measure.Record]) -> None:
     """Errors over bounds: every point must lie on or below the diagonal."""
     for dtype, color, marker in zip(DTYPES, PALETTE, MARKERS, strict=False):
         mine = [one for one in records if one["dtype"] == dtype]

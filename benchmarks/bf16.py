@@ -5,6 +5,7 @@ python -m benchmarks.bf16
 """
 
 import argparse
+from typing import Any
 
 import jax
 import numpy as np
@@ -85,7 +86,7 @@ def table(records: list[measure.Record]) -> Table:
     return rows
 
 
-def draw(axes: object, records: list[measure.Record]) -> None:
+def draw(axes: Any, records: list[measure.Record]) -> None:
     """Milliseconds over N."""
     for name, color, marker in zip(NAMES, PALETTE, MARKERS, strict=False):
         points = [(one["N"], one["passes"][name]["median_s"] * 1e3) for one in records]

@@ -4,6 +4,7 @@ python -m benchmarks.build
 """
 
 import argparse
+from typing import Any
 
 import jax
 import numpy as np
@@ -62,7 +63,7 @@ def table(records: list[measure.Record]) -> Table:
     return rows
 
 
-def draw(axes: object, records: list[measure.Record]) -> None:
+def draw(axes: Any, records: list[measure.Record]) -> None:
     """Time over each parameter, the others fixed."""
     for varied, color, marker in zip(SWEEPS, PALETTE, MARKERS, strict=False):
         points = [

@@ -9,7 +9,7 @@ The peaks are measured in the same rounds. On a GPU the sizes are a GPU's: dense
 
 import argparse
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -159,7 +159,7 @@ def table(records: list[measure.Record]) -> Table:
     return rows
 
 
-def draw(axes: object, records: list[measure.Record]) -> None:
+def draw(axes: Any, records: list[measure.Record]) -> None:
     """Shares of the product's FLOP/s."""
     axes.bar(
         [one["evaluator"] for one in records],

@@ -10,6 +10,7 @@ each is first held against the definition.
 import argparse
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from rich.box import SIMPLE_HEAD
@@ -131,7 +132,7 @@ def table(records: list[measure.Record]) -> Table:
     return rows
 
 
-def draw(axes: object, records: list[measure.Record]) -> None:
+def draw(axes: Any, records: list[measure.Record]) -> None:
     """Milliseconds a prompt over N; full lines are single prompts, dashed lines the largest
     batch."""
     batches = sorted({one["batch"] for one in records})

@@ -14,7 +14,7 @@ import resource
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from rich.box import SIMPLE_HEAD
@@ -169,7 +169,7 @@ def restricted_times(
                 "prompt_bytes": subject.bytes,
             }
         )
-    del subject, subjects, calls
+    del subjects, calls
     for case, record in zip(group, records, strict=True):
         if case.log_m == options.largest and case.K == 16:
             tell("peak memory")
@@ -192,7 +192,8 @@ def resident_peak() -> int:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
             1 if sys.platform == "darwin" else 1024
         )
-    return int(re.search(r"VmHWM:\s*(\d+) kB", status).group(1)) * 1024
+    (peak,) = re.findall(r"VmHWM:\s*(\d+) kB", status)
+    return int(peak) * 1024
 
 
 def cases(options: argparse.Namespace) -> list[Group]:
@@ -207,7 +208,10 @@ def cases(options: argparse.Namespace) -> list[Group]:
 def exponent(records: list[measure.Record]) -> float:
     """The fitted exponent of m in the time of K = 16."""
     growth = [(one["log_m"], np.log2(one["median_s"])) for one in records if one["K"] == 16]
-    return float(np.polyfit(*zip(*growth, strict=True), 1)[0]) if len(growth) > 1 else float("nan")
+    if len(growth) < 2:
+        return float("nan")
+    log_m, log_seconds = np.transpose(growth)
+    return float(np.polyfit(log_m, log_seconds, 1)[0])
 
 
 def table(records: list[measure.Record]) -> Table:
@@ -240,7 +244,7 @@ def table(records: list[measure.Record]) -> Table:
     return rows
 
 
-def draw(axes: object, records: list[measure.Record]) -> None:
+def draw(axes: Any, records: list[measure.Record]) -> None:
     """Time over m beside the product alone."""
     growth = [one for one in records if one["K"] == 16]
     m = [2 ** one["log_m"] for one in growth]

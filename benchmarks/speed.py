@@ -5,6 +5,7 @@ python -m benchmarks.speed
 """
 
 import argparse
+from typing import Any
 
 import jax
 import numpy as np
@@ -72,7 +73,7 @@ def table(records: list[measure.Record]) -> Table:
     return rows
 
 
-def draw(axes: object, records: list[measure.Record]) -> None:
+def draw(axes: Any, records: list[measure.Record]) -> None:
     """Three bars a size and evaluator: build, first call, later calls."""
     bars = [(one, name) for one in records for name in CALLS if "median_s" in one["calls"][name]]
     places = np.arange(len(bars))

@@ -9,7 +9,7 @@ the key size, and sqrt(D) folded into W_Q. The libraries are optional and import
 import math
 import os
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -165,7 +165,7 @@ def nnx_stack(layers: list[Padded]) -> Stack:
     return lambda stream: in_pieces(lambda part: run(state, part), stream, K)
 
 
-def _load(parameter: object, matrix: np.ndarray) -> None:
+def _load(parameter: Any, matrix: np.ndarray) -> None:
     assert parameter.shape == matrix.shape, "the stack's parameter has the shape of ours"
     parameter[...] = jnp.asarray(matrix)
 
@@ -175,8 +175,12 @@ def torch_stack(layers: list[Padded]) -> Stack:
     torch has one."""
     # Threads that spin after their work is done would slow whatever runs next.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    import torch
-    from torch.nn.functional import linear, relu, scaled_dot_product_attention
+    import torch  # pyright: ignore[reportMissingImports]
+    from torch.nn.functional import (  # pyright: ignore[reportMissingImports]
+        linear,
+        relu,
+        scaled_dot_product_attention,
+    )
 
     K, key, D = layers[0].W_Q.shape
     device = "cuda" if torch.cuda.is_available() else "cpu"

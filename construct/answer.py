@@ -1,6 +1,7 @@
 """What a transformer says of a prompt, and the trace of how it got there."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -16,16 +17,20 @@ class Answer:
     """The superposition, and what the transformer recognized on the way.
 
     vector (d,): the answer token's content, sum_i (m_i / M) g_i(query); 0 when there is no
-    evidence. recognized (m',): the task that each example was committed to, or -1 where the
-    construction abstained on it. counts (K,): m_i, the examples committed to each task, decoded
-    from the labels' task codes. evaluator: 'dense', 'bf16' or 'restricted', which of them computed
-    it; they agree to rounding.
+    evidence. recognized (m',): the task that each example was committed to, decoded from what the
+    transformer wrote, or -1 where it abstained. K: the number of tasks. evaluator: 'dense', 'bf16'
+    or 'restricted', which of them computed it; they agree to rounding.
     """
 
     vector: Float[np.ndarray, "d"]
     recognized: Int[np.ndarray, "m"]
-    counts: Int[np.ndarray, "K"]
+    K: int
     evaluator: str = "dense"
+
+    @cached_property
+    def counts(self) -> Int[np.ndarray, "K"]:
+        """m_i, the examples committed to each task."""
+        return np.bincount(self.recognized[self.recognized != ABSTAINED], minlength=self.K)
 
     @property
     def evidence(self) -> int:
@@ -43,14 +48,6 @@ class Answer:
         if not self.evidence:
             return "no evidence"
         return f"{self.evidence} of {len(self.recognized)} examples count"
-
-
-def answer_of(
-    vector: Float[np.ndarray, "d"], recognized: Int[np.ndarray, "m"], K: int, evaluator: str
-) -> Answer:
-    """The answer, with the examples of each task counted."""
-    counts = np.bincount(recognized[recognized != ABSTAINED], minlength=K)
-    return Answer(vector=vector, recognized=recognized, counts=counts, evaluator=evaluator)
 
 
 @dataclass(frozen=True, eq=False)

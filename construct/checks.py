@@ -13,6 +13,9 @@ from jaxtyping import Array
 
 LARGEST_INDEX = 2**31 - 1
 
+# The default of a field that its class fills in when it is left out: None, whatever its type.
+DERIVED: Any = None
+
 
 def refuse(argument: str, value: object, requirement: str, way_out: str) -> ValueError:
     """The one error format of this package; the caller raises what this returns."""

@@ -7,6 +7,7 @@ A theorem's own `gains` module derives the rest. Ours.
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, TypeVar
 
 from construct.floats import SHORT_BITS, gamma, hard_gap, largest, short, unit_roundoff
@@ -52,7 +53,7 @@ class CommonGains:
         """How far apart the exact scores of a layer's winners can be: 0 where they tie."""
         return 0.0
 
-    @property
+    @cached_property
     def decided(self) -> float:
         """The least score gap, either way, that Recognize's heads show where they decide."""
         return self.T - 2 * self.error("recognize")

@@ -186,7 +186,7 @@ _kept: "weakref.WeakKeyDictionary[Stack, dict[Any, Any]]" = weakref.WeakKeyDicti
 def remembered(model: Stack, key: tuple, make: Callable[[], Any]) -> Any:
     """What `make()` gives, kept until the model holds other arrays (JAX arrays never change)."""
     leaves = _arrays(model)
-    kept = _kept.get(model)
+    kept: dict[Any, Any] | None = _kept.get(model)
     if (
         kept is None
         or len(kept["leaves"]) != len(leaves)

@@ -7,7 +7,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from construct import checks
-from construct.answer import Answer, Trace, answer_of
+from construct.answer import Answer, Trace
 from construct.evaluate.bf16 import pieces_of
 from construct.evaluate.certificate import certificate
 from construct.evaluate.dense import read_prompts
@@ -222,4 +222,4 @@ class Transformer(Stack):
         recognized = self.readout.decode(
             self, prompt.labels, name, readings, enforce=enforce, first=0
         )
-        return answer_of(readings.vector, recognized, self.spec.K, evaluator)
+        return Answer(readings.vector, recognized, self.spec.K, evaluator)

@@ -74,10 +74,10 @@ class Batch(NamedTuple):
     """Prompts of one shape, padded to the same number of examples: `real` is False where an example
     is padding."""
 
-    inputs: Float[Array, "*B m slots d"]
-    labels: Float[Array, "*B m d"]
-    query: Float[Array, "*B slots d"]
-    real: Bool[Array, "*B m"]
+    inputs: Float[Array | np.ndarray, "*B m slots d"]
+    labels: Float[Array | np.ndarray, "*B m d"]
+    query: Float[Array | np.ndarray, "*B slots d"]
+    real: Bool[Array | np.ndarray, "*B m"]
 
 
 def check_prompt(spec: Spec, prompt: Prompt, name: str, input_radius: float) -> None:
@@ -241,18 +241,18 @@ def _parts(
     residual: Residual,
     n: int,
     index: Int[Array, "groups"],
-    content: Float[Array, "groups slots d"] | None,
+    content: Float[Array | np.ndarray, "groups slots d"] | None,
     dtype: jnp.dtype,
 ) -> dict[str, Float[Array, "groups slots size"]]:
     """By subspace, what the tokens of a role hold in groups of these indices."""
     where = role.slots(n)
     slots = jnp.arange(where.start, where.stop)
-    parts = {
+    parts: dict[str, Array] = {
         "e": position_codes(index, residual.size("e"), dtype)[:, None],
         "s": position_codes(slots, residual.size("s"), dtype)[None],
     } | {flag: jnp.ones((1, 1, 1), dtype) for flag in role.flags}
-    if content is not None:
-        parts[role.content] = content
+    if role.content is not None:
+        parts[role.content] = jnp.asarray(content)
     if "sum" in residual.names and not role.last:
         parts["sum"] = (slots == n - 2).astype(dtype)[None, :, None]
     shape = (len(index), len(where))

@@ -6,14 +6,17 @@ A theorem states once where its readings are (a `Readout`); every evaluator serv
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float, Int
 
 from construct import checks
 from construct.gains import CommonGains
 from construct.spec import Spec
+
+# JAX arrays while a run is traced, NumPy's when it is decoded; None where nothing was read.
+Leaf = Any
 
 
 class Readings(NamedTuple):
@@ -24,11 +27,11 @@ class Readings(NamedTuple):
     the labels, where the theorem has codes. Examples may be padded at the end.
     """
 
-    vector: Float[Array | np.ndarray, "d"] | None
-    gap: Float[Array | np.ndarray, "K m"] | None
-    output_norm: Float[Array | np.ndarray, "K groups slots"] | None
-    code: Float[Array | np.ndarray, "m code"] | None = None
-    ok: Float[Array | np.ndarray, "m"] | None = None
+    vector: Leaf  # (d,)
+    gap: Leaf  # (K, m)
+    output_norm: Leaf  # (K, groups, slots)
+    code: Leaf = None  # (m, size of the code)
+    ok: Leaf = None  # (m,)
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class Readout:
     less: str | None
     codes: tuple[str, str] | None
     decode: Callable[..., Int[np.ndarray, "m"]]
-    norm_slack: Callable[[Spec, CommonGains], float]
+    norm_slack: Callable[[Spec, Any], float]
     always: bool = False
 
 

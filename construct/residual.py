@@ -66,7 +66,7 @@ class Residual:
         """The matrix that reads a subspace off the stream (its transpose writes into it)."""
         return np.eye(self.size(name), self.dim, k=self.where(name).start)
 
-    def apply(
+    def placed(
         self, matrix: Float[np.ndarray, "rows size"], name: str
     ) -> Float[np.ndarray, "rows D"]:
         """The matrix that reads a subspace and applies a matrix to it: matrix @ self[name], placed

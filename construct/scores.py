@@ -52,7 +52,7 @@ def explained_by(
     # it by T if not. A residual that points the other way lifts another token by at most beta (2R +
     # kappa)^2, which 2 P2 outweighs.
     L = spec.example_bits + spec.slot_bits
-    miss = residual.apply(task.weight, "f") + np.outer(task.bias, residual["inp"]) - residual["y"]
+    miss = residual.placed(task.weight, "f") + np.outer(task.bias, residual["inp"]) - residual["y"]
     elsewhere = residual["one"] - example_input(residual) + other_slot(spec, residual, task.slot)
     return (
         same_token(spec, residual, gains.P2),

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from construct import checks
+from construct.checks import DERIVED
 from construct.floats import DTYPES
 from construct.tasks import FeatureMap, Task, check_family
 
@@ -44,7 +45,7 @@ class Spec:
     features: int = 0
     feature_norm: float = 1.0
     feature_bias_norm: float = 0.0
-    tolerance: float | None = None
+    tolerance: float = DERIVED
     input_radius: float | None = None
     coldness: float | None = None
     dtype: str = "float32"
@@ -219,7 +220,7 @@ class Spec:
 
 def _dtype(value: Any) -> str:
     try:
-        name = np.dtype(value).name
+        name = "None" if value is None else np.dtype(value).name
     except TypeError:
         name = str(value)
     if name not in DTYPES:

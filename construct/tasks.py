@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from construct import checks
+from construct.checks import DERIVED
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +22,7 @@ class FeatureMap:
     """
 
     weight: Float[np.ndarray, "r d"]
-    bias: Float[np.ndarray, "r"] | None = None
+    bias: Float[np.ndarray, "r"] = DERIVED
 
     def __post_init__(self) -> None:
         weight = checks.floats("FeatureMap.weight", self.weight, ("r", "d"))
@@ -68,7 +69,7 @@ class Task:
 
     slot: int
     weight: Float[np.ndarray, "d r"]
-    bias: Float[np.ndarray, "d"] | None = None
+    bias: Float[np.ndarray, "d"] = DERIVED
 
     def __post_init__(self) -> None:
         slot = checks.integer("Task.slot", self.slot, 0, "slots count from 0 to n-2")
@@ -154,7 +155,7 @@ def check_family(tasks: Sequence[Task], n: int, feature_map: FeatureMap | None) 
 def _digest(array: np.ndarray) -> bytes:
     """A short stand-in for an array's bytes, equal for no two arrays that anybody will ever
     meet."""
-    return hashlib.blake2b(np.ascontiguousarray(array)).digest()
+    return hashlib.blake2b(array.tobytes()).digest()
 
 
 def _outward(norm: np.floating, array: np.ndarray) -> float:

@@ -50,9 +50,7 @@ def test_a_wrong_answer_does_not_hold(reply):
     nan = dataclasses.replace(answer, vector=np.full_like(answer.vector, np.nan))
     assert not dataclasses.replace(reply, answer=nan).holds
     recognized = np.array([1, 0, 2, -1])
-    assert not dataclasses.replace(
-        reply, answer=Answer(answer.vector, recognized, answer.counts)
-    ).holds
+    assert not dataclasses.replace(reply, answer=Answer(answer.vector, recognized, answer.K)).holds
 
 
 def test_the_command_fails_when_the_answer_is_wrong(monkeypatch, capsys, reply):

@@ -20,7 +20,7 @@ from construct.evaluate.bf16 import AllPieces, Pieces, Split, rounded
 from construct.evaluate.supports import GATHERS
 from construct.layers import Heads, Layer, Stack, in_dtype
 from construct.prompt import Batch, Prompt, batch_of, embed
-from construct.readout import Readings, Readout
+from construct.readout import Leaf, Readings, Readout
 from construct.residual import Residual
 from construct.roles import LABEL
 
@@ -36,10 +36,10 @@ class Seen(NamedTuple):
     """What a layer's attention did: by head and query token, the least score gap, how many losers
     are near, the best score of a key other than BOS, and, on request, the softmax weights."""
 
-    gap: Float[Array, "K N"]
-    near: Int[Array, "K N"]
-    best: Float[Array, "K N"]
-    attention: Float[Array, "K N N"] | None
+    gap: Leaf  # (K, N)
+    near: Leaf  # (K, N)
+    best: Leaf  # (K, N)
+    attention: Leaf  # (K, N, N)
 
 
 # see(layer, the stream before it, the stream after it, what its attention did)

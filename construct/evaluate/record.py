@@ -14,7 +14,7 @@ from construct import checks
 from construct.evaluate.dense import Seen, apply_layer, read_one
 from construct.layers import Layer, Stack, in_dtype
 from construct.prompt import Batch, Prompt, batch_of
-from construct.readout import Readings, Readout
+from construct.readout import Leaf, Readings, Readout
 from construct.residual import Residual
 
 # By layer name ('embed': before the first) and subspace, a function of that subspace, (N, size).
@@ -25,7 +25,7 @@ class Record(NamedTuple):
     """The residual stream after the embedding and after each layer, and what each layer's attention
     did."""
 
-    streams: list[Float[Array | np.ndarray, "N D"]]
+    streams: list[Leaf]  # (N, D)
     seen: list[Seen]
 
 

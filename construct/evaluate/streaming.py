@@ -17,7 +17,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int
 
 from construct import checks
-from construct.answer import Answer, answer_of
+from construct.answer import Answer
 from construct.evaluate import chunk, program
 from construct.evaluate.plan import Plan, plan_of
 from construct.evaluate.screening import sketch_size
@@ -368,4 +368,4 @@ def answer_blocks(
                 "yield a block of b >= 1 examples",
             )
         vector, recognized = run.finish()
-    return answer_of(vector, recognized, spec.K, "restricted")
+    return Answer(vector, recognized, spec.K, "restricted")

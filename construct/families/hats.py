@@ -1,7 +1,7 @@
 """Hat functions: a whole number, read off a sum of one-hot vectors, becomes a one-hot vector again,
 exactly.
 
-    t      = <v, x>          v: the value of each word; t: of a sum of words, the sum of their values
+    t      = <v, x>          v: the value of each word; on a sum of words, the sum of values
     h_s(t) = relu(t - (s-1)) - 2 relu(t - s) + relu(t - (s+1))
 
 At whole t the hat h_s is 1 at t = s and 0 elsewhere. So addition of numbers followed by any

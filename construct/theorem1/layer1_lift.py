@@ -51,5 +51,5 @@ def _sum(spec: Spec, gains: Gains, residual: Residual) -> Head:
 def _features(residual: Residual, feature_map: FeatureMap, dtype: str) -> MLPWeights:
     # The bias enters through inp: a token that is no input holds x = 0 and inp = 0, so its features
     # are 0.
-    weight = residual.apply(feature_map.weight, "x") + np.outer(feature_map.bias, residual["inp"])
+    weight = residual.placed(feature_map.weight, "x") + np.outer(feature_map.bias, residual["inp"])
     return MLPWeights(W_1=weight.astype(dtype), W_2=residual["f"].T.astype(dtype))

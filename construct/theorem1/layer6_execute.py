@@ -37,7 +37,7 @@ def _heads(spec: Spec, gains: Gains, residual: Residual, tasks: list[Task]) -> I
         fold = Term("fold", residual["one"], -gains.T * L * (residual["one"] - residual["bos"]))
         yield Head(
             terms=(same_token(spec, residual, gains.T), fold, *gate(gains, residual, code)),
-            value=residual.apply(task.weight, "f")
+            value=residual.placed(task.weight, "f")
             + np.outer(task.bias, residual["lab"])
             - residual["y"],
             out=residual["y"].T,

@@ -4,6 +4,8 @@ The task that explains an example is read off its label's code after Commit; an 
 tolerance and margin is found from Recognize's own score gaps, on the way.
 """
 
+from typing import cast
+
 import numpy as np
 from jaxtyping import Float, Int
 
@@ -11,6 +13,7 @@ from construct.answer import ABSTAINED
 from construct.layers import Stack
 from construct.readout import Readings, Readout, check_decided, check_output_norms
 from construct.roles import INPUT
+from construct.theorem1.gains import Gains
 
 
 def decode(
@@ -22,7 +25,7 @@ def decode(
     first: int,
 ) -> Int[np.ndarray, "m"]:
     """The task of each example, off its label's code."""
-    spec, gains, examples = stack.spec, stack.gains, len(labels)
+    spec, gains, examples = stack.spec, cast(Gains, stack.gains), len(labels)
     if enforce:
         check_output_norms(spec, examples, name, readings.output_norm, gains.residual, first)
         check_decided(spec, gains, name, readings.gap[:, :examples], first)

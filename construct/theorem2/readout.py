@@ -1,6 +1,8 @@
 """What is read of Theorem 2's transformer, and how it is decoded: an example with two explanations
 is refused."""
 
+from typing import cast
+
 import numpy as np
 from jaxtyping import Float, Int
 
@@ -9,6 +11,7 @@ from construct.answer import ABSTAINED
 from construct.layers import Stack
 from construct.readout import Readings, Readout, check_decided, check_output_norms
 from construct.roles import INPUT
+from construct.theorem2.gains import Gains
 
 
 def decode(
@@ -21,7 +24,7 @@ def decode(
 ) -> Int[np.ndarray, "m"]:
     """The task of each example: it explains the example iff its head scores the example's input
     above BOS."""
-    spec, gains = stack.spec, stack.gains
+    spec, gains = stack.spec, cast(Gains, stack.gains)
     gap = readings.gap[:, : len(labels)]
     if enforce:
         check_output_norms(spec, len(labels), name, readings.output_norm, gains.residual, first)

@@ -2,6 +2,7 @@
 preserve the norm is refused."""
 
 from collections.abc import Callable
+from typing import cast
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -44,7 +45,7 @@ def _check_norms(
 ) -> None:
     """Lemma 1 reads a residual off an inner product: labels, and outputs in their task's slot, must
     have norm 1."""
-    spec, gains, examples = stack.spec, stack.gains, len(labels)
+    spec, gains, examples = stack.spec, cast(Gains, stack.gains), len(labels)
     slack = norm_slack(spec, gains)
     check_output_norms(spec, examples, name, readings.output_norm, slack, first)
     norms = np.linalg.norm(labels.astype(float), axis=-1)
