@@ -1,6 +1,7 @@
 """What a transformer says of a prompt, and the trace of how it got there."""
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -55,21 +56,24 @@ class Trace:
     """Every layer's residual stream by subspace name, every head's attention weights and score
     gaps.
 
-    streams: by layer name ('embed' is the stream before the first layer), (N, D). attention: by
-    layer name, (K, N, N) with rows as query tokens, empty if not asked for. gaps: by layer name,
-    (K, N), how far the winners of a head lead the best loser (infinite where all keys tie). near:
-    how many losers are less than 2T behind. best: the score of the best key other than BOS. tokens:
-    a readable name of each token.
+    streams: by layer name ('embed' is the stream before the first layer), (N, D). middles: the same
+    before the layer's MLP. attention: by layer name, (K, N, N) with rows as query tokens, empty if
+    not asked for. gaps: by layer name, (K, N), how far the winners of a head lead the best loser
+    (infinite where all keys tie). near: how many losers are less than 2T behind. best: the score of
+    the best key other than BOS. tokens: a readable name of each token. written: by layer name, what
+    each head writes.
     """
 
     answer: Answer
     residual: Residual
     tokens: tuple[str, ...]
     streams: dict[str, Float[np.ndarray, "N D"]]
+    middles: dict[str, Float[np.ndarray, "N D"]]
     gaps: dict[str, Float[np.ndarray, "K N"]]
     near: dict[str, Int[np.ndarray, "K N"]]
     best: dict[str, Float[np.ndarray, "K N"]]
-    attention: dict[str, Float[np.ndarray, "K N N"]] = field(default_factory=dict)
+    attention: dict[str, Float[np.ndarray, "K N N"]]
+    written: Callable[[str], Float[np.ndarray, "K N D"]]
 
     @property
     def task_vector(self) -> Float[np.ndarray, "K"]:
@@ -83,13 +87,44 @@ class Trace:
         return self.read("tally", "w")[-1]
 
     def read(self, layer: str, subspace: str) -> Float[np.ndarray, "N size"]:
-        """A subspace of the residual stream after a layer. Raises ValueError for an unknown
-        name."""
-        if layer not in self.streams:
+        """A subspace of the residual stream after a layer, or at 'embed', '<layer>.resid_mid' or
+        '<layer>.resid_post'. Raises ValueError for an unknown name."""
+        name, _, place = layer.partition(".")
+        found = {"": self.streams, "resid_post": self.streams, "resid_mid": self.middles}.get(place)
+        if found is None or name not in found:
             raise checks.refuse(
                 "layer",
                 repr(layer),
                 "must be a layer of this trace",
-                f"use one of {', '.join(self.streams)}",
+                f"use one of {', '.join(self.streams)}, alone or with .resid_mid after it",
             )
-        return self.streams[layer][:, self.residual.where(subspace)]
+        return found[name][:, self.residual.where(subspace)]
+
+    def heads(self, layer: str) -> Float[np.ndarray, "K N D"]:
+        """What each head 0..K-1 of a layer wrote at every token; summed over the heads, what the
+        attention added. Raises ValueError for an unknown layer, or a trace without attention."""
+        if layer not in self.gaps:
+            raise checks.refuse(
+                "layer",
+                repr(layer),
+                "must be a layer of this trace",
+                f"use one of {', '.join(self.gaps)}",
+            )
+        if not self.attention:
+            raise checks.refuse(
+                "attention", False, "heads are read off the attention weights", "trace with them"
+            )
+        return self.written(layer)
+
+    def attribution(self, subspace: str = "y", token: int = -1) -> dict[str, np.ndarray]:
+        """By layer, what each head added to a subspace of one token, (K, size): by default to the
+        answer."""
+        where = self.residual.where(subspace)
+        return {layer: self.heads(layer)[:, token, where] for layer in self.gaps}
+
+    def __repr__(self) -> str:
+        layers = ", ".join(self.streams)
+        return (
+            f"Trace of {len(self.tokens)} tokens through {layers}: {self.answer.message}; "
+            f"subspaces {', '.join(self.residual.names)}"
+        )

@@ -253,11 +253,10 @@ def _way_out(spec: Spec, gains: Callable[[Spec], Any], coldness: Callable[[Spec]
 
     def candidates() -> Iterator[str]:
         ratio = spec.tolerance / spec.margin
-        # A margin beyond 4R is of no use: no residual is that long. Search the few factors of two
-        # below it.
+        # No residual is longer than 2R. Search the few factors of two below it.
         margin = spec.margin
-        while margin < 4 * spec.radius:
-            margin = min(2 * margin, 4 * spec.radius)
+        while margin < 2 * spec.radius:
+            margin = min(2 * margin, 2 * spec.radius)
             if feasible(replace(spec, margin=margin, tolerance=ratio * margin)):
                 yield f"margin = {margin:.4g} would do"
                 break

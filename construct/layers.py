@@ -17,6 +17,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Float
 
+from construct import checks
 from construct.gains import CommonGains
 from construct.heads import HeadBank
 from construct.readout import Readout
@@ -146,6 +147,7 @@ class Stack(nnx.Module):
         gains: CommonGains,
         slots: tuple[int, ...],
         readout: Readout,
+        checked: bool = True,
     ) -> None:
         self.spec = spec
         self.residual = residual
@@ -156,8 +158,19 @@ class Stack(nnx.Module):
         with in_dtype(spec.dtype):
             # Made and freed one at a time: the peak is the model and one layer.
             for weights in layers:
-                weights.check(spec.K, residual)
+                if checked:  # weights that were edited keep no identity
+                    weights.check(spec.K, residual)
                 self.layers.append(Layer(weights))
+        _built[self] = _arrays(self)
+
+    @property
+    def as_built(self) -> bool:
+        """Whether the weights are surely those that were built: the very same arrays."""
+        return _same(_built.get(self), _arrays(self))
+
+    def forget_built(self) -> None:
+        """Say that the weights are not those that were built."""
+        _built.pop(self, None)
 
     def layer(self, name: str) -> Layer:
         """The layer of that name. Raises KeyError."""
@@ -180,6 +193,18 @@ def in_dtype(dtype: str) -> AbstractContextManager[None]:
     return jax.enable_x64(dtype == "float64")
 
 
+def check_x64(dtype: str) -> None:
+    """Refuse float64 where JAX's 64-bit types are off: it would compute in float32 in silence."""
+    if jax.dtypes.canonicalize_dtype(dtype) != dtype:
+        raise checks.refuse(
+            "dtype",
+            repr(dtype),
+            "needs JAX's 64-bit types, which are off here",
+            "wrap it: with jax.enable_x64(): ..., or build with dtype='float32'",
+        )
+
+
+_built: "weakref.WeakKeyDictionary[Stack, list[Any]]" = weakref.WeakKeyDictionary()
 _kept: "weakref.WeakKeyDictionary[Stack, dict[Any, Any]]" = weakref.WeakKeyDictionary()
 
 
@@ -187,17 +212,19 @@ def remembered(model: Stack, key: tuple, make: Callable[[], Any]) -> Any:
     """What `make()` gives, kept until the model holds other arrays (JAX arrays never change)."""
     leaves = _arrays(model)
     kept: dict[Any, Any] | None = _kept.get(model)
-    if (
-        kept is None
-        or len(kept["leaves"]) != len(leaves)
-        or any(a is not b for a, b in zip(kept["leaves"], leaves, strict=True))
-    ):
+    if kept is None or not _same(kept["leaves"], leaves):
         kept = {"leaves": leaves}
         if all(isinstance(leaf, jax.Array) for leaf in leaves):
             _kept[model] = kept
     if key not in kept:
         kept[key] = make()
     return kept[key]
+
+
+def _same(one: list[Any] | None, other: list[Any]) -> bool:
+    if one is None or len(one) != len(other):
+        return False
+    return all(a is b for a, b in zip(one, other, strict=True))
 
 
 def _arrays(model: Stack) -> list[Any]:

@@ -1,10 +1,15 @@
 """The transformer that one calls: validates a prompt, picks an evaluator, decodes what was read."""
 
+import math
+import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, overload
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
+from jaxtyping import Array, ArrayLike, Bool, Float
 
 from construct import checks
 from construct.answer import Answer, Trace
@@ -12,12 +17,21 @@ from construct.evaluate.bf16 import pieces_of
 from construct.evaluate.certificate import certificate
 from construct.evaluate.dense import read_prompts
 from construct.evaluate.mesh import check_mesh
-from construct.evaluate.record import Hooks, check_hooks, record
+from construct.evaluate.places import (
+    Hooks,
+    check_hooks,
+    place_of,
+    places_of,
+    run_touched,
+    touched,
+)
+from construct.evaluate.record import heads_of, read_hooked, record
 from construct.evaluate.streaming import answer_blocks
-from construct.layers import Stack, remembered
-from construct.prompt import Prompt, check_prompt, check_query
+from construct.layers import Stack, check_x64, remembered
+from construct.prompt import Batch, Prompt, check_prompt, check_query, embed
 from construct.readout import Readings
 from construct.roles import token_names
+from construct.saved import load, save
 
 # Up to so many tokens the dense pass answers, and batches: measured on two cores (see
 # benchmarks/peers.py for what is near it). Results do not depend on it.
@@ -30,20 +44,31 @@ class Transformer(Stack):
 
     @overload
     def __call__(
-        self, prompts: Prompt, *, hooks: Hooks | None = None, evaluator: str | None = None
+        self,
+        prompts: Prompt,
+        *,
+        hooks: Hooks | None = None,
+        evaluator: str | None = None,
+        enforce: bool = True,
     ) -> Answer: ...
 
     @overload
     def __call__(
-        self, prompts: Sequence[Prompt], *, hooks: Hooks | None = None, evaluator: str | None = None
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        hooks: Hooks | Sequence[Hooks | None] | None = None,
+        evaluator: str | None = None,
+        enforce: bool = True,
     ) -> list[Answer]: ...
 
     def __call__(
         self,
         prompts: Prompt | Sequence[Prompt],
         *,
-        hooks: Hooks | None = None,
+        hooks: Hooks | Sequence[Hooks | None] | None = None,
         evaluator: str | None = None,
+        enforce: bool = True,
     ) -> Answer | list[Answer]:
         """Answer a prompt, or a list of prompts of any lengths, short ones in one batched pass.
 
@@ -52,15 +77,99 @@ class Transformer(Stack):
         `answer.evaluator` says which it was. They agree to rounding. 'bf16' is dense with scores
         and weighted sums of bfloat16 numbers, for functions of one-hot words: the same answer to
         the last bit, or refused if those are not exact.
-        hooks: {(layer name, subspace): function}, called with the subspace of the residual stream
-        after that layer, (N, size); what it returns, unless None, replaces it. Tokens beyond the
-        prompt's own (padding) come before the query's.
+        hooks: {place: function}, or for a list of prompts one such mapping (or None) a prompt. A
+        place is one of `places()`, or (a layer's name or place of the stream, subspace). The
+        function is called with what is there of the prompt's own tokens, a JAX array; what it
+        returns, a JAX or NumPy array, replaces it, and None leaves it. With hooks nothing is
+        enforced: the stream is the caller's.
+        enforce: raise ValueError when the run shows a hypothesis to fail; False answers all the
+        same, by the dense evaluator.
         Raises ValueError when a prompt is outside the theorem's hypotheses.
         """
         if isinstance(prompts, Sequence):
             names = [f"prompts[{i}]" for i in range(len(prompts))]
-            return self._answers(list(prompts), names, hooks, evaluator) if prompts else []
-        return self._answers([prompts], ["prompt"], hooks, evaluator)[0]
+            return self._answers(list(prompts), names, hooks, evaluator, enforce) if prompts else []
+        return self._answers([prompts], ["prompt"], hooks, evaluator, enforce)[0]
+
+    def places(self) -> tuple[str, ...]:
+        """The places that a hook can read and replace, in the order in which a run passes them; see
+        `construct.evaluate.places` for what is there."""
+        return places_of(self)
+
+    def embed(
+        self,
+        inputs: Float[ArrayLike, "*batch m slots d"],
+        labels: Float[ArrayLike, "*batch m d"],
+        query: Float[ArrayLike, "*batch slots d"],
+    ) -> tuple[Float[Array, "*batch N D"], Bool[Array, "*batch N"]]:
+        """The residual stream of prompts before the first layer, and which tokens are real (all).
+
+        A pure function of arrays that traces under jax.jit, vmap and grad; nothing is validated but
+        shapes. N = 1 + (m' + 1) n. Raises ValueError where JAX's 64-bit types are off and the model
+        needs them.
+        """
+        check_x64(self.spec.dtype)
+        x, y, q = (jnp.asarray(part, self.spec.dtype) for part in (inputs, labels, query))
+        lead = x.shape[:-3]
+        flat = Batch(
+            x.reshape(-1, *x.shape[-3:]),
+            jnp.broadcast_to(y, (*lead, *y.shape[-2:])).reshape(-1, *y.shape[-2:]),
+            jnp.broadcast_to(q, (*lead, *q.shape[-2:])).reshape(-1, *q.shape[-2:]),
+            jnp.ones((math.prod(lead), x.shape[-3]), bool),
+        )
+        stream, real = jax.vmap(lambda one: embed(one, self.residual, self.spec.m))(flat)
+        return stream.reshape(*lead, *stream.shape[1:]), real.reshape(*lead, -1)
+
+    def forward(
+        self,
+        stream: Float[Array, "*batch N D"],
+        real: Bool[Array, "*batch N"],
+        *,
+        hooks: Hooks | None = None,
+    ) -> Float[Array, "*batch N D"]:
+        """The residual stream after the last layer: a pure function that traces under jax.jit,
+        vmap, grad and nnx.jit.
+
+        The answer is `model.residual.read(out[..., -1, :], "y")`. hooks: as in a call, but called
+        while this is traced, with one prompt's value, padding included. Raises ValueError where
+        JAX's 64-bit types are off and the model needs them.
+        """
+        check_x64(self.spec.dtype)
+        check_hooks(self, hooks)
+        at = {place_of(key)[0] for key in hooks or {}}
+
+        def touch(place: str, value: Array) -> Array:
+            return touched(hooks or {}, self.residual, place, value) if place in at else value
+
+        def one(stream: Array, real: Array) -> Array:
+            return run_touched(self.layers, stream, real, touch, at)
+
+        lead = stream.shape[:-2]
+        if not lead:
+            return one(stream, real)
+        flat = (stream.reshape(-1, *stream.shape[-2:]), real.reshape(-1, real.shape[-1]))
+        return jax.vmap(one)(*flat).reshape(stream.shape)
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the model to one safetensors file; see `construct.saved`."""
+        save(self, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> "Transformer":
+        """The model that `save` wrote: the same bits, no task needed. Raises ValueError for a file
+        that is damaged, foreign or newer."""
+        return load(path)
+
+    def __repr__(self) -> str:
+        spec, names = self.spec, ", ".join(layer.name for layer in self.layers)
+        kind = f"{spec.dtype}, {'identity' if not spec.features else f'{spec.features} ReLU'}"
+        return (
+            f"Transformer(Theorem {self.readout.theorem}: K = {spec.K} tasks, d = {spec.d}, "
+            f"m = {spec.m}, n = {spec.n}; {kind} features\n"
+            f"  {len(self.layers)} layers of {spec.K} heads: {names}\n"
+            f"  D = {self.residual.dim}: "
+            f"{', '.join(f'{name} {size}' for name, size in self.residual.subspaces)})"
+        )
 
     def stream(
         self,
@@ -109,27 +218,48 @@ class Transformer(Stack):
         enforce: raise ValueError when the run shows a hypothesis to fail, as a call does; False
         records it all the same. With hooks nothing is enforced: the stream is the caller's.
         """
-        spec = self.spec
-        check_prompt(spec, prompt, "prompt", self.gains.input_radius)
+        check_prompt(self.spec, prompt, "prompt", self.gains.input_radius)
         check_hooks(self, hooks)
-        readings, found, real = record(self, prompt, hooks, attention)
+        readings, found, own = record(self, prompt, hooks, attention)
         names = [layer.name for layer in self.layers]
         seen = dict(zip(names, found.seen, strict=True))
-        streams = zip(["embed", *names], found.streams, strict=True)
-        kept = seen if attention else {}
+        streams = {
+            name: stream[own] for name, stream in zip(["embed", *names], found.streams, strict=True)
+        }
+        weights = {
+            name: one.attention[:, own][:, :, own] for name, one in seen.items() if attention
+        }
+        before = dict(zip(names, streams.values(), strict=False))
+        banks = {  # as they are now: the model may be changed while the trace is kept
+            layer.name: [(bank.W_V[...], bank.W_O[...]) for bank in layer.banks]
+            for layer in self.layers
+        }
+
+        def written(name: str) -> np.ndarray:
+            if name in found.results:
+                return found.results[name][:, own]
+            return heads_of(banks[name], before[name], weights[name])
+
         return Trace(
             answer=self._decode(prompt, "prompt", readings, enforce=enforce and not hooks),
             residual=self.residual,
-            tokens=token_names(prompt.examples, spec.n),
-            streams={name: stream[real] for name, stream in streams},
-            gaps={name: one.gap[:, real] for name, one in seen.items()},
-            near={name: one.near[:, real] for name, one in seen.items()},
-            best={name: one.best[:, real] for name, one in seen.items()},
-            attention={name: one.attention[:, real][:, :, real] for name, one in kept.items()},
+            tokens=token_names(prompt.examples, self.spec.n),
+            streams=streams,
+            middles={name: one.middle[own] for name, one in seen.items()},
+            gaps={name: one.gap[:, own] for name, one in seen.items()},
+            near={name: one.near[:, own] for name, one in seen.items()},
+            best={name: one.best[:, own] for name, one in seen.items()},
+            attention=weights,
+            written=written,
         )
 
     def _answers(
-        self, prompts: list[Prompt], names: list[str], hooks: Hooks | None, evaluator: str | None
+        self,
+        prompts: list[Prompt],
+        names: list[str],
+        hooks: Hooks | Sequence[Hooks | None] | None,
+        evaluator: str | None,
+        enforce: bool,
     ) -> list[Answer]:
         """The short prompts as one dense batch, long ones one by one by the restricted evaluator.
 
@@ -139,14 +269,11 @@ class Transformer(Stack):
         for prompt, name in zip(prompts, names, strict=True):
             check_prompt(self.spec, prompt, name, self.gains.input_radius)
         if hooks:
-            if evaluator not in (None, "dense"):
-                raise checks.refuse(
-                    "evaluator",
-                    repr(evaluator),
-                    "hooks need the dense evaluator",
-                    "leave out one of the two",
-                )
-            return [self.trace(one, hooks=hooks, attention=False).answer for one in prompts]
+            self._only_dense(evaluator, "hooks need")
+            return self._hooked(prompts, names, hooks)
+        if not enforce:
+            self._only_dense(evaluator, "answers without the hypotheses need")
+            return self._dense(prompts, names, enforce=False)
         evaluators = [self._evaluator(prompt, evaluator) for prompt in prompts]
         dense = [i for i, one in enumerate(evaluators) if one != "restricted"]
         together = self._dense(
@@ -156,8 +283,43 @@ class Transformer(Stack):
         for i, (prompt, name) in enumerate(zip(prompts, names, strict=True)):
             if evaluators[i] == "restricted":
                 blocks = [(prompt.inputs, prompt.labels)]
-                answers[i] = answer_blocks(self, blocks, prompt.query, name=name)
+                try:
+                    answers[i] = answer_blocks(self, blocks, prompt.query, name=name)
+                except ValueError as error:
+                    raise self._refusal(error) from None
         return [answers[i] for i in range(len(prompts))]
+
+    def _only_dense(self, evaluator: str | None, who: str) -> None:
+        if evaluator not in (None, "dense"):
+            raise checks.refuse(
+                "evaluator",
+                repr(evaluator),
+                f"{who} the dense evaluator",
+                "leave out one of the two",
+            )
+
+    def _hooked(
+        self,
+        prompts: list[Prompt],
+        names: list[str],
+        hooks: Hooks | Sequence[Hooks | None],
+    ) -> list[Answer]:
+        """One dense batch in stages, with hooks between."""
+        if isinstance(hooks, Sequence):
+            if len(hooks) != len(prompts):
+                raise checks.refuse(
+                    "hooks",
+                    f"{len(hooks)} mappings",
+                    f"must be one for each of {len(prompts)} prompts",
+                    "pass None where a prompt has none, or one mapping for all",
+                )
+            each = list(hooks)
+        else:
+            each = [hooks] * len(prompts)
+        for one in each:
+            check_hooks(self, one)
+        readings = read_hooked(self, prompts, each)
+        return self._decoded(prompts, names, readings, enforce=False)
 
     def _evaluator(self, prompt: Prompt, asked: str | None) -> str:
         """Which evaluator a prompt goes to: the one that is asked for, or by size 'dense' or
@@ -187,17 +349,23 @@ class Transformer(Stack):
             )
         return asked
 
-    def _dense(self, prompts: list[Prompt], names: list[str], narrow: bool = False) -> list[Answer]:
+    def _dense(
+        self,
+        prompts: list[Prompt],
+        names: list[str],
+        narrow: bool = False,
+        enforce: bool = True,
+    ) -> list[Answer]:
         """One dense pass; `narrow` multiplies bfloat16 numbers in it, and refuses a prompt for
         which that is not exact."""
         if not prompts:
             return []
-        pieces = remembered(self, ("pieces",), lambda: pieces_of(self)) if narrow else None
+        if not narrow:
+            return self._decoded(prompts, names, read_prompts(self, prompts), enforce=enforce)
+        pieces = remembered(self, ("pieces",), lambda: pieces_of(self))
         readings = read_prompts(self, prompts, pieces)
-        answers = []
         for i, (prompt, name) in enumerate(zip(prompts, names, strict=True)):
-            one = Readings(*(None if part is None else part[i] for part in readings))
-            if narrow and np.isnan(one.vector).any():
+            if np.isnan(readings.vector[i]).any():
                 # A hypothesis that does not hold is the better reason.
                 self._dense([prompt], [name])
                 raise checks.refuse(
@@ -207,8 +375,20 @@ class Transformer(Stack):
                     "multiply others",
                     "use evaluator='dense', or inputs, labels and matrices of small integers",
                 )
-            answers.append(self._decode(prompt, name, one, evaluator="bf16" if narrow else "dense"))
-        return answers
+        return self._decoded(prompts, names, readings, evaluator="bf16")
+
+    def _decoded(
+        self, prompts: list[Prompt], names: list[str], readings: Readings, **how: Any
+    ) -> list[Answer]:
+        """The answers to a batch of prompts; the first axis of the readings is the prompts'."""
+        by_prompt = (
+            Readings(*(None if part is None else part[i] for part in readings))
+            for i in range(len(prompts))
+        )
+        return [
+            self._decode(prompt, name, one, **how)
+            for prompt, name, one in zip(prompts, names, by_prompt, strict=True)
+        ]
 
     def _decode(
         self,
@@ -219,7 +399,19 @@ class Transformer(Stack):
         enforce: bool = True,
         evaluator: str = "dense",
     ) -> Answer:
-        recognized = self.readout.decode(
-            self, prompt.labels, name, readings, enforce=enforce, first=0
-        )
+        try:
+            recognized = self.readout.decode(
+                self, prompt.labels, name, readings, enforce=enforce, first=0
+            )
+        except ValueError as error:
+            raise self._refusal(error) from None
         return Answer(readings.vector, recognized, self.spec.K, evaluator)
+
+    def _refusal(self, error: ValueError) -> ValueError:
+        """What a run's figures refuse, and with weights that were changed, that these may be why."""
+        if self.as_built:
+            return error
+        return ValueError(
+            f"{error}. The weights are not those that were built: if they were changed, the figure "
+            "may be theirs and not the prompt's; enforce=False answers all the same"
+        )

@@ -38,17 +38,18 @@ class Readings(NamedTuple):
 class Readout:
     """Where a theorem's readings are; static and hashable.
 
-    layer: the one whose heads recognize. asks: the role of the tokens that ask there, an INPUT (of
-    itself) or a LABEL (of its example's inputs). term: the rows of that layer's scores whose key
-    side is a task's output W_i f + b_i, less the subspace `less` if there is one. codes: the layer
-    after which a label holds its task code, and in which subspace; its ok is read beside.
-    decode(stack, labels, name, readings, enforce, first) gives the task of each example, -1 where
-    it abstained; with `enforce` it raises ValueError where a hypothesis fails. `first` is the place
-    of the first of these examples in the prompt. norm_slack(spec, gains): what an output's computed
-    norm may exceed the radius by. always: some hypothesis shows in no gap and no output norm, so
-    every example is checked one by one.
+    theorem: its number. layer: the one whose heads recognize. asks: the role of the tokens that ask
+    there, an INPUT (of itself) or a LABEL (of its example's inputs). term: the rows of that layer's
+    scores whose key side is a task's output W_i f + b_i, less the subspace `less` if there is one.
+    codes: the layer after which a label holds its task code, and in which subspace; its ok is read
+    beside. decode(stack, labels, name, readings, enforce, first) gives the task of each example, -1
+    where it abstained; with `enforce` it raises ValueError where a hypothesis fails. `first` is the
+    place of the first of these examples in the prompt. norm_slack(spec, gains): what an output's
+    computed norm may exceed the radius by. always: some hypothesis shows in no gap and no output
+    norm, so every example is checked one by one.
     """
 
+    theorem: int
     layer: str
     asks: str
     term: str
@@ -98,3 +99,9 @@ def check_output_norms(
 def at_slots(by_slot: Float[np.ndarray, "K m slots"], slots: tuple[int, ...]) -> np.ndarray:
     """By task and example, what stands in the task's own slot: (K, m)."""
     return np.take_along_axis(by_slot, np.array(slots)[:, None, None], axis=2)[..., 0]
+
+
+def residual_slack(spec: Spec, gains: Any) -> float:
+    """What an output's computed norm may exceed the radius by where residuals are weighed: their
+    charge for leak and rounding."""
+    return gains.residual

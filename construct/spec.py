@@ -86,6 +86,14 @@ class Spec:
                 f"must be less than margin = {self.margin:g}",
                 "lower it or raise the margin",
             )
+        if self.K > 1 and self.margin > 2 * self.radius:
+            raise checks.refuse(
+                "margin",
+                f"{self.margin:g}",
+                f"must be at most 2 radius = {2 * self.radius:g}: no residual is longer, so no "
+                "task could ever be told from another",
+                "lower the margin, or raise the radius if labels are longer",
+            )
         if self.input_radius is not None:
             put(
                 "input_radius",

@@ -34,12 +34,14 @@ U = TypeVar("U")
 
 class Seen(NamedTuple):
     """What a layer's attention did: by head and query token, the least score gap, how many losers
-    are near, the best score of a key other than BOS, and, on request, the softmax weights."""
+    are near, the best score of a key other than BOS, on request the softmax weights; and the stream
+    before the MLP."""
 
     gap: Leaf  # (K, N)
     near: Leaf  # (K, N)
     best: Leaf  # (K, N)
     attention: Leaf  # (K, N, N)
+    middle: Leaf  # (N, D)
 
 
 # see(layer, the stream before it, the stream after it, what its attention did)
@@ -63,22 +65,22 @@ def over_prompts(one: Callable[[T], U], batch: T, scores: int) -> U:
     return jax.lax.map(one, batch, batch_size=together if together > 1 else None)
 
 
-def _product(subscripts: str, *arrays: Array) -> Array:
-    # Products of bfloat16 numbers are summed in float32.
+def product(subscripts: str, *arrays: Array) -> Array:
+    """An einsum at the highest precision; products of bfloat16 numbers are summed in float32."""
     kept = jnp.promote_types(arrays[0].dtype, jnp.float32)
     return jnp.einsum(
         subscripts, *arrays, precision=jax.lax.Precision.HIGHEST, preferred_element_type=kept
     )
 
 
-def _weigh(
+def weigh(
     weights: Float[Array, "H q N"], values: Float[Array, "H N v"], many_winners: bool
 ) -> Float[Array, "H q v"]:
     """Sum the values by weight. A mean over many keys is summed in about sqrt(N) blocks of sqrt(N):
     rounding grows with 2 sqrt(N) and not with N. With few winners the other summands are exactly 0
     and cost no rounding."""
     if not many_winners:
-        return _product("hqk,hkv->hqv", weights, values)
+        return product("hqk,hkv->hqv", weights, values)
     N = values.shape[1]
     size = math.isqrt(N - 1) + 1
     pad = -N % size
@@ -86,21 +88,21 @@ def _weigh(
     values = jnp.pad(values, [(0, 0), (0, pad), (0, 0)]).reshape(
         values.shape[0], -1, size, values.shape[2]
     )
-    return _product("hqbk,hbkv->bhqv", weights, values).sum(0)
+    return product("hqbk,hbkv->bhqv", weights, values).sum(0)
 
 
-def _write(
+def write(
     moved: Float[Array, "H q v"], W_O: Float[Array, "H D v"], many_heads: bool
 ) -> Float[Array, "q D"]:
     """What the heads add to the stream together, summed in blocks if many of them move
     something."""
     if not many_heads:
-        return _product("hcv,hdv->cd", moved, W_O)
+        return product("hcv,hdv->cd", moved, W_O)
     heads = len(moved)
     size = math.isqrt(heads - 1) + 1
     padding = [(0, -heads % size), (0, 0), (0, 0)]
     blocks = (jnp.pad(part, padding).reshape(-1, size, *part.shape[1:]) for part in (moved, W_O))
-    return _product("bhcv,bhdv->bcd", *blocks).sum(0)
+    return product("bhcv,bhdv->bcd", *blocks).sum(0)
 
 
 def _attend(
@@ -119,8 +121,8 @@ def _attend(
     score difference up to which keys tie with the top, tie[1] the one up to which a loser is near.
     With `pieces`, scores and weighted sums multiply bfloat16 numbers."""
     split = None if pieces is None else Split(pieces)
-    keys = _product("nd,had->hna", stream, bank.W_K[...])
-    values = _product("nd,hvd->hnv", stream, bank.W_V[...])
+    keys = product("nd,had->hna", stream, bank.W_K[...])
+    values = product("nd,hvd->hnv", stream, bank.W_V[...])
     heads, N = values.shape[:2]
     # The softmax divides last: a value of 1 beside the others sums the weights in the same product,
     # so that the scores, the largest arrays of all, are passed over once less often. With hard
@@ -132,32 +134,30 @@ def _attend(
 
     def rows(part: tuple[Float[Array, "c D"], Int[Array, "c"]]) -> tuple[Array, Seen | None]:
         chunk, place = part
-        asked = _product("cd,had->hca", chunk, bank.W_Q[...])
+        asked = product("cd,had->hca", chunk, bank.W_Q[...])
         if split is not None:
             asked = split.queries(asked, real[place])
-        scores = _product("hca,hka->hck", asked, keys)
+        scores = product("hca,hka->hck", asked, keys)
         visible = real & (jnp.arange(N) <= place[:, None]) if causal else real
         scores = jnp.where(visible, scores, -jnp.inf)
         top = scores.max(-1, keepdims=True)
         weights = jnp.exp(scores - jax.lax.stop_gradient(top))
         if split is not None:
             weights = rounded(weights, real[place])
-        summed = _weigh(weights, values, many_winners)
+        summed = weigh(weights, values, many_winners)
         moved, total = summed[..., :-1], summed[..., -1:]
         if split is not None:
             moved = split.joined(moved)
         # XLA multiplies by the reciprocal of what it knows to be broadcast, which rounds twice: 14
         # / 7 would not be 2.
         divisor = jax.lax.optimization_barrier(jnp.broadcast_to(total, moved.shape))
-        out = _write(moved / divisor, bank.W_O[...], many_heads)
+        out = write(moved / divisor, bank.W_O[...], many_heads)
         if tie is None:
             return out, None
-        losers = scores < top - tie[0]
-        gap = top[..., 0] - jnp.where(losers, scores, -jnp.inf).max(-1)
-        near = (losers & (scores > top - tie[1])).sum(-1)
-        best = scores[:, :, 1:].max(-1)
+        gap, near, best = gaps_of(scores, tie)
+        # Query tokens first, as chunks of them are put together.
         return out, Seen(
-            gap.T, near.T, best.T, jnp.swapaxes(weights / total, 0, 1) if keep else None
+            gap.T, near.T, best.T, jnp.swapaxes(weights / total, 0, 1) if keep else None, None
         )
 
     places = jnp.arange(N - count, N)  # the queries are the last tokens, or all
@@ -172,6 +172,21 @@ def _attend(
     return jax.tree.map(lambda part: part.reshape(runs * chunk, *part.shape[2:])[:count], results)
 
 
+def gaps_of(
+    scores: Float[Array, "K q N"], tie: Float[Array, "2"]
+) -> tuple[Float[Array, "K q"], Int[Array, "K q"], Float[Array, "K q"]]:
+    """By head and query token: how far the best score leads the best loser, how many losers are
+    near, and the best score of a key other than BOS.
+
+    tie: the score differences up to which keys tie with the top, and up to which a loser is near.
+    """
+    top = scores.max(-1, keepdims=True)
+    losers = scores < top - tie[0]
+    gap = top[..., 0] - jnp.where(losers, scores, -jnp.inf).max(-1)
+    near = (losers & (scores > top - tie[1])).sum(-1)
+    return gap, near, scores[:, :, 1:].max(-1)
+
+
 def apply_layer(
     layer: Layer,
     stream: Float[Array, "N D"],
@@ -180,10 +195,11 @@ def apply_layer(
     tie: Array | None = None,
     keep: bool = False,
     answer_only: bool = False,
+    mlp: bool = True,
     pieces: tuple[Pieces | None, ...] | None = None,
 ) -> tuple[Float[Array, "q D"], Seen | None]:
-    """One layer: attention, then the MLP. With `answer_only`, just the last token's row, which is
-    all that is wanted at the end.
+    """One layer: attention, then the MLP unless it is left out. With `answer_only`, just the last
+    token's row, which is all that is wanted at the end.
 
     pieces: by bank, how its scores and weighted sums are to multiply bfloat16 numbers; None: they
     do not.
@@ -217,9 +233,9 @@ def apply_layer(
             out, one = active()
             after = after + out
             seen.append(one)
-    if layer.mlp is not None:
-        hidden = jax.nn.relu(_product("nd,wd->nw", after, layer.mlp.W_1[...]))
-        after = after + _product("nw,dw->nd", hidden, layer.mlp.W_2[...])
+    middle = after
+    if mlp:
+        after = transform(layer, after)
     if tie is None:
         return after, None
     gap, near, best = (jnp.concatenate([one[i] for one in seen], axis=1).T for i in range(3))
@@ -228,7 +244,15 @@ def apply_layer(
         if keep
         else None
     )
-    return after, Seen(gap, near, best, attention)
+    return after, Seen(gap, near, best, attention, middle)
+
+
+def transform(layer: Layer, stream: Float[Array, "tokens D"]) -> Float[Array, "tokens D"]:
+    """The stream after a layer's MLP."""
+    if layer.mlp is None:
+        return stream
+    hidden = jax.nn.relu(product("nd,wd->nw", stream, layer.mlp.W_1[...]))
+    return stream + product("nw,dw->nd", hidden, layer.mlp.W_2[...])
 
 
 def run(
@@ -237,32 +261,26 @@ def run(
     real: Bool[Array, "N"],
     *,
     see: See | None = None,
-    change: Callable[[str, Array], Array] | None = None,
     ties: Float[Array, "layers 2"] | None = None,
     keep: bool = False,
-    step: Callable[..., tuple[Array, Seen | None]] = apply_layer,
     pieces: Sequence[tuple[Pieces | None, ...]] | None = None,
 ) -> Float[Array, "tokens D"]:
     """Run the layers on one embedded prompt: the stream after the last, at the last token alone
     where nobody asks for the others.
 
-    see(layer, before, after, what its attention did) is told of each layer. change(layer name,
-    stream after it) may replace the stream; 'embed' is the one before the first layer. ties: by
-    layer, the score differences up to which keys tie and up to which losers are near; without them
-    nothing is told of attention. keep: tell the attention weights too. pieces: by layer and bank,
-    how to multiply bfloat16 numbers (`construct.evaluate.bf16`).
+    see(layer, before, after, what its attention did) is told of each layer. ties: by layer, the
+    score differences up to which keys tie and up to which losers are near; without them nothing is
+    told of attention. keep: tell the attention weights too. pieces: by layer and bank, how to
+    multiply bfloat16 numbers (`construct.evaluate.bf16`).
     """
     layers = list(layers)
-    stream = stream if change is None else change("embed", stream)
     for i, layer in enumerate(layers):
-        answer_only = i == len(layers) - 1 and ties is None and change is None
+        answer_only = i == len(layers) - 1 and ties is None
         asked = {} if pieces is None else {"pieces": pieces[i]}
         tie = None if ties is None else ties[i]
-        after, seen = step(
+        after, seen = apply_layer(
             layer, stream, real, tie=tie, keep=keep, answer_only=answer_only, **asked
         )
-        if change is not None:
-            after = change(layer.name, after)
         if see is not None:
             see(layer, stream, after, seen)
         stream = after
@@ -306,18 +324,18 @@ def _recognition(
     def at_slots(by_slot: Float[Array, "K m slots rank"]) -> Float[Array, "K m rank"]:
         return jnp.take_along_axis(by_slot, slots[:, None, None, None], axis=2)[:, :, 0]
 
-    keys = _product("gsd,had->hgsa", inputs, bank.W_K[...])
+    keys = product("gsd,had->hgsa", inputs, bank.W_K[...])
     if readout.asks == LABEL:
-        asking = _product("md,had->hma", groups[:examples, -1], bank.W_Q[...])
+        asking = product("md,had->hma", groups[:examples, -1], bank.W_Q[...])
     else:
-        asking = at_slots(_product("gsd,had->hgsa", inputs[:examples], bank.W_Q[...]))
-    bos = _product("d,had->ha", before[0], bank.W_K[...])
+        asking = at_slots(product("gsd,had->hgsa", inputs[:examples], bank.W_Q[...]))
+    bos = product("d,had->ha", before[0], bank.W_K[...])
     own = (asking * at_slots(keys[:, :examples])).sum(-1)
     output = keys[..., bank.rows(readout.term)]
     if readout.less is not None:
         output = output + residual.read(inputs, readout.less)
     return {
-        "gap": own - _product("hma,ha->hm", asking, bos),
+        "gap": own - product("hma,ha->hm", asking, bos),
         "output_norm": jnp.sqrt((output**2).sum(-1)),
     }
 

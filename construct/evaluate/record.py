@@ -1,32 +1,29 @@
-"""A recorded run: every layer's residual stream and what its attention did, with hooks that read
-the stream on its way or replace it."""
+"""Recorded and hooked runs: every layer's residual stream and what its attention did."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from construct import checks
-from construct.evaluate.dense import Seen, apply_layer, read_one
+from construct.evaluate.dense import Seen, gaps_of, read_layer, read_one
+from construct.evaluate.places import BATCH, Hooks, Touched, places_of, run_touched
 from construct.layers import Layer, Stack, in_dtype
-from construct.prompt import Batch, Prompt, batch_of
+from construct.prompt import Batch, Prompt, batch_of, embed
 from construct.readout import Leaf, Readings, Readout
 from construct.residual import Residual
-
-# By layer name ('embed': before the first) and subspace, a function of that subspace, (N, size).
-Hooks = Mapping[tuple[str, str], Callable[[Array], Array | None]]
 
 
 class Record(NamedTuple):
     """The residual stream after the embedding and after each layer, and what each layer's attention
-    did."""
+    did; results: by layer, what its heads wrote, where hooks were on it."""
 
     streams: list[Leaf]  # (N, D)
     seen: list[Seen]
+    results: dict[str, Leaf]  # (K, N, D)
 
 
 def record(
@@ -37,60 +34,43 @@ def record(
 
     keep: record the attention weights too.
     """
-    spec, gains = model.spec, model.gains
+    if hooks:
+        return _hooked(model, prompt, hooks, keep)
+    spec = model.spec
+    batch = batch_of([prompt], spec)
     with in_dtype(spec.dtype):
-        batch = jax.tree.map(lambda part: part[0], batch_of([prompt], spec))
-        # A difference of two scores rounds by up to twice the score error: ties are within it, and
-        # 2T less it is near.
-        ties = jnp.array(
-            [
-                (gains.spread(name) + 2 * error, 2 * gains.T - 2 * error)
-                for name, error in gains.score_error
-            ],
-            spec.dtype,
-        )
-        ask = partial(_recorded, hooks=hooks, step=_step) if hooks else _compiled
-        readings, found = ask(
+        found = _compiled(
             model.layers,
-            batch,
-            jnp.array(model.slots),
-            ties,
+            jax.tree.map(lambda part: part[0], batch),
+            np.array(model.slots),
+            _ties(model),
             readout=model.readout,
             residual=model.residual,
             m=spec.m,
             keep=keep,
         )
-    real = np.concatenate([[True], np.repeat(batch.real, spec.n), np.ones(spec.n, bool)])
-    return *jax.tree.map(np.asarray, (readings, found)), real
+    readings, record = jax.tree.map(np.asarray, found)
+    return readings, record, own_rows(batch, 0)
 
 
-def _recorded(
-    layers: Iterable[Layer],
-    batch: Batch,
-    slots: Int[Array, "K"],
-    ties: Float[Array, "layers 2"],
-    *,
-    readout: Readout,
-    residual: Residual,
-    m: int,
-    keep: bool,
-    hooks: Hooks | None = None,
-    step: Callable[..., tuple[Array, Seen | None]] = apply_layer,
-) -> tuple[Readings, Record]:
-    found = Record([], [])
+def own_rows(batch: Batch, index: int) -> Int[np.ndarray, "tokens"]:
+    """The rows of a batch's streams that are one prompt's own tokens, and no padding."""
+    n = batch.inputs.shape[2] + 1
+    real = np.repeat(np.asarray(batch.real[index]), n)
+    return np.flatnonzero(np.concatenate([[True], real, np.ones(n, bool)]))
 
-    def see(layer: Layer, before: Array, after: Array, seen: Seen) -> None:
-        found.streams.append(after)
-        found.seen.append(seen)
 
-    def change(layer: str, stream: Array) -> Array:
-        changed = _hooked(stream, layer, residual, hooks)
-        if layer == "embed":
-            found.streams.append(changed)
-        return changed
-
-    how = {"see": see, "change": change, "ties": ties, "keep": keep, "step": step}
-    return read_one(layers, batch, slots, readout=readout, residual=residual, m=m, **how), found
+def _ties(model: Stack) -> Float[np.ndarray, "layers 2"]:
+    """By layer, up to which score difference keys tie with the top, and up to which a loser is
+    near: a difference of two scores rounds by up to twice the score error."""
+    gains = model.gains
+    return np.array(
+        [
+            (gains.spread(name) + 2 * error, 2 * gains.T - 2 * error)
+            for name, error in gains.score_error
+        ],
+        model.spec.dtype,
+    )
 
 
 @partial(jax.jit, static_argnames=("readout", "residual", "m", "keep"))
@@ -105,39 +85,112 @@ def _compiled(
     m: int,
     keep: bool,
 ) -> tuple[Readings, Record]:
-    return _recorded(layers, batch, slots, ties, readout=readout, residual=residual, m=m, keep=keep)
+    found = Record([embed(batch, residual, m)[0]], [], {})
+
+    def see(layer: Layer, before: Array, after: Array, seen: Seen) -> None:
+        found.streams.append(after)
+        found.seen.append(seen)
+
+    how: dict[str, Any] = {"see": see, "ties": ties, "keep": keep}
+    return read_one(layers, batch, slots, readout=readout, residual=residual, m=m, **how), found
 
 
-_step = partial(jax.jit, static_argnames=("keep", "answer_only"))(apply_layer)
+def read_hooked(model: Stack, prompts: Sequence[Prompt], hooks: Sequence[Hooks | None]) -> Readings:
+    """The readings of checked prompts in one batch, with hooks by prompt; the first axis is the
+    prompts'."""
+    touched, batch = _touched(model, prompts, hooks)
+    return _run(model, batch, touched, touched.hooks)
 
 
-def _hooked(stream: Array, layer: str, residual: Residual, hooks: Hooks | None) -> Array:
-    for (name, subspace), hook in (hooks or {}).items():
-        if name != layer:
-            continue
-        value = residual.read(stream, subspace)
-        new = hook(value)
-        if new is not None:
-            new = jnp.asarray(new, stream.dtype)
-            where = f"hooks[{name!r}, {subspace!r}]"
-            checks.shape(where, new, value.shape, "the subspace that it replaces")
-            stream = residual.replace(stream, subspace, new)
-    return stream
+def _touched(
+    model: Stack, prompts: Sequence[Prompt], hooks: Sequence[Hooks | None]
+) -> tuple[Touched, Batch]:
+    batch = batch_of(prompts, model.spec)
+    rows = [own_rows(batch, i) for i in range(len(prompts))]
+    return Touched(hooks, rows, model.residual), batch
 
 
-def check_hooks(model: Stack, hooks: Hooks | None) -> None:
-    """Refuse a hook on a layer or a subspace that does not exist."""
-    names = ["embed", *(layer.name for layer in model.layers)]
-    for (name, subspace), hook in (hooks or {}).items():
-        if not callable(hook):
-            raise checks.refuse(
-                f"hooks[{name!r}, {subspace!r}]",
-                repr(hook)[:40],
-                "must be a function of the subspace",
-                "pass a callable",
-            )
-        if name not in names:
-            raise checks.refuse(
-                "hooks", repr(name), "must name a layer", f"use one of {', '.join(names)}"
-            )
-        model.residual.where(subspace)
+def _run(model: Stack, batch: Batch, touch: Any, at: Iterable[str]) -> Readings:
+    """Run a batch in compiled stages with `touch` between them, and read it."""
+    readout, residual, m = model.readout, model.residual, model.spec.m
+    found: dict[str, Array] = {}
+    with in_dtype(model.spec.dtype):
+        slots = jnp.array(model.slots)
+        stream, real = _embed(batch, residual=residual, m=m)
+
+        def see(layer: Layer, before: Array, after: Array) -> None:
+            if layer.name in (readout.layer, (readout.codes or ("",))[0]):
+                examples = batch.inputs.shape[1]
+                fixed = {"readout": readout, "residual": residual, "examples": examples}
+                found.update(_read(layer, before, after, slots, **fixed))
+
+        last = run_touched(model.layers, stream, real, touch, set(at), BATCH, see)
+        vector = np.asarray(last)[:, -1, residual.where("y")]
+        return Readings(vector, **jax.tree.map(np.asarray, found))
+
+
+@partial(jax.jit, static_argnames=("residual", "m"))
+def _embed(batch: Batch, *, residual: Residual, m: int) -> tuple[Array, Array]:
+    return jax.vmap(lambda one: embed(one, residual, m))(batch)
+
+
+@partial(jax.jit, static_argnames=("readout", "residual", "examples"))
+def _read(
+    layer: Layer,
+    before: Array,
+    after: Array,
+    slots: Array,
+    *,
+    readout: Readout,
+    residual: Residual,
+    examples: int,
+) -> dict[str, Array]:
+    def one(two: tuple[Array, Array]) -> dict[str, Array]:
+        return read_layer(readout, layer, *two, slots, residual, examples)
+
+    return jax.vmap(one)((before, after))
+
+
+def _hooked(
+    model: Stack, prompt: Prompt, hooks: Hooks, keep: bool
+) -> tuple[Readings, Record, np.ndarray]:
+    touched, batch = _touched(model, [prompt], [hooks])
+    names = [layer.name for layer in model.layers]
+    kept: dict[str, np.ndarray] = {}
+
+    def touch(place: str, value: Array) -> Array:
+        value = touched(place, value)
+        kept[place] = np.asarray(value)[0]
+        return value
+
+    readings = _run(model, batch, touch, places_of(model))
+    one = Readings(*(None if part is None else part[0] for part in readings))
+    seen = []
+    for name, tie in zip(names, _ties(model), strict=True):
+        with in_dtype(model.spec.dtype):
+            gaps = [np.asarray(part) for part in _gaps(kept[f"{name}.attn.scores"], tie)]
+        pattern = kept[f"{name}.attn.pattern"] if keep else None
+        seen.append(Seen(*gaps, pattern, kept[f"{name}.resid_mid"]))
+    streams = [kept["embed"], *(kept[f"{name}.resid_post"] for name in names)]
+    results = {name: kept[f"{name}.attn.result"] for name in names}
+    return one, Record(streams, seen, results), touched.rows[0]
+
+
+_gaps = jax.jit(gaps_of)
+
+
+def heads_of(
+    banks: Sequence[tuple[Array, Array]],
+    before: Float[np.ndarray, "N D"],
+    weights: Float[np.ndarray, "K N N"],
+) -> Float[np.ndarray, "K N D"]:
+    """What each head writes at every token, of its bank's W_V and W_O, the stream before the layer
+    and its attention weights."""
+    found, first = [], 0
+    for W_V, W_O in banks:
+        count = len(W_V)
+        values = np.einsum("nd,hvd->hnv", before, W_V)
+        moved = np.einsum("hqk,hkv->hqv", weights[first : first + count], values, optimize=True)
+        found.append(np.einsum("hqv,hdv->hqd", moved, W_O))
+        first += count
+    return np.concatenate(found)

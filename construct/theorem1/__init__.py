@@ -1,7 +1,8 @@
 """Theorem 1 as seven layers: Lift, Pair, Recognize, Commit, Fetch, Execute, Superpose."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from construct.layers import LayerWeights
 from construct.model import Transformer
 from construct.spec import Spec
 from construct.tasks import FeatureMap, Task
@@ -40,5 +41,15 @@ def build(spec: Spec, tasks: Sequence[Task], feature_map: FeatureMap | None = No
     spec.check_tasks(tasks, feature_map)
     gains, residual = derive(spec), residual_stream(spec)
     layers = (part.layer(spec, gains, residual, tasks, feature_map) for part in SEVEN)
-    slots = tuple(task.slot for task in tasks)
-    return Transformer(spec, residual, layers, gains, slots, READOUT)
+    return assemble(spec, layers, tuple(task.slot for task in tasks))
+
+
+def assemble(
+    spec: Spec, layers: Iterable[LayerWeights], slots: tuple[int, ...], checked: bool = True
+) -> Transformer:
+    """The transformer of a Spec with these layers, however they were made.
+
+    slots: by task, the one that it reads. checked: assert what the lemmas' weights keep.
+    """
+    gains, residual = derive(spec), residual_stream(spec)
+    return Transformer(spec, residual, layers, gains, slots, READOUT, checked)

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 
 from construct.answer import ABSTAINED
 from construct.layers import Stack
-from construct.readout import Readings, Readout, check_decided, check_output_norms
+from construct.readout import Readings, Readout, check_decided, check_output_norms, residual_slack
 from construct.roles import INPUT
 from construct.theorem1.gains import Gains
 
@@ -37,16 +37,19 @@ def decode_codes(
 ) -> Int[np.ndarray, "m"]:
     """The task whose code is nearest to each label's, where the label is committed; -1
     elsewhere."""
-    nearest = np.rint(np.arctan2(code[:, 1], code[:, 0]) * K / (2 * np.pi)).astype(np.int64) % K
-    return np.where(ok > 0.5, nearest, ABSTAINED)
+    # A code that is not a number says nothing.
+    known = np.nan_to_num(code)
+    nearest = np.rint(np.arctan2(known[:, 1], known[:, 0]) * K / (2 * np.pi)).astype(np.int64) % K
+    return np.where((ok > 0.5) & ~np.isnan(code).any(1), nearest, ABSTAINED)
 
 
 READOUT = Readout(
+    theorem=1,
     layer="recognize",
     asks=INPUT,
     term="residual",
     less="y",
     codes=("commit", "z"),
     decode=decode,
-    norm_slack=lambda spec, gains: gains.residual,
+    norm_slack=residual_slack,
 )

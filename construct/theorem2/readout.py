@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from construct import checks
 from construct.answer import ABSTAINED
 from construct.layers import Stack
-from construct.readout import Readings, Readout, check_decided, check_output_norms
+from construct.readout import Readings, Readout, check_decided, check_output_norms, residual_slack
 from construct.roles import INPUT
 from construct.theorem2.gains import Gains
 
@@ -47,12 +47,13 @@ def _check_unambiguous(name: str, explains: np.ndarray, first: int) -> None:
 
 
 READOUT = Readout(
+    theorem=2,
     layer="recognize",
     asks=INPUT,
     term="residual",
     less="y",
     codes=None,
     decode=decode,
-    norm_slack=lambda spec, gains: gains.residual,
+    norm_slack=residual_slack,
     always=True,
 )

@@ -30,7 +30,10 @@ def decode(
     if enforce:
         _check_norms(stack, labels, name, readings, first)
         check_decided(stack.spec, stack.gains, name, readings.gap[:, :examples], first)
-    return np.where(readings.ok[:examples] > 0.5, readings.code[:examples].argmax(1), ABSTAINED)
+    code = readings.code[:examples]
+    # A code that is not a number says nothing.
+    said = (readings.ok[:examples] > 0.5) & ~np.isnan(code).any(1)
+    return np.where(said, np.nan_to_num(code).argmax(1), ABSTAINED)
 
 
 def norm_slack(spec: Spec, gains: Gains) -> float:
@@ -75,6 +78,7 @@ def _refuse_norms(
 
 
 READOUT = Readout(
+    theorem=3,
     layer="recognize",
     asks=LABEL,
     term="agreement",

@@ -1,0 +1,143 @@
+"""A model in one file: safetensors for the weights, and JSON in its header for all the rest.
+
+The header says which theorem's layers these are, the Spec, the tasks' slots, the layers by name
+with their heads' terms, and a checksum of the weights. Loading needs no task: certificate and
+evaluators follow from the file. The package `safetensors` is imported when it is needed.
+"""
+
+import dataclasses
+import hashlib
+import importlib
+import json
+import os
+from typing import Any
+
+import numpy as np
+
+from construct import checks
+from construct.heads import HeadBank
+from construct.layers import LayerWeights, MLPWeights, Stack, Support
+from construct.spec import Spec
+
+FORMAT, VERSION = "superposed-tasks", 1
+MATRICES = ("W_Q", "W_K", "W_V", "W_O")
+
+
+def save(model: Stack, path: str | os.PathLike) -> None:
+    """Write a model. Raises ValueError when the path cannot be written or safetensors is
+    missing."""
+    tensors: dict[str, np.ndarray] = {}
+    layers = []
+    for i, layer in enumerate(model.layers):
+        for b, bank in enumerate(layer.banks):
+            tensors |= {f"{i}.{b}.{name}": _host(getattr(bank, name)) for name in MATRICES}
+        if layer.mlp is not None:
+            tensors |= {f"{i}.mlp.{name}": _host(getattr(layer.mlp, name)) for name in _MLP}
+        layers.append(
+            {
+                "name": layer.name,
+                "support": layer.support.name,
+                "causal": layer.causal,
+                "many_heads": layer.many_heads,
+                "banks": [[list(term) for term in bank.terms] for bank in layer.banks],
+                "mlp": layer.mlp is not None,
+            }
+        )
+    header = {
+        "version": VERSION,
+        "theorem": model.readout.theorem,
+        "spec": dataclasses.asdict(model.spec),
+        "slots": list(model.slots),
+        "as_built": model.as_built,
+        "layers": layers,
+    }
+    text = json.dumps(header, allow_nan=False)
+    metadata = {"format": FORMAT, "model": text, "checksum": _checksum(tensors, text)}
+    package = _safetensors()
+    try:
+        package.numpy.save_file(tensors, os.fspath(path), metadata=metadata)
+    except (OSError, package.SafetensorError) as error:
+        raise checks.refuse(
+            "path", repr(os.fspath(path)), f"cannot be written ({error})", "pass another path"
+        ) from None
+
+
+def load(path: str | os.PathLike) -> Any:
+    """The model of a file that `save` wrote. Raises ValueError for a file that cannot be read, is
+    damaged, of another program, or of a newer version."""
+    name = repr(os.fspath(path))
+    package = _safetensors()
+    try:
+        with package.safe_open(os.fspath(path), framework="numpy") as file:
+            metadata = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (OSError, package.SafetensorError) as error:
+        raise checks.refuse(
+            "path", name, f"is no whole safetensors file ({error})", "save the model again"
+        ) from None
+    if metadata.get("format") != FORMAT:
+        raise checks.refuse(
+            "path", name, f"holds no model of {FORMAT}", "pass a file that model.save wrote"
+        )
+    text = metadata.get("model", "")
+    if metadata.get("checksum") != _checksum(tensors, text):
+        raise checks.refuse("path", name, "is damaged: its checksum differs", "save it again")
+    header = json.loads(text)
+    if header["version"] > VERSION:
+        raise checks.refuse(
+            "path",
+            name,
+            f"is of version {header['version']}, and this program reads up to {VERSION}",
+            "load it with the newer program",
+        )
+    theorem = importlib.import_module(f"construct.theorem{header['theorem']}")
+    layers = [_layer(i, one, tensors) for i, one in enumerate(header["layers"])]
+    spec, slots, built = Spec(**header["spec"]), tuple(header["slots"]), header["as_built"]
+    model = theorem.assemble(spec, layers, slots, checked=built)
+    if not built:
+        model.forget_built()
+    return model
+
+
+_MLP = ("W_1", "W_2")
+
+
+def _host(parameter: Any) -> np.ndarray:
+    return np.ascontiguousarray(parameter[...])
+
+
+def _layer(i: int, one: dict[str, Any], tensors: dict[str, np.ndarray]) -> LayerWeights:
+    banks = tuple(
+        HeadBank(
+            *(tensors[f"{i}.{b}.{name}"] for name in MATRICES),
+            terms=tuple((term, int(size)) for term, size in terms),
+        )
+        for b, terms in enumerate(one["banks"])
+    )
+    mlp = MLPWeights(*(tensors[f"{i}.mlp.{name}"] for name in _MLP)) if one["mlp"] else None
+    return LayerWeights(
+        one["name"], banks, Support[one["support"]], mlp, one["causal"], one["many_heads"]
+    )
+
+
+def _checksum(tensors: dict[str, np.ndarray], text: str) -> str:
+    found = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        array = tensors[name]
+        found.update(f"{name} {array.dtype} {array.shape}".encode())
+        found.update(array.tobytes())
+    return found.hexdigest()
+
+
+def _safetensors() -> Any:
+    try:
+        import safetensors
+        import safetensors.numpy
+    except ModuleNotFoundError:
+        raise checks.refuse(
+            "path",
+            "a model's file",
+            "needs the package safetensors",
+            "pip install safetensors",
+        ) from None
+    return safetensors
