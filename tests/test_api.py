@@ -5,7 +5,6 @@ import subprocess
 import sys
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
@@ -211,9 +210,12 @@ def test_heads_sum_to_what_the_attention_added(case):
 
 def test_hooks_run_in_the_batch_and_a_new_function_compiles_nothing():
     prompts = [Prompt(PROMPT.inputs[:j], PROMPT.labels[:j], PROMPT.query) for j in range(17, 33)]
-    MODEL(prompts, hooks={("commit", "z"): lambda z: np.array(z)})
+    MODEL(prompts, hooks={("commit", "z"): lambda z: np.asarray(z)})
     assert count_compiles(lambda: MODEL(prompts, hooks={("commit", "z"): lambda z: None})) == 0
-    assert count_compiles(lambda: MODEL(prompts[:9], hooks={"commit": lambda z: np.array(z)})) == 0
+    assert (
+        count_compiles(lambda: MODEL(prompts[:9], hooks={"commit": lambda z: np.asarray(z) + 0}))
+        == 0
+    )
     seen = []
     MODEL(prompts, hooks={("commit", "z"): lambda z: seen.append(z.shape)})
     assert seen == [(prompt.tokens, 2) for prompt in prompts]
@@ -400,4 +402,3 @@ def test_what_is_printed_can_be_read():
     assert "Theorem 1" in text and "recognize" in text and len(text.splitlines()) == 3
     trace = repr(MODEL.trace(PROMPT))
     assert "examples count" in trace and "superpose" in trace and len(trace) < 400
-    assert jnp.ones(1) is not None
