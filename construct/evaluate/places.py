@@ -290,13 +290,13 @@ class Touched:
             subspace = place_of(key)[1]
             if subspace is not None:
                 own = (self.rows[i], self.residual.where(subspace))
-            # In rows: JAX would compile a program to read another layout back.
-            seen = np.ascontiguousarray(host[i][own])
-            new = hook(jnp.asarray(seen))
+            seen = host[i][own]
+            # Put, and not converted, for which JAX compiles a program a shape.
+            new = hook(jax.device_put(seen))
             if new is not None:
                 host[i][own] = checked(key, new, seen.shape)
                 changed = True
-        return jnp.asarray(host) if changed else value
+        return jax.device_put(host) if changed else value
 
 
 def _own(place: str, rows: np.ndarray) -> tuple[Any, ...]:
