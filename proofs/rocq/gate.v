@@ -7,7 +7,7 @@
       zeta >= ct + dv (1 + ct) + e S and S bounds the longest sum of codes.
    2. BOS scores -thr + G (1 - <z, c_i>) + A (1 - ok) + B (1 - lab) in head i. Relative to
       a winner at 0 it is, at a committed label, at most -T in the own head, at least T in the heads
-      of neighbors and at least 2T in all others; at any other token it is at least 2T in every head.
+      of neighbors and at least 2T in all others; at any other token it is at least 2T in all.
       The gains are rounded, so only inequalities are assumed of them.
    3. K heads with such scores: at a committed label they add the value of the own head's target, up
       to (3 tau + 4 nu + K nu)(V + VB) + K VB; at any other token they add at most
@@ -366,7 +366,8 @@ Qed.
 Lemma idle_shut t k : ~~ (committed C t && is_lab t) -> 2 * T_gate C <= gate_at k t.
 Proof.
 rewrite /gate_at; case ct : (committed C t) => /=; last first.
-  move=> _; apply: (shuts_abstained G0 B0 (gate_abstained adm)); last by case: (is_lab t) => /=; lra.
+  move=> _; apply: (shuts_abstained G0 B0 (gate_abstained adm)); last first.
+    by case: (is_lab t) => /=; lra.
   have := mix_code good k (mass_range t) (ltac:(have := s0; lra)).
   by have := Rle_abs (dot (mix (mass t) (@code_of S)) (code_of k)); lra.
 move=> /negbTE -> /=; apply: (shuts_elsewhere _ G0 (gate_elsewhere adm)).

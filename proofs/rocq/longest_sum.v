@@ -2,8 +2,8 @@
 
    In words: let each of the K points of the circle have a weight in [0, e]. Their weighted sum is
    at most e S long, where S is the length of the sum of a half circle of them: 1/sin(pi/K) for even
-   K, 1/(2 sin(pi/2K)) for odd K > 1, and 1 for K = 1. For codes within `ctol` of the circle it is at
-   most e (S + K ctol).
+   K, 1/(2 sin(pi/2K)) for odd K > 1, and 1 for K = 1. For codes within `ctol` of the circle it is
+   at most e (S + K ctol).
 
    Proof: seen from one direction, the sum is largest when the points on that side have full weight
    and the others none. The points on one side follow each other, so their sum telescopes. *)

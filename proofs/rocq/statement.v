@@ -416,8 +416,7 @@ Definition zeta : R := code_error + (2 * tau + stray) * (1 + code_error) + stray
 (* 5. Fetch. *)
 Definition tau_gate : R := tau_at (T_gate C).
 Definition nu_gate : R := nu_at (T_gate C).
-Definition misplaced : R :=
-  3 * tau_gate + 4 * nu_gate + K * (tau_gate * tau_gate * tau_gate) + K * nu_gate.
+Definition misplaced : R := 3 * tau_gate + 4 * nu_gate + K * nu_gate.
 Definition longest_feature : R := feature_norm C * X + feature_bias_norm C + E_f + E_f_bos.
 Definition fetched : R := 2 * E_f + K * E_f_bos + misplaced * longest_feature.
 Definition fetched_bos : R := E_f_bos + K * (E_f_bos + nu_gate * longest_feature).
