@@ -1,0 +1,218 @@
+(* Layer 5, Fetch: a label committed to task i reads the query's features from slot p_i. Lemma 5.
+
+   In words: let the stream be as Commit leaves it. Then after Fetch a label that committed to task i
+   holds phi(x_{p_i}) of the query in f, up to `fetched`: its own old f and the query's (E_f each),
+   what K idle heads read from BOS, and the weight that is misplaced times the longest feature. The f
+   of every other token moves by at most K (what BOS holds + nu times the longest feature), BOS' own
+   included. No other coordinate moves. BOS is no exact sink: what Lift leaked into it is E_f_bos. *)
+From Theorem1 Require Import sums selection transformer stream prompt stages codes longest_sum gate.
+Set Implicit Arguments. Unset Strict Implicit. Unset Printing Implicit Defensive.
+
+(* A coordinatewise smaller vector is shorter. *)
+Lemma norm_le_coord (I : finType) (u v : vec I) : (forall i, Rabs (u i) <= Rabs (v i)) ->
+  norm u <= norm v.
+Proof.
+move=> uv; apply: sqrt_le_1_alt; apply: sum_le => i _; exact: Rsqr_le_abs_1 (uv i).
+Qed.
+Lemma norm_relu (I : finType) (v : vec I) : norm (relu v) <= norm v.
+Proof.
+apply: norm_le_coord => i; rewrite /relu /Rmax; case: Rle_dec => v0; last lra.
+by rewrite Rabs_R0; exact: Rabs_pos.
+Qed.
+
+Lemma feature_norm_le (S : spec) (C : consts) (x : vec 'I_(dim S)) : admissible S C ->
+  norm x <= input_radius C ->
+  norm (feature (phi S) x) <= feature_norm C * input_radius C + feature_bias_norm C.
+Proof.
+move=> adm xX; have [[_ [X0 _]] [[_ [_ [fn0 fb0]]] _]] := signs adm.
+move: (features_bounded adm); case: (phi S) => [| r B c] /=.
+  by move=> fn1; have := Rmult_le_compat_r _ _ _ X0 fn1; lra.
+move=> [Bx cb]; apply: Rle_trans (norm_relu _) _; apply: Rle_trans (norm_triangle _ _) _.
+have := Rmult_le_compat_l _ _ _ fn0 xX; have := Bx x; lra.
+Qed.
+
+(* A vector and one that is near it. *)
+Lemma norm_near (I : finType) (u v : vec I) a b : norm (vsub u v) <= a -> norm v <= b ->
+  norm u <= a + b.
+Proof.
+move=> uv vb; have -> : u = vadd (vsub u v) v.
+  by apply: functional_extensionality => i; rewrite /vadd /vsub; lra.
+by have := norm_triangle (vsub u v) v; lra.
+Qed.
+Lemma vsub0 (I : finType) (u : vec I) : vsub u vzero = u.
+Proof. by apply: functional_extensionality => i; rewrite /vsub /vzero; lra. Qed.
+
+Section Fetch.
+Variables (S : spec) (C : consts) (P : prompt S).
+Hypotheses (adm : admissible S C) (wi : within C P).
+Notation coord := (coord_finType S).
+Notation tok := (tok_finType P).
+Notation L := (INR (ebits S) + INR (sbits S)).
+Notation f h t := (part (@fcoord S) h t).
+Variable h : stream coord tok.
+Hypothesis st : after_commit C h.
+Let ex := commit_flags st.
+Let mm := not_too_many wi.
+Let Tg_le : 0 <= T_gate C <= T S := cold_gate adm.
+Variable mass : tok -> 'I_(K S) -> R.
+Hypothesis z_mass : forall t a, h t (Z a) = \sum_i mass t i * code_of i a.
+Hypothesis mass_yes : forall t i, verdict C t i ->
+  1 - (2 * tau S + stray S C) <= mass t i <= 1 + stray S C.
+Hypothesis mass_no : forall t i, ~~ verdict C t i -> 0 <= mass t i <= stray S C.
+
+(* Head i wants the query's token in slot p_i: it scores 0, all other tokens but BOS at most -2T. *)
+Definition query_token (i : 'I_(K S)) : tok := At None (slot (task_of i)).
+Definition place_at (i : 'I_(K S)) (k : tok) : R :=
+  same_example h (query_token i) k + same_slot h (query_token i) k - L * (1 - b2R (is_bos k)).
+
+Lemma fetch_score i q k :
+  scores (fetch_head i) h q k = T S * place_at i k + gate_at C mass i q * b2R (is_bos k).
+Proof.
+rewrite /scores /fetch_head score_tcat (gate_score ex z_mass (commit_ok st)) score_row dot_delta.
+rewrite (h_one ex) dotZl /query_place !dotBl dotDl dotZl dotBl !dot_delta (h_one ex) (h_bos ex).
+rewrite (dot_read_row _ _ (@EinvK S) (@EinvE S)) (dot_read_row _ _ (@SinvK S) (@SinvE S)).
+have -> : dot (code (ebits S) (m S)) (fun b => h k (Eb b)) = same_example h (query_token i) k.
+  by apply: eq_bigr => b _; rewrite (h_e ex (query_token i)).
+have -> : dot (code (sbits S) (slot (task_of i))) (fun b => h k (Sb b)) =
+          same_slot h (query_token i) k.
+  by apply: eq_bigr => b _; rewrite (h_s ex (query_token i)).
+by rewrite /place_at; lra.
+Qed.
+
+Lemma place_own i : place_at i (query_token i) = 0.
+Proof. by rewrite /place_at (same_e ex) (same_s ex) /=; lra. Qed.
+Lemma place_bos i : place_at i BOS = 0.
+Proof. by rewrite /place_at (bos_e ex) (bos_s ex) /=; lra. Qed.
+Lemma place_other i k : k != BOS -> k != query_token i -> place_at i k <= - 2.
+Proof.
+move=> kb kq; have := position_other mm ex (isT : query_token i != BOS) kb kq.
+by rewrite /place_at; case: k kb kq => // g p _ _ /=; lra.
+Qed.
+Lemma place_le0 i k : place_at i k <= 0.
+Proof.
+case: (eqVneq k BOS) => [-> | kb]; first by rewrite place_bos; lra.
+case: (eqVneq k (query_token i)) => [-> | kq]; first by rewrite place_own; lra.
+by have := place_other kb kq; lra.
+Qed.
+
+Let s (q : tok) i := scores (fetch_head i) h q.
+Let v (i : 'I_(K S)) k := f h k.
+Let V := feature_norm C * input_radius C + feature_bias_norm C + E_f S C.
+
+Lemma exact_f_norm t : norm (exact_f (P := P) t) <=
+  feature_norm C * input_radius C + feature_bias_norm C.
+Proof.
+have [[_ [X0 _]] [[_ [_ [fn0 fb0]]] _]] := signs adm.
+have pos : 0 <= feature_norm C * input_radius C + feature_bias_norm C.
+  by have := Rmult_le_pos _ _ fn0 X0; lra.
+case: t => [|g p] /=; first by rewrite norm0.
+case: eqP => [_ | /eqP pm]; first by rewrite norm0.
+by apply: feature_norm_le => //; apply: (inputs_bounded wi).
+Qed.
+Let f_norm (i : 'I_(K S)) k : norm (v i k) <= V.
+Proof.
+by rewrite /V Rplus_comm; apply: norm_near (commit_f st k) _; exact: exact_f_norm.
+Qed.
+
+Let h' := run_layer (fetch_layer S) h.
+Lemma fetch_other t c : ~~ holds_feature c -> h' t c = h t c.
+Proof.
+move=> nf; rewrite /h' /fetch_layer run_heads big1 ?Rplus_0_r // => i _.
+by apply: attention_other => l; exact: not_feature.
+Qed.
+Lemma fetch_moved t : f h' t = vadd (f h t) (moved (s t) v).
+Proof.
+apply: functional_extensionality => l; rewrite /part /h' /fetch_layer run_heads /vadd /moved.
+congr (_ + _); apply: eq_bigr => i _; rewrite /fetch_head attention_copy //; exact: fcoord_inj.
+Qed.
+
+Let Tg0 : 0 <= T_gate C. Proof. by have [] := Tg_le. Qed.
+Let bos_norm (i : 'I_(K S)) : norm (v i BOS) <= E_f_bos S C := commit_f_bos st.
+Let many := nu_ge mm (T_gate C).
+Let far_enough t i k : k != BOS -> k != query_token i -> s t i k <= - (2 * T_gate C).
+Proof.
+move=> kb kq; rewrite /s fetch_score; have := place_other kb kq; have [a b] := Tg_le.
+have -> : b2R (is_bos k) = 0 by case: k kb {kq}.
+by nra.
+Qed.
+Let bos_at t i : s t i BOS = gate_at C mass i t.
+Proof. by rewrite /s fetch_score place_bos /=; lra. Qed.
+
+(* A token that is no committed label. *)
+Lemma fetch_idle t : ~~ (committed C t && is_lab t) ->
+  norm (moved (s t) v) <= INR (K S) * (E_f_bos S C + nu_gate S C * longest_feature S C).
+Proof.
+move=> idle; apply: (all_shut f_norm bos_norm many) => i k kb; rewrite bos_at.
+have shut := idle_shut adm mass_yes mass_no i idle.
+case: (eqVneq k (query_token i)) => [-> | kq]; last by have := far_enough t kb kq; lra.
+by rewrite /s fetch_score place_own /=; lra.
+Qed.
+
+Lemma fetch_open t i : committed C t -> is_lab t -> verdict C t i ->
+  norm (vsub (moved (s t) v) (f h (query_token i))) <=
+  misplaced S C * longest_feature S C + INR (K S) * E_f_bos S C.
+Proof.
+move=> ct lt vi.
+apply: (@one_open _ BOS _ _ _ _ _ _ _ _ Tg0 f_norm bos_norm many query_token i (neighbors i)).
+- by rewrite /s fetch_score place_own /=; lra.
+- by move=> j k; exact: far_enough.
+- by move=> j; rewrite /s fetch_score place_own /=; lra.
+- by rewrite bos_at; exact: (own_open adm mass_yes mass_no).
+- by move=> j ji; rewrite bos_at; exact: (others_shut adm mass_yes mass_no ct lt vi).
+- by move=> j ji nj; rewrite bos_at; exact: (far_shut adm mass_yes mass_no ct lt vi).
+- exact: card_neighbors.
+Qed.
+
+Theorem fetch_after : after_fetch C h'.
+Proof.
+have tau0 : 0 <= tau_gate C by exact/Rlt_le/exp_pos.
+have nu0 : 0 <= nu_gate S C by apply: Rmult_le_pos; [exact: pos_INR | exact/Rlt_le/exp_pos].
+have K0 := pos_INR (K S).
+have eb0 : 0 <= E_f_bos S C by exact: Rle_trans (norm_ge0 _) (commit_f_bos st).
+have e0 : 0 <= E_f S C by exact: Rle_trans (norm_ge0 _) (commit_f st BOS).
+have lf0 : 0 <= longest_feature S C.
+  by rewrite /longest_feature; have := exact_f_norm BOS; rewrite /= norm0; lra.
+have keep_y t : part (@Y S) h' t = part (@Y S) h t.
+  by apply: functional_extensionality => a; exact: fetch_other.
+split.
+- by apply: keep_flags ex => t c fl; apply: fetch_other; case: c fl.
+- move=> j i t ct vi; rewrite fetch_moved.
+  set goal := feature _ _; set q := f h (query_token i).
+  have -> : vsub (vadd (f h t) (moved (s t) v)) goal =
+            vadd (f h t) (vadd (vsub (moved (s t) v) q) (vsub q goal)).
+    by apply: functional_extensionality => l; rewrite /vsub /vadd; lra.
+  have own : norm (f h t) <= E_f S C by have := commit_f st t; rewrite /= eqxx vsub0.
+  have query : norm (vsub q goal) <= E_f S C.
+    by have := commit_f st (query_token i); rewrite /= (negbTE (slots_hold_inputs adm i)).
+  have lt : is_lab t by rewrite /= eqxx.
+  have op := fetch_open ct lt vi; rewrite -/q in op.
+  apply: Rle_trans (norm_triangle _ _) _.
+  have := norm_triangle (vsub (moved (s t) v) q) (vsub q goal).
+  by rewrite /fetched; lra.
+- move=> t idle; rewrite fetch_moved.
+  have -> : vsub (vadd (f h t) (moved (s t) v)) (exact_f t) =
+            vadd (vsub (f h t) (exact_f t)) (moved (s t) v).
+    by apply: functional_extensionality => l; rewrite /vsub /vadd; lra.
+  apply: Rle_trans (norm_triangle _ _) _; have := fetch_idle idle; have := commit_f st t.
+  have : 0 <= tau_gate C * longest_feature S C by apply: Rmult_le_pos.
+  have : 0 <= nu_gate S C * longest_feature S C by apply: Rmult_le_pos.
+  by rewrite /fetched /misplaced; nra.
+- rewrite fetch_moved; apply: Rle_trans (norm_triangle _ _) _.
+  have := @fetch_idle BOS; rewrite andbF => /(_ isT); have := commit_f_bos st.
+  by rewrite /fetched_bos; lra.
+- by move=> t; rewrite keep_y; exact: commit_y.
+- by move=> t; rewrite keep_y; exact: commit_y_rest.
+- exists mass; split; [move=> t a | by split].
+  by rewrite fetch_other.
+- by move=> t; rewrite fetch_other //; exact: commit_ok.
+Qed.
+End Fetch.
+
+(* Lemma 5. *)
+Theorem fetch_lemma (S : spec) (C : consts) (P : prompt S) : admissible S C -> within C P ->
+  forall h : stream (coord_finType S) (tok_finType P),
+  after_commit C h -> after_fetch C (run_layer (fetch_layer S) h).
+Proof.
+move=> adm wi h st; have [mass [z [yes no]]] := commit_z st.
+exact: (fetch_after adm wi st z yes no).
+Qed.
