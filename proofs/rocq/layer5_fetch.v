@@ -1,10 +1,10 @@
 (* Layer 5, Fetch: a label committed to task i reads the query's features from slot p_i. Lemma 5.
 
-   In words: let the stream be as Commit leaves it. Then after Fetch a label that committed to task i
-   holds phi(x_{p_i}) of the query in f, up to `fetched`: its own old f and the query's (E_f each),
-   what K idle heads read from BOS, and the weight that is misplaced times the longest feature. The f
-   of every other token moves by at most K (what BOS holds + nu times the longest feature), BOS' own
-   included. No other coordinate moves. BOS is no exact sink: what Lift leaked into it is E_f_bos. *)
+   In words: let the stream be as Commit leaves it. Then after Fetch a label that committed to task
+   i holds phi(x_{p_i}) of the query in f, up to `fetched`: its own old f and the query's (E_f
+   each), what K idle heads read from BOS, and the misplaced weight times the longest feature. The
+   f of every other token moves by at most K (what BOS holds + nu times the longest feature), BOS'
+   own included. No other coordinate moves. BOS is no exact sink: Lift leaked E_f_bos into it. *)
 From Theorem1 Require Import sums selection transformer stream prompt stages codes longest_sum gate.
 Set Implicit Arguments. Unset Strict Implicit. Unset Printing Implicit Defensive.
 
