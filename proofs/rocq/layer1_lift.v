@@ -6,7 +6,7 @@
    Why: at a sum slot the n - 2 other inputs of the example tie at T|e| + T; the slot itself, the last
    token and BOS are T behind and hold x = 0; everything else is 2T behind. Everybody else idles on BOS.
    The MLP is max(Bx + c inp, 0), and inp is exact. *)
-From Theorem1 Require Import sums selection transformer stream prompt own_example stages.
+From Theorem1 Require Import sums selection transformer stream prompt signs own_example stages.
 Set Implicit Arguments. Unset Strict Implicit. Unset Printing Implicit Defensive.
 
 (* The MLP of Lift, whatever phi is. raw phi x 1 = phi(x), raw phi 0 0 = 0. *)
@@ -84,10 +84,10 @@ Notation hd := (lift_head S).
 
 Let ex : exact_flags h := embed_flags P.
 Let mm := not_too_many wi.
-Let T_ge0 : 0 <= T. Proof. by have [? ?] := cold_recognize adm; lra. Qed.
-Let X_ge0 : 0 <= X_. Proof. by have [[_ [? _]] _] := signs adm. Qed.
-Let tau_ge0 : 0 <= tau. Proof. exact/Rlt_le/exp_pos. Qed.
-Let nu_ge0 : 0 <= nu. Proof. by apply: Rmult_le_pos; [exact: pos_INR | exact/Rlt_le/exp_pos]. Qed.
+Let T_ge0 := T_ge0 adm.
+Let X_ge0 := input_radius_ge0 adm.
+Let tau_ge0 := tau_ge0 S.
+Let nu_ge0 := nu_ge0 S.
 
 (* The attention, and what follows for x. *)
 Definition a : stream coord tok := attend (Layer (@lift_heads S) (@no_mlp_1 coord) (@no_mlp_2 coord)) h.
@@ -295,7 +295,7 @@ Proof.
 have Fi : injective (@F S) by move=> i j [].
 have lip : lipschitz (phi S) (feature_norm C).
   by have := features_bounded adm; rewrite /lipschitz; case: (phi S) => [|r B c] // [].
-have fn0 : 0 <= feature_norm C by have [_ [[_ [_ [? _]]] _]] := signs adm.
+have fn0 := feature_norm_ge0 adm.
 set h' := run_layer _ _.
 have run t := features_run (@lift_heads S) h t (@XinvK S) (@XinvE S) Fi.
 have keep t (c : coord) : (forall i, c != X i) -> (forall i, c != F i) -> h' t c = h t c.

@@ -4,7 +4,7 @@
    Assumed: T >= 0, labels of norm at most R, and y = 0 at all tokens but labels. Why: at an example input
    the own label stands alone at T|e| + T; the inputs of the example and BOS, n of them, are T behind and
    hold y = 0; the labels of other examples are 2T behind. Everybody else idles on BOS. *)
-From Theorem1 Require Import sums selection transformer stream prompt own_example stages.
+From Theorem1 Require Import sums selection transformer stream prompt signs own_example stages.
 Set Implicit Arguments. Unset Strict Implicit. Unset Printing Implicit Defensive.
 
 Section Pair.
@@ -24,10 +24,10 @@ Notation hd := (pair_head S).
 
 Let ex := lift_flags before.
 Let mm := not_too_many wi.
-Let T_ge0 : 0 <= T. Proof. by have [? ?] := cold_recognize adm; lra. Qed.
-Let R_ge0 : 0 <= R. Proof. by have [[? _] _] := signs adm. Qed.
-Let tau_ge0 : 0 <= tau. Proof. exact/Rlt_le/exp_pos. Qed.
-Let nu_ge0 : 0 <= nu. Proof. by apply: Rmult_le_pos; [exact: pos_INR | exact/Rlt_le/exp_pos]. Qed.
+Let T_ge0 := T_ge0 adm.
+Let R_ge0 := radius_ge0 adm.
+Let tau_ge0 := tau_ge0 S.
+Let nu_ge0 := nu_ge0 S.
 
 Lemma pair_others q (c : coord) : (forall i, c != Y i) -> h' q c = h q c.
 Proof.

@@ -51,7 +51,30 @@ Record after_pair h : Prop := AfterPair {
   pair_count : forall t, h t Count = 0;
   pair_ok : forall t, h t Ok = 0 }.
 
-(* The code of a token is a sum of the tasks' codes, each with a weight that is near 1 if the task is in
+(* Recognize's heads look at an example's inputs in their own slot, and nowhere else. *)
+Definition at_slot t (i : 'I_(K S)) : bool :=
+  if t is At (Some _) p then slot (task_of i) == p else false.
+Definition recognized t (i : 'I_(K S)) : bool :=
+  if t is At (Some j) p then explains P rho i j && (slot (task_of i) == p) else false.
+Notation tau3 := (tau_at (T_recognize C)).
+Notation nu3 := (nu_at S (T_recognize C)).
+
+Record after_recognize h : Prop := AfterRecognize {
+  recognize_flags : exact_flags h;
+  recognize_f : forall t, norm (vsub (f h t) (exact_f t)) <= E_f S C;
+  recognize_f_bos : norm (f h BOS) <= E_f_bos S C;
+  recognize_y : forall t, norm (vsub (y h t) (exact_y t)) <= E_y S C;
+  recognize_y_rest : forall t, ~~ example_input t ->
+    norm (vsub (y h t) (exact_y t)) <= radius C * nu S;
+  recognize_z : exists mass : tok -> 'I_(K S) -> R,
+    (forall t a, h t (Z a) = \sum_i mass t i * code_of i a) /\
+    (forall t, h t Count = \sum_i mass t i) /\
+    (forall t i, recognized t i -> 1 - (tau3 + nu3) <= mass t i <= 1) /\
+    (forall t i, ~~ recognized t i -> 0 <= mass t i <= tau3 + nu3) /\
+    (forall t i, ~~ at_slot t i -> 0 <= mass t i <= nu3);
+  recognize_ok : forall t, h t Ok = 0 }.
+
+(* After Commit the code of a token is a sum of the tasks' codes, each with a weight that is near 1 if the task is in
    the token's verdict and near 0 if not. *)
 Record after_commit h : Prop := AfterCommit {
   commit_flags : exact_flags h;

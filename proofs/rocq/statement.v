@@ -24,16 +24,16 @@ Definition b2R (x : bool) : R := if x then 1 else 0.
 Definition vec (I : Type) := I -> R.
 Definition mat (I J : Type) := I -> vec J. (* the family of its rows *)
 Section Vectors.
-Variable I : finType.
+Variable I : Type.
 Implicit Types u v : vec I.
 Definition vzero : vec I := fun=> 0.
 Definition vadd u v : vec I := fun i => u i + v i.
 Definition vsub u v : vec I := fun i => u i - v i.
 Definition vscale (c : R) v : vec I := fun i => c * v i.
-Definition dot u v : R := \sum_i u i * v i.
-Definition norm v : R := sqrt (dot v v).
 End Vectors.
 Arguments vzero {I}.
+Definition dot (I : finType) (u v : vec I) : R := \sum_i u i * v i.
+Definition norm (I : finType) (v : vec I) : R := sqrt (dot v v).
 Definition apply (I : Type) (J : finType) (A : mat I J) (v : vec J) : vec I := fun i => dot (A i) v.
 Definition relu (I : Type) (v : vec I) : vec I := fun i => Rmax (v i) 0.
 

@@ -175,6 +175,11 @@ by apply: Rle_trans (norm_triangle _ _) _; rewrite norm_scale; lra.
 Qed.
 End Vectors.
 
+Lemma apply_sub (I : Type) (J : finType) (A : mat I J) u v : apply A (vsub u v) = vsub (apply A u) (apply A v).
+Proof. by apply: functional_extensionality => j; rewrite /vsub /apply !(dotC (A j)) dotBl. Qed.
+Lemma apply_zero (I : Type) (J : finType) (A : mat I J) : apply A vzero = vzero.
+Proof. by apply: functional_extensionality => j; rewrite /apply dotC dot0l. Qed.
+
 (* Equalities of vectors, coordinate by coordinate. *)
 Ltac vec_ring := apply: functional_extensionality => ?; rewrite /vadd /vsub /vscale /vzero; ring.
 
