@@ -140,13 +140,10 @@ Definition dot_error := 2 * ctol + ctol * ctol.
 Lemma dot_error_ge0 : 0 <= ctol -> 0 <= dot_error.
 Proof. by rewrite /dot_error; nra. Qed.
 
-Lemma close_split i : c i = vadd (circle i) (vsub (c i) (circle i)).
-Proof. by apply: functional_extensionality => a; rewrite /vadd /vsub; lra. Qed.
-
 Lemma close_norm i : norm (c i) <= 1 + ctol.
 Proof.
-rewrite close_split; apply: Rle_trans (norm_triangle _ _) _.
-by rewrite circle_norm; have := near_circle i; lra.
+have -> : c i = vadd (circle i) (vsub (c i) (circle i)) by vec_ring.
+by apply: Rle_trans (norm_triangle _ _) _; rewrite circle_norm; have := near_circle i; lra.
 Qed.
 
 Lemma close_dot i j :
@@ -156,12 +153,12 @@ have bound (u v : vec 'I_2) a b : norm u <= a -> norm v <= b -> Rabs (dot u v) <
   move=> ua vb; apply: Rle_trans (cauchy_schwarz u v) _.
   by apply: Rmult_le_compat => //; exact: norm_ge0.
 have unit i' : norm (circle i') <= 1 by rewrite circle_norm; lra.
-have near := near_circle.
+pose d i' := vsub (c i') (circle i'); have near i' : norm (d i') <= ctol := near_circle i'.
+have split_code i' : c i' = vadd (circle i') (d i') by rewrite /d; vec_ring.
 have [a1 a2] := Rabs_bounds (bound _ _ _ _ (unit i) (near j)).
 have [b1 b2] := Rabs_bounds (bound _ _ _ _ (near i) (unit j)).
 have [d1 d2] := Rabs_bounds (bound _ _ _ _ (near i) (near j)).
-rewrite {1}(close_split i) {1}(close_split j) dotDl (dotDr _ _ (circle i)) (dotDr _ _ (vsub _ _)).
-rewrite /dot_error.
+rewrite !split_code dotDl (dotDr _ _ (circle i)) (dotDr _ _ (d i)) /dot_error.
 by apply: Rabs_of_bounds; split; lra.
 Qed.
 
@@ -178,8 +175,7 @@ End Tolerance.
 (* Exact codes. *)
 Lemma circle_tolerance (K : nat) (i : 'I_K) : norm (vsub (circle i) (circle i)) <= 0.
 Proof.
-have -> : vsub (circle i) (circle i) = vzero.
-  by apply: functional_extensionality => a; rewrite /vsub /vzero; lra.
+have -> : vsub (circle i) (circle i) = vzero by vec_ring.
 by rewrite norm0; lra.
 Qed.
 Lemma dot_error0 : dot_error 0 = 0.

@@ -13,7 +13,8 @@
       to (3 tau + 4 nu + K nu)(V + VB) + K VB; at any other token they add at most
       K (VB + nu (V + VB)). V bounds the values, and VB those of BOS, which all idle heads read.
    4. The gate's rows compute that score, and after Commit every token meets the conditions of 2. *)
-From Theorem1 Require Import sums selection transformer stream prompt stages codes longest_sum.
+From Theorem1 Require Import sums selection transformer stream prompt signs stages.
+From Theorem1 Require Import codes longest_sum.
 Set Implicit Arguments. Unset Strict Implicit. Unset Printing Implicit Defensive.
 
 (* 1. The error of the task code. *)
@@ -289,18 +290,8 @@ by rewrite /gate_at /bos_score; lra.
 Qed.
 
 Let good := stored_good adm.
-Let tau_pos t : 0 <= tau_at t. Proof. exact/Rlt_le/exp_pos. Qed.
-Let nu_pos t : 0 <= nu_at S t.
-Proof. by apply: Rmult_le_pos; [exact: pos_INR | exact/Rlt_le/exp_pos]. Qed.
-
-Lemma stray_ge0 : 0 <= stray S C.
-Proof.
-rewrite /stray /nu; have := tau_pos (T_recognize C); have := nu_pos (T S).
-have : 0 <= (INR (n S) + 1) * nu_at S (T_recognize C); last by lra.
-by apply: Rmult_le_pos; [have := pos_INR (n S); lra | exact: nu_pos].
-Qed.
-Let s0 := stray_ge0.
-Let dv0 : 0 <= dv. Proof. by have := tau_pos (T S); rewrite /tau; have := s0; lra. Qed.
+Let s0 : 0 <= stray S C := stray_ge0 S C.
+Let dv0 : 0 <= dv. Proof. by have := tau_at_ge0 (T S); rewrite /tau; have := s0; lra. Qed.
 
 Lemma dv_small : dv <= 1 / 4.
 Proof.
@@ -328,16 +319,16 @@ Qed.
 Lemma committed_mass t i : committed C t -> verdict C t i -> commits dv (stray S C) (mass t) i.
 Proof.
 move=> ct vi; split; [by have := mass_range t i; lra | | move=> k ki; apply: mass_no].
-  have := mass_yes vi; have := tau_pos (T S); rewrite /tau => t0 m01.
+  have := mass_yes vi; have := tau_at_ge0 (T S); rewrite /tau => t0 m01.
   by apply: Rabs_of_bounds; split; lra.
 have /card1P [i0 only] := ct.
 have vE l : verdict C t l = (l == i0) := only l.
 by apply: contra ki; move: vi; rewrite !vE => /eqP -> /eqP ->.
 Qed.
 
-Let T0 : 0 <= T_gate C. Proof. by have [] := cold_gate adm. Qed.
-Let G0 : 0 <= G S. Proof. by have [_ [_ [_ [_ []]]]] := signs adm. Qed.
-Let B0 : 0 <= elsewhere S. Proof. by have [_ [_ [_ [_ [_ []]]]]] := signs adm. Qed.
+Let T0 : 0 <= T_gate C := T_gate_ge0 adm.
+Let G0 : 0 <= G S := G_ge0 adm.
+Let B0 : 0 <= elsewhere S := elsewhere_ge0 adm.
 
 Lemma own_open t i : committed C t -> is_lab t -> verdict C t i -> gate_at i t <= - T_gate C.
 Proof.

@@ -26,12 +26,6 @@ case: phi => //= r B c; apply: functional_extensionality => j.
 rewrite /relu /vadd /vscale /apply dotC dot0l Rmax_left /vzero; lra.
 Qed.
 
-Lemma norm_le_coord (I : finType) (u v : vec I) : (forall i, Rabs (u i) <= Rabs (v i)) -> norm u <= norm v.
-Proof.
-move=> H; apply: sqrt_le_1; [exact: dot_ge0 | exact: dot_ge0 |].
-apply: sum_le => i _; have := H i; rewrite -/(Rsqr (u i)) -/(Rsqr (v i)); exact: Rsqr_le_abs_1.
-Qed.
-
 Definition lipschitz d (phi : features d) b := match phi with
   | Identity => 1 <= b | Relu r B c => forall v, norm (apply B v) <= b * norm v end.
 

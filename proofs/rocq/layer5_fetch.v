@@ -5,15 +5,10 @@
    each), what K idle heads read from BOS, and the misplaced weight times the longest feature. The
    f of every other token moves by at most K (what BOS holds + nu times the longest feature), BOS'
    own included. No other coordinate moves. BOS is no exact sink: Lift leaked E_f_bos into it. *)
-From Theorem1 Require Import sums selection transformer stream prompt stages codes longest_sum gate.
+From Theorem1 Require Import sums selection transformer stream prompt signs stages.
+From Theorem1 Require Import codes longest_sum gate.
 Set Implicit Arguments. Unset Strict Implicit. Unset Printing Implicit Defensive.
 
-(* A coordinatewise smaller vector is shorter. *)
-Lemma norm_le_coord (I : finType) (u v : vec I) : (forall i, Rabs (u i) <= Rabs (v i)) ->
-  norm u <= norm v.
-Proof.
-move=> uv; apply: sqrt_le_1_alt; apply: sum_le => i _; exact: Rsqr_le_abs_1 (uv i).
-Qed.
 Lemma norm_relu (I : finType) (v : vec I) : norm (relu v) <= norm v.
 Proof.
 apply: norm_le_coord => i; rewrite /relu /Rmax; case: Rle_dec => v0; last lra.
@@ -24,23 +19,13 @@ Lemma feature_norm_le (S : spec) (C : consts) (x : vec 'I_(dim S)) : admissible 
   norm x <= input_radius C ->
   norm (feature (phi S) x) <= feature_norm C * input_radius C + feature_bias_norm C.
 Proof.
-move=> adm xX; have [[_ [X0 _]] [[_ [_ [fn0 fb0]]] _]] := signs adm.
+move=> adm xX; have [X0 fn0] := (input_radius_ge0 adm, feature_norm_ge0 adm).
+have fb0 := feature_bias_norm_ge0 adm.
 move: (features_bounded adm); case: (phi S) => [| r B c] /=.
   by move=> fn1; have := Rmult_le_compat_r _ _ _ X0 fn1; lra.
 move=> [Bx cb]; apply: Rle_trans (norm_relu _) _; apply: Rle_trans (norm_triangle _ _) _.
 have := Rmult_le_compat_l _ _ _ fn0 xX; have := Bx x; lra.
 Qed.
-
-(* A vector and one that is near it. *)
-Lemma norm_near (I : finType) (u v : vec I) a b : norm (vsub u v) <= a -> norm v <= b ->
-  norm u <= a + b.
-Proof.
-move=> uv vb; have -> : u = vadd (vsub u v) v.
-  by apply: functional_extensionality => i; rewrite /vadd /vsub; lra.
-by have := norm_triangle (vsub u v) v; lra.
-Qed.
-Lemma vsub0 (I : finType) (u : vec I) : vsub u vzero = u.
-Proof. by apply: functional_extensionality => i; rewrite /vsub /vzero; lra. Qed.
 
 Section Fetch.
 Variables (S : spec) (C : consts) (P : prompt S).
@@ -102,9 +87,9 @@ Let V := feature_norm C * input_radius C + feature_bias_norm C + E_f S C.
 Lemma exact_f_norm t : norm (exact_f (P := P) t) <=
   feature_norm C * input_radius C + feature_bias_norm C.
 Proof.
-have [[_ [X0 _]] [[_ [_ [fn0 fb0]]] _]] := signs adm.
 have pos : 0 <= feature_norm C * input_radius C + feature_bias_norm C.
-  by have := Rmult_le_pos _ _ fn0 X0; lra.
+  have := Rmult_le_pos _ _ (feature_norm_ge0 adm) (input_radius_ge0 adm).
+  by have := feature_bias_norm_ge0 adm; lra.
 case: t => [|g p] /=; first by rewrite norm0.
 case: eqP => [_ | /eqP pm]; first by rewrite norm0.
 by apply: feature_norm_le => //; apply: (inputs_bounded wi).
@@ -126,7 +111,7 @@ apply: functional_extensionality => l; rewrite /part /h' /fetch_layer run_heads 
 congr (_ + _); apply: eq_bigr => i _; rewrite /fetch_head attention_copy //; exact: fcoord_inj.
 Qed.
 
-Let Tg0 : 0 <= T_gate C. Proof. by have [] := Tg_le. Qed.
+Let Tg0 : 0 <= T_gate C := T_gate_ge0 adm.
 Let bos_norm (i : 'I_(K S)) : norm (v i BOS) <= E_f_bos S C := commit_f_bos st.
 Let many := nu_ge mm (T_gate C).
 Let far_enough t i k : k != BOS -> k != query_token i -> s t i k <= - (2 * T_gate C).
@@ -165,11 +150,8 @@ Qed.
 
 Theorem fetch_after : after_fetch C h'.
 Proof.
-have tau0 : 0 <= tau_gate C by exact/Rlt_le/exp_pos.
-have nu0 : 0 <= nu_gate S C by apply: Rmult_le_pos; [exact: pos_INR | exact/Rlt_le/exp_pos].
-have K0 := pos_INR (K S).
-have eb0 : 0 <= E_f_bos S C by exact: Rle_trans (norm_ge0 _) (commit_f_bos st).
-have e0 : 0 <= E_f S C by exact: Rle_trans (norm_ge0 _) (commit_f st BOS).
+have tau0 : 0 <= tau_gate C := tau_at_ge0 _; have nu0 : 0 <= nu_gate S C := nu_at_ge0 S _.
+have K0 := pos_INR (K S); have eb0 := E_f_bos_ge0 adm; have e0 := E_f_ge0 adm.
 have lf0 : 0 <= longest_feature S C.
   by rewrite /longest_feature; have := exact_f_norm BOS; rewrite /= norm0; lra.
 have keep_y t : part (@Y S) h' t = part (@Y S) h t.
@@ -181,7 +163,7 @@ split.
   have -> : vsub (vadd (f h t) (moved (s t) v)) goal =
             vadd (f h t) (vadd (vsub (moved (s t) v) q) (vsub q goal)).
     by apply: functional_extensionality => l; rewrite /vsub /vadd; lra.
-  have own : norm (f h t) <= E_f S C by have := commit_f st t; rewrite /= eqxx vsub0.
+  have own : norm (f h t) <= E_f S C by have := commit_f st t; rewrite /= eqxx vsub_zero.
   have query : norm (vsub q goal) <= E_f S C.
     by have := commit_f st (query_token i); rewrite /= (negbTE (slots_hold_inputs adm i)).
   have lt : is_lab t by rewrite /= eqxx.

@@ -6,15 +6,9 @@
    idle heads read from BOS, and the weight that is misplaced times the longest value. The old label
    gives way exactly. The y of every other token moves by at most K (BOS' value + nu times the
    longest), that of BOS and of the answer token included. No other coordinate moves. *)
-From Theorem1 Require Import sums selection transformer stream prompt stages codes longest_sum gate.
-From Theorem1 Require Import layer5_fetch.
+From Theorem1 Require Import sums selection transformer stream prompt signs stages.
+From Theorem1 Require Import codes longest_sum gate layer5_fetch.
 Set Implicit Arguments. Unset Strict Implicit. Unset Printing Implicit Defensive.
-
-Lemma apply_sub (I J : finType) (A : mat I J) (u v : vec J) :
-  apply A (vsub u v) = vsub (apply A u) (apply A v).
-Proof. by apply: functional_extensionality => i; rewrite /apply /vsub dotBr. Qed.
-Lemma apply0 (I J : finType) (A : mat I J) : apply A vzero = vzero.
-Proof. by apply: functional_extensionality => i; rewrite /apply dotC dot0l. Qed.
 
 Section Execute.
 Variables (S : spec) (C : consts) (P : prompt S).
@@ -88,9 +82,9 @@ by rewrite /value /made /vsub /vadd /vscale /apply; congr (_ + _ - _); exact: Rm
 Qed.
 
 (* How long values are. *)
-Let R0 : 0 <= radius C. Proof. by have [[]] := signs adm. Qed.
-Let w0 : 0 <= weight_norm C. Proof. by have [_ [[]]] := signs adm. Qed.
-Let b0 : 0 <= bias_norm C. Proof. by have [_ [[_ []]]] := signs adm. Qed.
+Let R0 : 0 <= radius C := radius_ge0 adm.
+Let w0 : 0 <= weight_norm C := weight_norm_ge0 adm.
+Let b0 : 0 <= bias_norm C := bias_norm_ge0 adm.
 Let fetched0 : 0 <= fetched S C.
 Proof. by apply: Rle_trans (norm_ge0 _) (fetch_f_rest st (t := BOS) _); rewrite andbF. Qed.
 
@@ -113,7 +107,7 @@ move=> pm; rewrite output_split; apply: Rle_trans (norm_sub_le _ _) _.
 by have := outputs_bounded wi i g pm; have := biases_bounded adm i; lra.
 Qed.
 
-Let E_y0 : 0 <= E_y S C. Proof. exact: Rle_trans (norm_ge0 _) (fetch_y st BOS). Qed.
+Let E_y0 : 0 <= E_y S C := E_y_ge0 adm.
 Let wf0 : 0 <= weight_norm C * fetched S C. Proof. exact: Rmult_le_pos. Qed.
 
 Lemma exact_y_norm t : norm (exact_y (P := P) t) <= radius C.
@@ -136,7 +130,7 @@ by apply: functional_extensionality => a; rewrite /output /vsub /vadd; lra.
 Qed.
 Lemma made_zero i t : norm (vsub (f h t) vzero) <= fetched S C ->
   norm (apply (weight (task_of i)) (f h t)) <= weight_norm C * fetched S C.
-Proof. by move=> /(apply_near i); rewrite apply0 vsub0. Qed.
+Proof. by move=> /(apply_near i); rewrite apply_zero vsub_zero. Qed.
 
 Let scaled1 i : vscale (b2R true) (bias (task_of (s := S) i)) = bias (task_of i).
 Proof. by apply: functional_extensionality => a; rewrite /vscale /=; lra. Qed.
@@ -173,10 +167,10 @@ Proof.
 apply: Rle_trans (norm_sub_le _ _) _; rewrite /made scaled0.
 have fb := weights_bounded adm i (f h BOS).
 have := Rmult_le_compat_l _ _ _ w0 (fetch_f_bos st).
-have := @fetch_y_rest _ _ _ _ st BOS isT; rewrite vsub0 /value_bos; lra.
+have := @fetch_y_rest _ _ _ _ st BOS isT; rewrite vsub_zero /value_bos; lra.
 Qed.
 
-Let Tg0 : 0 <= T_gate C. Proof. by have [] := Tg_le. Qed.
+Let Tg0 : 0 <= T_gate C := T_gate_ge0 adm.
 Let many := nu_ge mm (T_gate C).
 Let bos_at q i : s q i BOS = gate_at C mass i q.
 Proof. by rewrite /s execute_score token_bos /=; lra. Qed.
@@ -215,7 +209,7 @@ Proof.
 have rest t : ~~ example_input t -> ~~ (committed C t && is_lab t) -> exact_y t = vzero ->
     norm (y h' t) <= idle_y S C.
   move=> ni idle e0; rewrite execute_moved; apply: Rle_trans (norm_triangle _ _) _.
-  have := execute_idle idle; have := fetch_y_rest st ni; rewrite e0 vsub0 /idle_y; lra.
+  have := execute_idle idle; have := fetch_y_rest st ni; rewrite e0 vsub_zero /idle_y; lra.
 split.
 - by apply: keep_flags ex => t c fl; apply: execute_other => a; case: c fl.
 - move=> j i t ct vi; rewrite execute_moved; have lt : is_lab t by rewrite /= eqxx.
@@ -231,8 +225,7 @@ split.
   by rewrite /executed; lra.
 - move=> t idle; rewrite execute_moved; apply: Rle_trans (norm_triangle _ _) _.
   have := execute_idle idle; have := y_norm t.
-  have : 0 <= radius C * nu S; last by rewrite /idle_y; lra.
-  by apply: Rmult_le_pos => //; apply: Rmult_le_pos; [exact: pos_INR | exact/Rlt_le/exp_pos].
+  by have := Rnu_ge0 adm; rewrite /idle_y; lra.
 - by apply: rest => //; rewrite andbF.
 - by apply: rest => //; rewrite ?andbF // /example_input /= eqxx.
 - by move=> t; rewrite execute_other //; exact: fetch_ok.

@@ -158,6 +158,17 @@ have : 0 <= \sum_(k | k != i) v k * v k by apply: sum_ge0 => k _; nra.
 lra.
 Qed.
 
+(* A coordinatewise smaller vector is shorter, and a vector near a short one is short. *)
+Lemma norm_le_coord u v : (forall i, Rabs (u i) <= Rabs (v i)) -> norm u <= norm v.
+Proof. by move=> uv; apply: sqrt_le_1_alt; apply: sum_le => i _; exact: Rsqr_le_abs_1 (uv i). Qed.
+
+Lemma norm_near u v a b : norm (vsub u v) <= a -> norm v <= b -> norm u <= a + b.
+Proof.
+move=> uv vb; have -> : u = vadd (vsub u v) v.
+  by apply: functional_extensionality => i; rewrite /vadd /vsub; lra.
+by apply: Rle_trans (norm_triangle _ _) _; apply: Rplus_le_compat.
+Qed.
+
 (* Weighted sums of vectors. *)
 Definition wsum (K : finType) (a : K -> R) (v : K -> vec I) : vec I := fun i => \sum_k a k * v k i.
 
@@ -182,5 +193,7 @@ Proof. by apply: functional_extensionality => j; rewrite /apply dotC dot0l. Qed.
 
 (* Equalities of vectors, coordinate by coordinate. *)
 Ltac vec_ring := apply: functional_extensionality => ?; rewrite /vadd /vsub /vscale /vzero; ring.
+Lemma vsub_zero (I : Type) (u : vec I) : vsub u vzero = u.
+Proof. by vec_ring. Qed.
 
 Lemma b2R_01 x : 0 <= b2R x <= 1. Proof. by case: x => /=; lra. Qed.
