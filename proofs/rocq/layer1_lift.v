@@ -267,13 +267,15 @@ apply: Rle_trans (Rmax_r _ _); have -> : exact_x t = x h t; last exact: lift_idl
 by case: t s => [|g p] s; [rewrite x_embed | rewrite x_plain].
 Qed.
 
-Lemma lift_x_bos : norm (x a BOS) <= lifted_bos S C.
+Lemma lift_x_rest t : ~~ is_inp t -> norm (x a t) <= lifted_bos S C.
 Proof.
-have E : x h BOS = vzero by rewrite x_embed.
+move=> ni; have E : x h t = vzero.
+  by rewrite x_embed; case: t ni => [|g p] //=; rewrite negbK => ->.
 rewrite /lifted_bos; case: ifP => [has_sum | no_sum].
-  have := @lift_idle has_sum BOS isT; rewrite E.
-  by rewrite (_ : vsub _ _ = x a BOS) //; vec_ring.
-rewrite (_ : x a BOS = vzero) ?norm0; first by lra.
+  have ns : ~~ (if t is At _ p then is_sum p else false).
+    by case: t ni {E} => [|g p] //=; rewrite negbK; apply: contraL => /sum_not_max.
+  by have := lift_idle has_sum ns; rewrite E vsub_zero.
+rewrite (_ : x a t = vzero) ?norm0; first by lra.
 rewrite -E; apply: functional_extensionality => i; rewrite /part /a /attend /lift_heads no_sum.
 by rewrite sum_first ?(some_task adm) // attention_idle Rplus_0_r.
 Qed.
@@ -305,11 +307,9 @@ split.
 - by apply: keep_flags ex => t c fl; apply: keep => i; apply: contraL fl => /eqP ->.
 - move=> t; rewrite fE exE /E_f; apply: Rle_trans (raw_lipschitz _ _ _ lip) _.
   by apply: Rmult_le_compat_l => //; exact: lift_x.
-- rewrite fE /= /E_f_bos.
-  have := @raw_lipschitz _ (phi S) _ (x a BOS) vzero 0 lip; rewrite raw0.
-  rewrite (_ : vsub (raw _ _ _) vzero = raw (phi S) (x a BOS) 0); last by vec_ring.
-  rewrite (_ : vsub (x a BOS) vzero = x a BOS); last by vec_ring.
-  move=> H; apply: Rle_trans H _; apply: Rmult_le_compat_l => //; exact: lift_x_bos.
+- move=> t ni; rewrite fE (negbTE ni) /= /E_f_bos.
+  have := @raw_lipschitz _ (phi S) _ (x a t) vzero 0 lip; rewrite raw0 !vsub_zero => H.
+  by apply: Rle_trans H _; apply: Rmult_le_compat_l => //; exact: lift_x_rest.
 - move=> t; apply: functional_extensionality => i; rewrite /part keep //.
   by case: t => [|[j|] p] //=; case: ifP.
 - by move=> t b; rewrite keep.

@@ -132,7 +132,7 @@ have keep_f t : part fcoord h' t = part fcoord h t.
 split.
 - by apply: keep_flags ex => t c fl; apply: keep => i; apply: contraL fl => /eqP ->.
 - by move=> t; rewrite keep_f; exact: lift_f before t.
-- by rewrite keep_f; exact: lift_f_bos before.
+- by move=> t ni; rewrite keep_f; exact: (lift_f_rest before ni).
 - move=> t; case: (boolP (example_input t)) => [|nt]; last first.
     apply: Rle_trans (rest _ nt) _; apply: Rmult_le_compat_l => //.
     by have := Rmult_le_pos _ _ (pos_INR (n S)) tau_ge0; lra.

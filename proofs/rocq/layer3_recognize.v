@@ -103,7 +103,7 @@ have -> : residual i BOS = vsub (residual i BOS) (exact_residual i BOS).
   by rewrite /exact_residual /= apply_zero; vec_ring.
 apply: Rle_trans (residual_off i BOS) _; apply: Rplus_le_compat.
   apply: Rmult_le_compat_l => //; rewrite [exact_f _]/= (_ : vsub _ vzero = f h BOS); last by vec_ring.
-  exact: pair_f_bos before.
+  exact: (pair_f_rest before (t := BOS) isT).
 by apply: pair_y_rest before BOS _.
 Qed.
 Lemma kB0 : 0 <= kB.
@@ -394,7 +394,7 @@ have keep_y t : y h' t = y h t by apply: functional_extensionality => l; apply: 
 split.
 - by apply: keep_flags ex => t c fl; apply: keep => i; apply: contraL fl => /eqP ->; case: i.
 - by move=> t; rewrite keep_f; exact: pair_f before t.
-- by rewrite keep_f; exact: pair_f_bos before.
+- by move=> t ni; rewrite keep_f; exact: (pair_f_rest before ni).
 - by move=> t; rewrite keep_y; exact: pair_y before t.
 - by move=> t nt; rewrite keep_y; exact: pair_y_rest before t nt.
 - exists (fun t i => mass i t); split; [| split; [| split; [| split]]].

@@ -458,7 +458,7 @@ have keep_y t : part Y h' t = part Y h t by apply: functional_extensionality => 
 split.
 - by apply: keep_flags ex => t c fl; apply: keep; [|case=> ?]; apply: contraL fl => /eqP ->.
 - by move=> t; rewrite keep_f; exact: recognize_f before t.
-- by rewrite keep_f; exact: recognize_f_bos before.
+- by move=> t ni; rewrite keep_f; exact: (recognize_f_rest before ni).
 - by move=> t; rewrite keep_y; exact: recognize_y before t.
 - by move=> t nt; rewrite keep_y; exact: recognize_y_rest before t nt.
 - exists (gathered mass); split; [|split].

@@ -112,7 +112,7 @@ congr (_ + _); apply: eq_bigr => i _; rewrite /fetch_head attention_copy //; exa
 Qed.
 
 Let Tg0 : 0 <= T_gate C := T_gate_ge0 adm.
-Let bos_norm (i : 'I_(K S)) : norm (v i BOS) <= E_f_bos S C := commit_f_bos st.
+Let bos_norm (i : 'I_(K S)) : norm (v i BOS) <= E_f_bos S C := commit_f_rest st (t := BOS) isT.
 Let many := nu_ge mm (T_gate C).
 Let far_enough t i k : k != BOS -> k != query_token i -> s t i k <= - (2 * T_gate C).
 Proof.
@@ -163,7 +163,7 @@ split.
   have -> : vsub (vadd (f h t) (moved (s t) v)) goal =
             vadd (f h t) (vadd (vsub (moved (s t) v) q) (vsub q goal)).
     by apply: functional_extensionality => l; rewrite /vsub /vadd; lra.
-  have own : norm (f h t) <= E_f S C by have := commit_f st t; rewrite /= eqxx vsub_zero.
+  have own : norm (f h t) <= E_f_bos S C by apply: (commit_f_rest st); rewrite /= eqxx.
   have query : norm (vsub q goal) <= E_f S C.
     by have := commit_f st (query_token i); rewrite /= (negbTE (slots_hold_inputs adm i)).
   have lt : is_lab t by rewrite /= eqxx.
@@ -180,7 +180,7 @@ split.
   have : 0 <= nu_gate S C * longest_feature S C by apply: Rmult_le_pos.
   by rewrite /fetched /misplaced; nra.
 - rewrite fetch_moved; apply: Rle_trans (norm_triangle _ _) _.
-  have := @fetch_idle BOS; rewrite andbF => /(_ isT); have := commit_f_bos st.
+  have := @fetch_idle BOS; rewrite andbF => /(_ isT); have := commit_f_rest st (t := BOS) isT.
   by rewrite /fetched_bos; lra.
 - by move=> t; rewrite keep_y; exact: commit_y.
 - by move=> t; rewrite keep_y; exact: commit_y_rest.

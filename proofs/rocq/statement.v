@@ -418,7 +418,7 @@ Definition tau_gate : R := tau_at (T_gate C).
 Definition nu_gate : R := nu_at (T_gate C).
 Definition misplaced : R := 3 * tau_gate + 4 * nu_gate + K * nu_gate.
 Definition longest_feature : R := feature_norm C * X + feature_bias_norm C + E_f + E_f_bos.
-Definition fetched : R := 2 * E_f + K * E_f_bos + misplaced * longest_feature.
+Definition fetched : R := E_f + (K + 1) * E_f_bos + misplaced * longest_feature.
 Definition fetched_bos : R := E_f_bos + K * (E_f_bos + nu_gate * longest_feature).
 (* 6. Execute. *)
 Definition longest_value : R := 2 * radius C + bias_norm C + weight_norm C * fetched + E_y.
