@@ -1,10 +1,13 @@
-(* Theorem 1, stated in full: everything that the statement needs is defined in this file, over
-   Stdlib's real numbers and mathcomp's finite types and sums, and nothing is proved in it but that
-   coordinates and tokens are finite sets. The last definition is the theorem; theorem1.v proves it.
+(* Theorem 1, stated in full. Everything that the statement needs is defined in this file, over
+   Stdlib's real numbers and mathcomp's finite types and sums; nothing is proved in it but that
+   coordinates and tokens are finite sets. The last definition, theorem1_statement, is the theorem;
+   theorem1.v proves it. The numbers are real, and so is the softmax: rounding is not spoken of.
 
-   How to read it. 'I_n is {0, ..., n-1}; n.+1 is n + 1; INR is a natural number as a real one; \sum_i
-   ranges over a finite type; #|P| counts; [forall k, b k] is a truth value; ord_max is the last
-   element of 'I_n.+1. A function of a record, as K S, is one of its fields. *)
+   How to read it. 'I_n is {0, ..., n-1}, and n.+1 is n + 1; INR k is the natural number k as a real
+   one; \sum_i sums over a finite type, and \sum_(i | b i) over those i with b i; #|A| counts;
+   a function applied to a record, as in K S, is a field of it; `fun=> x` is a constant function;
+   ord_max is the last element of 'I_n.+1; option A is A with one more element, None; A -> B -> C is
+   a function of two arguments. A matrix is the family of its rows. *)
 Require Export Reals.
 From mathcomp Require Export all_ssreflect.
 #[export] Set Warnings "-notation-overridden,-ambiguous-paths".
@@ -19,7 +22,7 @@ Notation "\sum_ ( i : t ) F" := (\big[Rplus/0%R]_(i : t) F%R) : R_scope.
 Notation "\sum_ ( i : t | P ) F" := (\big[Rplus/0%R]_(i : t | P%B) F%R) : R_scope.
 Definition b2R (x : bool) : R := if x then 1 else 0.
 
-(* ---- 1. Vectors and matrices ------------------------------------------------------------------ *)
+(* ---- 1. Vectors and matrices ----------------------------------------------------------------- *)
 
 Definition vec (I : Type) := I -> R.
 Definition mat (I J : Type) := I -> vec J. (* the family of its rows *)
@@ -37,7 +40,7 @@ Definition norm (I : finType) (v : vec I) : R := sqrt (dot v v).
 Definition apply (I : Type) (J : finType) (A : mat I J) (v : vec J) : vec I := fun i => dot (A i) v.
 Definition relu (I : Type) (v : vec I) : vec I := fun i => Rmax (v i) 0.
 
-(* ---- 2. Transformers: softmax attention, heads side by side, then a residual ReLU MLP ----------- *)
+(* ---- 2. Transformers: softmax attention, heads side by side, then a residual ReLU MLP -------- *)
 
 Section Transformer.
 Variable D : finType. (* the coordinates of the stream *)
@@ -64,11 +67,13 @@ Definition attend (H : finType) (L : layer H) h : stream := fun q c =>
   h q c + \sum_i attention (heads L i) h q c.
 Definition run_layer (H : finType) (L : layer H) h : stream := fun q c =>
   attend L h q c + apply (@W_2 _ L) (relu (apply (@W_1 _ L) (attend L h q))) c.
-Definition run (H : finType) (Ls : seq (layer H)) h : stream := foldl (fun g L => run_layer L g) h Ls.
+Definition run (H : finType) (Ls : seq (layer H)) h : stream :=
+  foldl (fun g L => run_layer L g) h Ls.
 End Run.
 
-(* Small builders: the row that reads one coordinate; a score stacked of two; a score of one row; a
-   score that compares a subspace, given by its coordinates s, with itself; a head that does nothing. *)
+(* Small builders. delta c is the row that reads coordinate c; `reads s` reads the coordinates s, and
+   `writes s` writes to them; `tcat` stacks two scores, which adds them; `row q k` is the score
+   <q, h_q> <k, h_k>; `match_on g s` is g times the inner product of two tokens' coordinates s. *)
 Definition delta (c : D) : vec D := fun c' => if c' == c then 1 else 0.
 Definition reads (I : Type) (s : I -> D) : mat I D := fun i => delta (s i).
 Definition writes (I : eqType) (s : I -> D) : mat D I := fun c i => delta (s i) c.
@@ -86,10 +91,11 @@ Definition idle_head : head :=
 Definition no_mlp_1 : mat 'I_0 D := fun=> @vzero D.
 Definition no_mlp_2 : mat D 'I_0 := fun _ _ => 0.
 (* The first of K heads does the work. *)
-Definition first_of (K : nat) (hd : head) (i : 'I_K) : head := if val i == 0%N then hd else idle_head.
+Definition first_of (K : nat) (hd : head) (i : 'I_K) : head :=
+  if val i == 0%N then hd else idle_head.
 End Transformer.
 
-(* ---- 3. What is to be built: tasks, shapes, gains ----------------------------------------------- *)
+(* ---- 3. What is to be built: tasks, shapes, gains -------------------------------------------- *)
 
 (* phi is the identity, or max(B x + c, 0) with r features. *)
 Inductive features (d : nat) := Identity | Relu (r : nat) (B : mat 'I_r 'I_d) (c : vec 'I_r).
@@ -99,8 +105,8 @@ Definition feature d (phi : features d) : vec 'I_d -> vec 'I_(fdim phi) :=
   match phi with Identity => fun x => x | Relu r B c => fun x => relu (vadd (apply B x) c) end.
 Arguments feature {d}.
 
-(* A task g(X) = W phi(x_slot) + b; an example has n0 inputs, in slots 0 .. n0-1, and its label in the
-   last slot: n = n0 + 1 tokens. *)
+(* A task g(X) = W phi(x_slot) + b; an example has n0 inputs, in slots 0 .. n0-1, and its label in
+   the last slot: n = n0 + 1 tokens. *)
 Record task (d r n0 : nat) := Task { slot : 'I_n0.+1; weight : mat 'I_d 'I_r; bias : vec 'I_d }.
 
 Record spec := Spec {
@@ -109,7 +115,7 @@ Record spec := Spec {
   K : nat;                                     (* tasks, and heads in every layer *)
   m : nat;                                     (* the most examples *)
   n0 : nat;                                    (* n - 1, inputs of an example *)
-  sum_slot : bool;                             (* is slot n - 2 a blank for the sum of the others? *)
+  sum_slot : bool;                             (* is slot n - 2 blank, for the others' sum? *)
   task_of : 'I_K -> task dim (fdim phi) n0;
   code_of : 'I_K -> vec 'I_2;                  (* the stored task codes *)
   T : R;                                       (* the coldness *)
@@ -121,8 +127,8 @@ Definition sbits (S : spec) : nat := up_log 2 (n S).      (* ceil (log2 n) *)
 Definition is_sum (S : spec) (p : 'I_(n0 S).+1) : bool := sum_slot S && (p.+1 == n0 S).
 
 (* The coordinates of the stream: content x and label y, features f (if they are not x itself), task
-   code z, the number of tasks that explain, ok (is it one?), flags (sum only with a sum slot), and the
-   codes of example and slot. *)
+   code z, the number of tasks that explain, ok (is it one?), the flags one, bos, inp, lab, qry (and
+   sum, with a sum slot), and the codes of example and slot. *)
 Inductive coord (S : spec) :=
   | X of 'I_(dim S) | Y of 'I_(dim S) | F of 'I_(stored (phi S)) | Z of 'I_2 | Count | Ok
   | One | Bos | Inp | Lab | Qry | Sum of 'I_(sum_slot S) | Eb of 'I_(ebits S) | Sb of 'I_(sbits S).
@@ -137,13 +143,15 @@ Definition coord_sum : Type :=
    + 'I_(sbits S))%type.
 Definition scalar k (lt : (k < 7)%N) : coord_sum := inl (inl (inl (inr (Ordinal lt)))).
 Definition coord_enc (c : coord S) : coord_sum := match c with
-  | X i => inl (inl (inl (inl (inl (inl (inl i)))))) | Y i => inl (inl (inl (inl (inl (inl (inr i))))))
+  | X i => inl (inl (inl (inl (inl (inl (inl i))))))
+  | Y i => inl (inl (inl (inl (inl (inl (inr i))))))
   | F i => inl (inl (inl (inl (inl (inr i))))) | Z i => inl (inl (inl (inl (inr i))))
   | Count => @scalar 0 isT | Ok => @scalar 1 isT | One => @scalar 2 isT | Bos => @scalar 3 isT
   | Inp => @scalar 4 isT | Lab => @scalar 5 isT | Qry => @scalar 6 isT
   | Sum i => inl (inl (inr i)) | Eb b => inl (inr b) | Sb b => inr b end.
 Definition coord_dec (c : coord_sum) : coord S := match c with
-  | inl (inl (inl (inl (inl (inl (inl i)))))) => X i | inl (inl (inl (inl (inl (inl (inr i)))))) => Y i
+  | inl (inl (inl (inl (inl (inl (inl i)))))) => X i
+  | inl (inl (inl (inl (inl (inl (inr i)))))) => Y i
   | inl (inl (inl (inl (inl (inr i))))) => F i | inl (inl (inl (inl (inr i)))) => Z i
   | inl (inl (inl (inr k))) => nth Qry [:: Count; Ok; One; Bos; Inp; Lab] k
   | inl (inl (inr i)) => Sum i | inl (inr b) => Eb b | inr b => Sb b end.
@@ -158,12 +166,15 @@ Canonical coord_countType S := CountType (coord S) (coord_countMixin S).
 Definition coord_finMixin S := CanFinMixin (@coord_encK S).
 Canonical coord_finType S := FinType (coord S) (coord_finMixin S).
 
-(* The coordinates that hold features: f, or x when phi is the identity. *)
-Definition fcoord_of d (phi : features d) (C : Type) (x : 'I_d -> C) : ('I_(stored phi) -> C) -> 'I_(fdim phi) -> C :=
+(* fcoord: the coordinates that hold features: f, or x when phi is the identity. finv is its inverse:
+   the number of the feature that a coordinate holds, if it holds one. *)
+Definition fcoord_of d (phi : features d) (C : Type) (x : 'I_d -> C) :
+    ('I_(stored phi) -> C) -> 'I_(fdim phi) -> C :=
   match phi with Identity => fun _ => x | Relu r _ _ => fun f => f end.
 Definition fcoord (S : spec) : 'I_(fdim (phi S)) -> coord S := fcoord_of X F.
 Arguments fcoord {S}.
-Definition finv_of d (phi : features d) : option 'I_d -> option 'I_(stored phi) -> option 'I_(fdim phi) :=
+Definition finv_of d (phi : features d) :
+    option 'I_d -> option 'I_(stored phi) -> option 'I_(fdim phi) :=
   match phi with Identity => fun x _ => x | Relu r _ _ => fun _ f => f end.
 Definition finv (S : spec) (c : coord S) : option 'I_(fdim (phi S)) :=
   @finv_of _ (phi S) (if c is X i then Some i else None) (if c is F i then Some i else None).
@@ -174,7 +185,7 @@ Definition sign (x : bool) : R := if x then 1 else -1.
 Definition code (l i : nat) : vec 'I_l := fun b => sign (bit i b).
 Arguments code : clear implicits.
 
-(* ---- 4. The seven layers ------------------------------------------------------------------------ *)
+(* ---- 4. The seven layers --------------------------------------------------------------------- *)
 
 Section Layers.
 Variable S : spec.
@@ -200,15 +211,16 @@ Definition verdict_at (x : 'I_2 + unit) : coord :=
   match x with inl a => Z a | inr _ => Count end.
 
 (* 1. Lift: a sum slot reads the sum of its example's other inputs; every token lifts x to phi(x).
-   score(q, k) = T <e_q, e_k> + T (inp - sum)_k,  BOS: T|e| + 3T (1 - sum_q);  value (n - 2) x -> x. *)
+   score(q, k) = T <e_q, e_k> + T (inp - sum)_k,  BOS: T|e| + 3T (1 - sum_q);
+   value (n - 2) x -> x;  MLP: f = max(B x + c inp, 0), or none when phi is the identity. *)
 Definition lift_head : head coord :=
   Head (tcat (tcat (match_on T Eb) (row (vscale T one) (vsub inp sum_flag)))
              (row (vadd (vscale (T * e) one) (vscale (3 * T) (vsub one sum_flag))) bos))
        (fun i => vscale (INR (n0 S - 1)) (delta (X i))) (writes X).
 Definition lift_heads : 'I_(K S) -> head coord :=
   first_of (if sum_slot S then lift_head else idle_head coord).
-Definition features_layer d (phi : features d) (x : coord -> option 'I_d) (f : 'I_(stored phi) -> coord) :
-    ('I_(K S) -> head coord) -> layer coord [finType of 'I_(K S)] :=
+Definition features_layer d (phi : features d) (x : coord -> option 'I_d)
+    (f : 'I_(stored phi) -> coord) : ('I_(K S) -> head coord) -> layer coord [finType of 'I_(K S)] :=
   match phi as phi return ('I_(stored phi) -> coord) -> _ with
   | Identity => fun _ hs => Layer hs (@no_mlp_1 coord) (@no_mlp_2 coord)
   | Relu r B c => fun f hs => @Layer coord [finType of 'I_(K S)] hs [finType of 'I_r]
@@ -230,15 +242,18 @@ Definition pair_layer : layer coord [finType of 'I_(K S)] :=
    BOS: P2 L - T0 + raise (1 - inp + qry + [bits in which the slot differs from p_i])_q;
    value c_i inp -> z, inp -> count. *)
 Definition miss (i : 'I_(K S)) : mat 'I_(dim S) coord := fun j =>
-  vsub (vadd (read_row (weight (task_of i) j) (@finv S)) (vscale (bias (task_of i) j) inp)) (delta (Y j)).
+  vsub (vadd (read_row (weight (task_of i) j) (@finv S)) (vscale (bias (task_of i) j) inp))
+       (delta (Y j)).
 Definition other_slot (p : nat) : vec coord :=
   vscale (/ 2) (vsub (vscale (INR (sbits S)) one) (read_row (code (sbits S) p) Sinv)).
 Definition recognize_head (i : 'I_(K S)) : head coord :=
-  Head (tcat (tcat (match_on (P2 S) position) (Term (fun j => vscale (- beta S) (miss i j)) (miss i)))
+  Head (tcat (tcat (match_on (P2 S) position)
+                   (Term (fun j => vscale (- beta S) (miss i j)) (miss i)))
              (tcat (row (vscale (P2 S * L - T0 S) one) bos)
                    (row (vscale (recognize_raise S)
-                                (vadd (vsub one (vsub inp qry)) (other_slot (slot (task_of i))))) bos)))
-       (fun x => match x with inl a => vscale (code_of i a) inp | inr _ => inp end) (writes verdict_at).
+                          (vadd (vsub one (vsub inp qry)) (other_slot (slot (task_of i))))) bos)))
+       (fun x => match x with inl a => vscale (code_of i a) inp | inr _ => inp end)
+       (writes verdict_at).
 Definition recognize_layer : layer coord [finType of 'I_(K S)] :=
   Layer recognize_head (@no_mlp_1 coord) (@no_mlp_2 coord).
 
@@ -257,7 +272,8 @@ Definition commit_layer : layer coord [finType of 'I_(K S)] :=
 
 (* 5. Fetch: a label committed to task i reads the query's features from slot p_i.
    score(q, k) = T (<code(m), e_k> + <code(p_i), s_k> - L) for k other than BOS,
-   BOS: - threshold + G (1 - <z_q, c_i>) + abstain (1 - ok_q) + elsewhere (1 - lab_q);  value f -> f. *)
+   BOS: - threshold + G (1 - <z_q, c_i>) + abstain (1 - ok_q) + elsewhere (1 - lab_q);
+   value f -> f. *)
 Definition gate (i : 'I_(K S)) : term coord :=
   tcat (tcat (row (vscale (- threshold S) one) bos)
              (row (vscale (G S) (vsub one (read_row (code_of i) Zinv))) bos))
@@ -276,14 +292,15 @@ Definition fetch_layer : layer coord [finType of 'I_(K S)] :=
    value W_i f + b_i lab - y -> y. *)
 Definition execute_head (i : 'I_(K S)) : head coord :=
   Head (tcat (tcat (match_on T position) (row one (vscale (- (T * L)) (vsub one bos)))) (gate i))
-       (fun j => vsub (vadd (read_row (weight (task_of i) j) (@finv S)) (vscale (bias (task_of i) j) lab))
-                      (delta (Y j)))
+       (fun j => vsub (vadd (read_row (weight (task_of i) j) (@finv S))
+                            (vscale (bias (task_of i) j) lab)) (delta (Y j)))
        (writes Y).
 Definition execute_layer : layer coord [finType of 'I_(K S)] :=
   Layer execute_head (@no_mlp_1 coord) (@no_mlp_2 coord).
 
 (* 7. Superpose: the answer token averages y over the labels with ok = 1.
-   score(k) = 3T (ok_k - inp_k - 1) for k other than BOS, BOS: -T + 3T (1 - qry + inp)_q;  value y -> y. *)
+   score(k) = 3T (ok_k - inp_k - 1) for k other than BOS,  BOS: -T + 3T (1 - qry + inp)_q;
+   value y -> y. *)
 Definition superpose_head : head coord :=
   Head (tcat (row one (vsub (vscale (3 * T) (vsub (vsub ok inp) (vsub one bos))) (vscale T bos)))
              (row (vscale (3 * T) (vadd (vsub one qry) inp)) bos))
@@ -292,13 +309,15 @@ Definition superpose_layer : layer coord [finType of 'I_(K S)] :=
   Layer (first_of superpose_head) (@no_mlp_1 coord) (@no_mlp_2 coord).
 
 Definition seven : seq (layer coord [finType of 'I_(K S)]) :=
-  [:: lift_layer; pair_layer; recognize_layer; commit_layer; fetch_layer; execute_layer; superpose_layer].
+  [:: lift_layer; pair_layer; recognize_layer; commit_layer; fetch_layer; execute_layer;
+      superpose_layer].
 End Layers.
 
-(* ---- 5. Prompts ---------------------------------------------------------------------------------- *)
+(* ---- 5. Prompts ------------------------------------------------------------------------------ *)
 
-(* BOS; examples of n tokens, the inputs in slots 0 .. n0-1 and the label in the last; then the query,
-   whose last token is the blank answer token. *)
+(* A prompt is BOS; then examples of n tokens, inputs in slots 0 .. n0-1 and the label in the last;
+   then the query's inputs and one blank token, the answer token. Its tokens are BOS and At g p, slot p
+   of group g, where a group is an example's number or None, the query. *)
 Record prompt (S : spec) := Prompt {
   examples : nat;
   input : option 'I_examples -> 'I_(n0 S).+1 -> vec 'I_(dim S);   (* None: the query *)
@@ -366,7 +385,7 @@ Arguments embed {S} P. Arguments filled {S} P. Arguments output {S} P. Arguments
 Arguments explains {S} P. Arguments share {S} P. Arguments total {S} P.
 Arguments superposition {S} P.
 
-(* ---- 6. Constants, hypotheses, and the leak -------------------------------------------------------- *)
+(* ---- 6. Constants, hypotheses, and the leak -------------------------------------------------- *)
 
 Record consts := Consts {
   radius : R;                                       (* R: norms of labels and outputs *)
@@ -375,7 +394,8 @@ Record consts := Consts {
   weight_norm : R; bias_norm : R;                   (* of every W_i, b_i *)
   feature_norm : R; feature_bias_norm : R;          (* of B and c; 1 and 0 for the identity *)
   code_tolerance : R;                               (* of a stored task code *)
-  T_recognize : R; T_gate : R }.                    (* the coldness that Recognize's gains reach, and the gate's *)
+  T_recognize : R;                                  (* the coldness that Recognize's gains reach *)
+  T_gate : R }.                                     (* and that the gate's do; at most T, both *)
 
 Section Bounds.
 Variables (S : spec) (C : consts).
@@ -427,7 +447,8 @@ Definition executed : R :=
   weight_norm C * fetched + misplaced * (longest_value + value_bos) + K * value_bos.
 Definition idle_y : R := radius C * nu + K * (value_bos + nu_gate * (longest_value + value_bos)).
 (* 7. Superpose. *)
-Definition leak : R := executed + 2 * idle_y + (tau + 2 * nu) * (radius C + E_y + executed + idle_y).
+Definition leak : R :=
+  executed + 2 * idle_y + (tau + 2 * nu) * (radius C + E_y + executed + idle_y).
 
 (* What is assumed of shape, weights and gains. *)
 Record admissible : Prop := Admissible {
@@ -436,13 +457,16 @@ Record admissible : Prop := Admissible {
   some_input : ((if sum_slot S then 1 else 0) < n0 S)%N;
   slots_hold_inputs : forall i, slot (task_of (s := S) i) != ord_max;
   signs : (0 <= radius C /\ 0 <= X /\ 0 <= tolerance C) /\
-          (0 <= weight_norm C /\ 0 <= bias_norm C /\ 0 <= feature_norm C /\ 0 <= feature_bias_norm C) /\
+          (0 <= weight_norm C /\ 0 <= bias_norm C /\
+           0 <= feature_norm C /\ 0 <= feature_bias_norm C) /\
           (0 <= code_tolerance C /\ 0 <= beta S /\ 0 <= G S /\ 0 <= abstain S /\ 0 <= elsewhere S);
-  weights_bounded : forall i v, norm (apply (weight (task_of (s := S) i)) v) <= weight_norm C * norm v;
+  weights_bounded : forall i v,
+    norm (apply (weight (task_of (s := S) i)) v) <= weight_norm C * norm v;
   biases_bounded : forall i, norm (bias (task_of (s := S) i)) <= bias_norm C;
   features_bounded : match phi S with
     | Identity => 1 <= feature_norm C
-    | Relu r B c => (forall v, norm (apply B v) <= feature_norm C * norm v) /\ norm c <= feature_bias_norm C
+    | Relu r B c => (forall v, norm (apply B v) <= feature_norm C * norm v) /\
+                    norm c <= feature_bias_norm C
     end;
   codes_close : forall i, norm (vsub (code_of i) (circle_code i)) <= code_tolerance C;
   (* Recognize: the token itself leads BOS or trails it, and no other token comes near. *)
@@ -465,24 +489,30 @@ Record admissible : Prop := Admissible {
   gate_abstained : threshold S + 2 * T_gate C <= abstain S + G S * (1 - longest * (1 + stray));
   gate_elsewhere : threshold S + 2 * T_gate C + G S * zeta <= elsewhere S }.
 
-(* What is assumed of a prompt: (H1), (H2), (H3). *)
+(* What is assumed of a prompt: (H3) sum slots are blank; (H1) inputs, labels and outputs are bounded,
+   outputs in every slot and on the query too; (H2) every task hits or misses every label clearly. *)
 Record within (P : prompt S) : Prop := Within {
   not_too_many : (examples P <= m S)%N;
   sums_blank : forall g p a, is_sum p -> input P g p a = 0;
   inputs_bounded : forall g p, p != ord_max -> norm (filled P g p) <= X;
   labels_bounded : forall j, norm (label P j) <= radius C;
   outputs_bounded : forall i g p, p != ord_max -> norm (output P i g p) <= radius C;
-  decided : forall i j, let gap := norm (vsub (perform P i (Some j)) (label P j)) in
-    gap <= tolerance C \/ margin C <= gap }.
+  decided : forall i j, let misses := norm (vsub (perform P i (Some j)) (label P j)) in
+    misses <= tolerance C \/ margin C <= misses }.
 End Bounds.
 
-(* ---- 7. The theorem --------------------------------------------------------------------------------- *)
+(* ---- 7. The theorem -------------------------------------------------------------------------- *)
 
 Definition embedding_dim (S : spec) : nat :=
   (2 * dim S + stored (phi S) + ebits S + sbits S + 9 + sum_slot S)%N.
 
-(* Theorem 1: the answer token ends with the tasks' outputs on the query, weighted by prevalence. *)
+(* Theorem 1: for every number of tasks, every shape, all gains that satisfy the inequalities, and every
+   prompt within the hypotheses, seven layers of K heads each leave at the answer token, in the
+   coordinates y, the tasks' outputs on the query weighted by prevalence, sum_i (m_i / M) g_i(X_query),
+   or 0 if M = 0, up to `leak` in every coordinate. The width is 2d + [r] + ceil(log2 (m + 1)) +
+   ceil(log2 n) + 9 [+ 1], where [r] is there with ReLU features and [+ 1] with a sum slot. *)
 Definition theorem1_statement : Prop :=
   forall (S : spec) (C : consts), admissible S C -> forall P : prompt S, within C P ->
     size (seven S) = 7%N /\ #|coord_finType S| = embedding_dim S /\
-    forall a, Rabs (run (seven S) (embed P) (answer P) (Y a) - superposition P (tolerance C) a) <= leak S C.
+    forall a : 'I_(dim S),
+      Rabs (run (seven S) (embed P) (answer P) (Y a) - superposition P (tolerance C) a) <= leak S C.
