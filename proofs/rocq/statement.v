@@ -71,8 +71,8 @@ Definition run (H : finType) (Ls : seq (layer H)) h : stream :=
   foldl (fun g L => run_layer L g) h Ls.
 End Run.
 
-(* Small builders. delta c is the row that reads coordinate c; `reads s` reads the coordinates s, and
-   `writes s` writes to them; `tcat` stacks two scores, which adds them; `row q k` is the score
+(* Small builders. delta c is the row that reads coordinate c; `reads s` reads the coordinates s,
+   and `writes s` writes to them; `tcat` stacks two scores, which adds them; `row q k` is the score
    <q, h_q> <k, h_k>; `match_on g s` is g times the inner product of two tokens' coordinates s. *)
 Definition delta (c : D) : vec D := fun c' => if c' == c then 1 else 0.
 Definition reads (I : Type) (s : I -> D) : mat I D := fun i => delta (s i).
@@ -166,8 +166,8 @@ Canonical coord_countType S := CountType (coord S) (coord_countMixin S).
 Definition coord_finMixin S := CanFinMixin (@coord_encK S).
 Canonical coord_finType S := FinType (coord S) (coord_finMixin S).
 
-(* fcoord: the coordinates that hold features: f, or x when phi is the identity. finv is its inverse:
-   the number of the feature that a coordinate holds, if it holds one. *)
+(* fcoord: the coordinates that hold features: f, or x when phi is the identity. finv is its
+   inverse: the number of the feature that a coordinate holds, if it holds one. *)
 Definition fcoord_of d (phi : features d) (C : Type) (x : 'I_d -> C) :
     ('I_(stored phi) -> C) -> 'I_(fdim phi) -> C :=
   match phi with Identity => fun _ => x | Relu r _ _ => fun f => f end.
@@ -220,7 +220,8 @@ Definition lift_head : head coord :=
 Definition lift_heads : 'I_(K S) -> head coord :=
   first_of (if sum_slot S then lift_head else idle_head coord).
 Definition features_layer d (phi : features d) (x : coord -> option 'I_d)
-    (f : 'I_(stored phi) -> coord) : ('I_(K S) -> head coord) -> layer coord [finType of 'I_(K S)] :=
+    (f : 'I_(stored phi) -> coord) :
+    ('I_(K S) -> head coord) -> layer coord [finType of 'I_(K S)] :=
   match phi as phi return ('I_(stored phi) -> coord) -> _ with
   | Identity => fun _ hs => Layer hs (@no_mlp_1 coord) (@no_mlp_2 coord)
   | Relu r B c => fun f hs => @Layer coord [finType of 'I_(K S)] hs [finType of 'I_r]
@@ -316,8 +317,8 @@ End Layers.
 (* ---- 5. Prompts ------------------------------------------------------------------------------ *)
 
 (* A prompt is BOS; then examples of n tokens, inputs in slots 0 .. n0-1 and the label in the last;
-   then the query's inputs and one blank token, the answer token. Its tokens are BOS and At g p, slot p
-   of group g, where a group is an example's number or None, the query. *)
+   then the query's inputs and one blank token, the answer token. Its tokens are BOS and At g p,
+   slot p of group g, where a group is an example's number or None, the query. *)
 Record prompt (S : spec) := Prompt {
   examples : nat;
   input : option 'I_examples -> 'I_(n0 S).+1 -> vec 'I_(dim S);   (* None: the query *)
@@ -399,6 +400,7 @@ Record consts := Consts {
 
 Section Bounds.
 Variables (S : spec) (C : consts).
+Notation tasks := (K S).
 Notation K := (INR (K S)).
 Notation T := (T S).
 Notation X := (input_radius C).
@@ -410,11 +412,11 @@ Definition tau := tau_at T.
 Definition nu := nu_at T.
 
 (* Task codes: points on the unit circle. *)
-Definition circle_code (i : 'I_(statement.K S)) : vec 'I_2 := fun a =>
+Definition circle_code (i : 'I_(tasks)) : vec 'I_2 := fun a =>
   if a == ord0 then cos (2 * PI * INR i / K) else sin (2 * PI * INR i / K).
-Definition gap : R := if statement.K S == 1%N then 2 else 1 - cos (2 * PI / K).
-Definition longest_sum : R := if statement.K S == 1%N then 1
-  else (if odd (statement.K S) then cos (PI / K / 2) else 1) / sin (PI / K).
+Definition gap : R := if tasks == 1%N then 2 else 1 - cos (2 * PI / K).
+Definition longest_sum : R := if tasks == 1%N then 1
+  else (if odd (tasks) then cos (PI / K / 2) else 1) / sin (PI / K).
 Definition code_error : R := 2 * code_tolerance C + code_tolerance C * code_tolerance C.
 Definition longest : R := (longest_sum + K * code_tolerance C) * (1 + code_tolerance C).
 
@@ -452,7 +454,7 @@ Definition leak : R :=
 
 (* What is assumed of shape, weights and gains. *)
 Record admissible : Prop := Admissible {
-  some_task : (0 < statement.K S)%N;
+  some_task : (0 < tasks)%N;
   some_example : (0 < m S)%N;
   some_input : ((if sum_slot S then 1 else 0) < n0 S)%N;
   slots_hold_inputs : forall i, slot (task_of (s := S) i) != ord_max;
@@ -481,7 +483,7 @@ Record admissible : Prop := Admissible {
   raised : T0 S + 2 * T_recognize C + slack <= recognize_raise S;
   (* Commit: counts stay on the plateaus of the trapezoid. *)
   plateau : K * stray <= 1 / 4;
-  plateau_top : INR (minn (statement.K S) 2) * (2 * tau + stray) <= 1 / 4;
+  plateau_top : INR (minn (tasks) 2) * (2 * tau + stray) <= 1 / 4;
   (* Fetch and Execute: the gate is open for the own code and closed for all others. *)
   cold_gate : 0 <= T_gate C <= T;
   gate_own : T_gate C + G S * zeta <= threshold S;
@@ -489,8 +491,9 @@ Record admissible : Prop := Admissible {
   gate_abstained : threshold S + 2 * T_gate C <= abstain S + G S * (1 - longest * (1 + stray));
   gate_elsewhere : threshold S + 2 * T_gate C + G S * zeta <= elsewhere S }.
 
-(* What is assumed of a prompt: (H3) sum slots are blank; (H1) inputs, labels and outputs are bounded,
-   outputs in every slot and on the query too; (H2) every task hits or misses every label clearly. *)
+(* What is assumed of a prompt: (H3) sum slots are blank; (H1) inputs, labels and outputs are
+   bounded, outputs in every slot and on the query too; (H2) every task hits or misses every label
+   clearly. *)
 Record within (P : prompt S) : Prop := Within {
   not_too_many : (examples P <= m S)%N;
   sums_blank : forall g p a, is_sum p -> input P g p a = 0;
@@ -506,11 +509,12 @@ End Bounds.
 Definition embedding_dim (S : spec) : nat :=
   (2 * dim S + stored (phi S) + ebits S + sbits S + 9 + sum_slot S)%N.
 
-(* Theorem 1: for every number of tasks, every shape, all gains that satisfy the inequalities, and every
-   prompt within the hypotheses, seven layers of K heads each leave at the answer token, in the
-   coordinates y, the tasks' outputs on the query weighted by prevalence, sum_i (m_i / M) g_i(X_query),
-   or 0 if M = 0, up to `leak` in every coordinate. The width is 2d + [r] + ceil(log2 (m + 1)) +
-   ceil(log2 n) + 9 [+ 1], where [r] is there with ReLU features and [+ 1] with a sum slot. *)
+(* Theorem 1: for every number of tasks, every shape, all gains that satisfy the inequalities, and
+   every prompt within the hypotheses, seven layers of K heads each leave at the answer token, in the
+   coordinates y, the tasks' outputs on the query weighted by prevalence,
+   sum_i (m_i / M) g_i(X_query), or 0 if M = 0, up to `leak` in every coordinate. The width is
+   2d + [r] + ceil(log2 (m + 1)) + ceil(log2 n) + 9 [+ 1], where [r] is there with ReLU features and
+   [+ 1] with a sum slot. *)
 Definition theorem1_statement : Prop :=
   forall (S : spec) (C : consts), admissible S C -> forall P : prompt S, within C P ->
     size (seven S) = 7%N /\ #|coord_finType S| = embedding_dim S /\
