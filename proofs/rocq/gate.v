@@ -10,8 +10,10 @@
       of neighbors and at least 2T in all others; at any other token it is at least 2T in all.
       The gains are rounded, so only inequalities are assumed of them.
    3. K heads with such scores: at a committed label they add the value of the own head's target, up
-      to (3 tau + 4 nu + K nu)(V + VB) + K VB; at any other token they add at most
-      K (VB + nu (V + VB)). V bounds the values, and VB those of BOS, which all idle heads read.
+      to (3 tau + 4 nu + K shut)(V + VB) + K VB; at any other token they add at most
+      K (VB + shut (V + VB)). V bounds the values, and VB those of BOS, which all idle heads read;
+      shut = exp(-2T) + N exp(-4T), because in a head that is shut BOS leads the target by 2T and
+      all other keys by 4T.
    4. The gate's rows compute that score, and after Commit every token meets the conditions of 2. *)
 From Theorem1 Require Import sums selection transformer stream prompt signs stages.
 From Theorem1 Require Import codes longest_sum.
@@ -133,46 +135,64 @@ End Gate.
 
 (* 3. K heads side by side that are gated by BOS. *)
 Section Heads.
-Variables (tok : finType) (bos : tok) (K : nat) (I : finType) (T nu V VB : R).
-Variables (s : 'I_K -> tok -> R) (v : 'I_K -> tok -> vec I).
+Variables (tok : finType) (bos : tok) (K : nat) (I : finType) (T nu shut V VB : R).
+Variables (s : 'I_K -> tok -> R) (v : 'I_K -> tok -> vec I) (target : 'I_K -> tok).
 Hypothesis T0 : 0 <= T.
 Hypothesis longest_value : forall i k, norm (v i k) <= V.
 Hypothesis bos_value : forall i, norm (v i bos) <= VB.
 Hypothesis nu_ge : INR #|tok| * exp (- (2 * T)) <= nu.
+Hypothesis shut_ge : tau_at (2 * T) + INR #|tok| * exp (- (2 * (2 * T))) <= shut.
+Hypothesis target_top : forall i, target i != bos -> s i (target i) <= 0.
+Hypothesis others_low : forall i k, k != bos -> k != target i -> s i k <= - (2 * T).
 Let tau := tau_at T.
 
 Definition moved : vec I := fun a => \sum_i head_output (s i) (v i) a.
-Definition misplaced_weight : R := 3 * tau + 4 * nu + INR K * nu.
+Definition misplaced_weight : R := 3 * tau + 4 * nu + INR K * shut.
 
 Let tau0 : 0 <= tau. Proof. exact/Rlt_le/exp_pos. Qed.
-Let nu0 : 0 <= nu.
-Proof. by apply: Rle_trans nu_ge; apply: Rmult_le_pos; [exact: pos_INR | exact/Rlt_le/exp_pos]. Qed.
+Let far0 t : 0 <= INR #|tok| * exp t.
+Proof. by apply: Rmult_le_pos; [exact: pos_INR | exact/Rlt_le/exp_pos]. Qed.
+Let nu0 : 0 <= nu. Proof. exact: Rle_trans (far0 _) nu_ge. Qed.
+Let shut0 : 0 <= shut.
+Proof.
+by apply: Rle_trans shut_ge; have := far0 (- (2 * (2 * T))); have := tau_at_ge0 (2 * T); lra.
+Qed.
 Let V0 (i : 'I_K) : 0 <= V. Proof. exact: Rle_trans (norm_ge0 _) (longest_value i bos). Qed.
 Let VB0 (i : 'I_K) : 0 <= VB. Proof. exact: Rle_trans (norm_ge0 _) (bos_value i). Qed.
 
-(* A head whose keys are all 2T behind BOS, but for at most one that is T behind. *)
-Lemma shut_head i (near : pred tok) (a : nat) : (#|near| <= a)%N ->
-  (forall k, k != bos -> near k -> s i k <= s i bos - T) ->
-  (forall k, k != bos -> ~~ near k -> s i k <= s i bos - 2 * T) ->
-  norm (head_output (s i) (v i)) <= VB + (INR a * tau + nu) * (V + VB).
+(* A head where BOS leads its target by t, and every other key by 2 t. *)
+Lemma bos_wins i t far : INR #|tok| * exp (- (2 * t)) <= far ->
+  (target i != bos -> s i (target i) <= s i bos - t) ->
+  (forall k, k != bos -> k != target i -> s i k <= s i bos - 2 * t) ->
+  norm (head_output (s i) (v i)) <= VB + (tau_at t + far) * (V + VB).
 Proof.
-move=> few nearT far2T; set out := head_output _ _.
-have -> : out = vadd (v i bos) (vsub out (v i bos)).
-  by apply: functional_extensionality => x; rewrite /vadd /vsub; lra.
+move=> far_ge near_t far_2t; set out := head_output _ _.
+have -> : out = vadd (v i bos) (vsub out (v i bos)) by vec_ring.
 apply: Rle_trans (norm_triangle _ _) _; apply: Rplus_le_compat; first exact: bos_value.
-rewrite Rmult_plus_distr_r.
+rewrite Rmult_plus_distr_r -[tau_at t]Rmult_1_l -[1]/(INR 1).
 have step k : norm (vsub (v i k) (v i bos)) <= V + VB.
   by apply: Rle_trans (norm_sub_le _ _) _; apply: Rplus_le_compat.
 have [v0 b0] := (V0 i, VB0 i).
-apply: (@selection1 tok (s i) T nu bos near a).
-- exact: nu_ge.
-- exact: nearT.
-- exact: far2T.
-- by apply: leq_trans few; apply/subset_leq_card/subsetP => k; rewrite !inE => /andP [].
+apply: (@selection1 tok (s i) t far bos (pred1 (target i)) 1).
+- exact: far_ge.
+- by move=> k kb /eqP kt; rewrite kt in kb *; exact: near_t.
+- exact: far_2t.
+- by rewrite -(card1 (target i)); apply/subset_leq_card/subsetP => k; rewrite !inE => /andP [].
 - by move=> k _ _; exact: step.
 - by move=> k _ _; exact: step.
 - lra.
 - lra.
+Qed.
+
+(* A head that is shut: BOS stands at 2 T or more. *)
+Lemma shut_head i : 2 * T <= s i bos ->
+  norm (head_output (s i) (v i)) <= VB + shut * (V + VB).
+Proof.
+move=> sb; apply: Rle_trans (bos_wins (Rle_refl _) (t := 2 * T) _ _) _.
+- by move=> tb; have := target_top tb; lra.
+- by move=> k kb kt; have := others_low kb kt; lra.
+- apply: Rplus_le_compat_l; apply: Rmult_le_compat_r; last exact: shut_ge.
+  by have := V0 i; have := VB0 i; lra.
 Qed.
 
 Lemma norm_moved (P : pred 'I_K) (b : 'I_K -> R) :
@@ -185,22 +205,18 @@ move=> H; rewrite (_ : (fun a => _) = fun a => \sum_(i | P i) 1 * head_output (s
 by apply: functional_extensionality => a; apply: eq_bigr => i _; rewrite Rmult_1_l.
 Qed.
 
-(* A token that is no committed label: all heads read BOS. *)
-Theorem all_shut : (forall i k, k != bos -> s i k <= s i bos - 2 * T) ->
-  norm moved <= INR K * (VB + nu * (V + VB)).
+(* A token that is no committed label: all heads are shut. *)
+Theorem all_shut : (forall i, 2 * T <= s i bos) ->
+  norm moved <= INR K * (VB + shut * (V + VB)).
 Proof.
-move=> behind; apply: Rle_trans (norm_moved (b := fun=> VB + nu * (V + VB)) _) _ => [i _ | ].
-  have := @shut_head i pred0 0; rewrite /= Rmult_0_l Rplus_0_l; apply => //; last first.
-    by move=> k kb _; exact: behind.
-  by rewrite eq_card0.
+move=> sb; apply: Rle_trans (norm_moved (b := fun=> VB + shut * (V + VB)) _) _ => [i _ | ].
+  exact: shut_head.
 by rewrite (sum_const xpredT) card_ord; lra.
 Qed.
 
 (* A label committed to task i: its own head reads its target, all other heads read BOS. *)
-Variables (target : 'I_K -> tok) (i : 'I_K) (near : pred 'I_K).
+Variables (i : 'I_K) (near : pred 'I_K).
 Hypothesis target_score : s i (target i) = 0.
-Hypothesis others_score : forall j k, k != bos -> k != target j -> s j k <= - (2 * T).
-Hypothesis target_top : forall j, s j (target j) <= 0.
 Hypothesis own : s i bos <= - T.
 Hypothesis neighbor : forall j, j != i -> T <= s j bos.
 Hypothesis far : forall j, j != i -> ~~ near j -> 2 * T <= s j bos.
@@ -214,7 +230,7 @@ rewrite -[X in X * _ + _]Rmult_1_l -[1]/(INR 1).
 apply: (@selection1 tok (s i) T nu (target i) (pred1 bos) 1).
 - exact: nu_ge.
 - by move=> k _ /eqP ->; rewrite target_score; lra.
-- by move=> k kt kb; have := others_score kb kt; rewrite target_score; lra.
+- by move=> k kt kb; have := others_low kb kt; rewrite target_score; lra.
 - by rewrite -(card1 bos); apply/subset_leq_card/subsetP => k; rewrite !inE => /andP [].
 - move=> k _ /eqP ->; apply: Rle_trans (norm_sub_le _ _) _.
   by have := bos_value i; have := longest_value i (target i); lra.
@@ -227,36 +243,36 @@ Qed.
 Theorem one_open : norm (vsub moved (v i (target i))) <= misplaced_weight * (V + VB) + INR K * VB.
 Proof.
 have [v0 b0] := (V0 i, VB0 i).
-pose b j := VB + ((if near j then tau else 0) + nu) * (V + VB).
-have shut j : j != i -> norm (head_output (s j) (v j)) <= b j.
-  move=> ji; rewrite /b; case: ifP => [_ | /negbT nj].
-    have := @shut_head j (pred1 (target j)) 1; rewrite /= Rmult_1_l; apply.
-    - by rewrite card1.
-    - by move=> k _ /eqP ->; have := target_top j; have := neighbor ji; lra.
-    - by move=> k kb kt; have := others_score kb kt; have := neighbor ji; lra.
-  have := @shut_head j pred0 0; rewrite /= Rmult_0_l; apply => //; first by rewrite eq_card0.
-  move=> k kb _; have := far ji nj; case: (eqVneq k (target j)) => [-> | kt].
-    by have := target_top j; lra.
-  by have := others_score kb kt; lra.
+pose b j := VB + ((if near j then tau + nu else 0) + shut) * (V + VB).
+have vb : 0 <= V + VB by lra.
+have shut_j j : j != i -> norm (head_output (s j) (v j)) <= b j.
+  move=> ji; rewrite /b; case: ifP => [_ | /negbT nj]; last first.
+    by rewrite Rplus_0_l; apply: shut_head; exact: far.
+  apply: Rle_trans (bos_wins nu_ge _ _) _.
+  - by move=> tb; have := target_top tb; have := neighbor ji; lra.
+  - by move=> k kb kt; have := others_low kb kt; have := neighbor ji; lra.
+  - by apply: Rplus_le_compat_l; apply: Rmult_le_compat_r => //; rewrite -/tau; lra.
 set rest := fun a => \sum_(j | j != i) head_output (s j) (v j) a.
 have -> : vsub moved (v i (target i)) =
           vadd (vsub (head_output (s i) (v i)) (v i (target i))) rest.
-  apply: functional_extensionality => a; rewrite /vsub /vadd /moved (bigD1 i) //= -/(rest a); lra.
+  apply: functional_extensionality => a.
+  by rewrite /vsub /vadd /moved (bigD1 i) //= -/(rest a); lra.
 apply: Rle_trans (norm_triangle _ _) _.
 have R1 : norm rest <= \sum_(j | j != i) b j by apply: norm_moved.
-have R2 : \sum_(j | j != i) b j <= INR K * VB + (2 * tau + INR K * nu) * (V + VB).
+have R2 : \sum_(j | j != i) b j <=
+          INR K * VB + (2 * (tau + nu) + INR K * shut) * (V + VB).
   have pos j : 0 <= b j.
-    have vb : 0 <= V + VB by lra.
-    rewrite /b; have := Rmult_le_pos _ _ tau0 vb; have := Rmult_le_pos _ _ nu0 vb.
+    have tn := Rplus_le_le_0_compat _ _ tau0 nu0.
+    rewrite /b; have := Rmult_le_pos _ _ tn vb; have := Rmult_le_pos _ _ shut0 vb.
     by case: (near j); lra.
   apply: Rle_trans (_ : \sum_j b j <= _); first exact: (@sum_sub_le _ (fun j => j != i) xpredT).
   rewrite /b big_split /= (sum_const xpredT) card_ord.
   rewrite sum_scaler big_split /= (sum_const xpredT) card_ord.
-  rewrite -big_mkcond /= sum_const; apply: Rplus_le_compat_l; apply: Rmult_le_compat_r; first lra.
-  apply: Rplus_le_compat_r; apply: Rmult_le_compat_r => //.
+  rewrite -big_mkcond /= sum_const; apply: Rplus_le_compat_l; apply: Rmult_le_compat_r => //.
+  apply: Rplus_le_compat_r; apply: Rmult_le_compat_r; first lra.
   by rewrite -[2]/(INR 2); apply/le_INR/leP.
 have O := own_head; rewrite /misplaced_weight.
-have : nu * (2 * V) <= 4 * nu * (V + VB) by nra.
+have : nu * (2 * V) <= 2 * nu * (V + VB) by nra.
 lra.
 Qed.
 End Heads.

@@ -114,23 +114,26 @@ Qed.
 Let Tg0 : 0 <= T_gate C := T_gate_ge0 adm.
 Let bos_norm (i : 'I_(K S)) : norm (v i BOS) <= E_f_bos S C := commit_f_rest st (t := BOS) isT.
 Let many := nu_ge mm (T_gate C).
+Let many_more := Rplus_le_compat_l (tau_at (2 * T_gate C)) _ _ (nu_ge mm (2 * T_gate C)).
 Let far_enough t i k : k != BOS -> k != query_token i -> s t i k <= - (2 * T_gate C).
 Proof.
 move=> kb kq; rewrite /s fetch_score; have := place_other kb kq; have [a b] := Tg_le.
 have -> : b2R (is_bos k) = 0 by case: k kb {kq}.
 by nra.
 Qed.
+Let query_score t i : s t i (query_token i) = 0.
+Proof. by rewrite /s fetch_score place_own /=; lra. Qed.
+Let target_top t i : query_token i != BOS -> s t i (query_token i) <= 0.
+Proof. by rewrite query_score; lra. Qed.
 Let bos_at t i : s t i BOS = gate_at C mass i t.
 Proof. by rewrite /s fetch_score place_bos /=; lra. Qed.
 
 (* A token that is no committed label. *)
 Lemma fetch_idle t : ~~ (committed C t && is_lab t) ->
-  norm (moved (s t) v) <= INR (K S) * (E_f_bos S C + nu_gate S C * longest_feature S C).
+  norm (moved (s t) v) <= INR (K S) * (E_f_bos S C + shut_gate S C * longest_feature S C).
 Proof.
-move=> idle; apply: (all_shut f_norm bos_norm many) => i k kb; rewrite bos_at.
-have shut := idle_shut adm mass_yes mass_no i idle.
-case: (eqVneq k (query_token i)) => [-> | kq]; last by have := far_enough t kb kq; lra.
-by rewrite /s fetch_score place_own /=; lra.
+move=> idle; apply: (all_shut f_norm bos_norm many_more (target_top t) (far_enough t)) => i.
+by rewrite bos_at; exact: (idle_shut adm mass_yes mass_no).
 Qed.
 
 Lemma fetch_open t i : committed C t -> is_lab t -> verdict C t i ->
@@ -138,10 +141,9 @@ Lemma fetch_open t i : committed C t -> is_lab t -> verdict C t i ->
   misplaced S C * longest_feature S C + INR (K S) * E_f_bos S C.
 Proof.
 move=> ct lt vi.
-apply: (@one_open _ BOS _ _ _ _ _ _ _ _ Tg0 f_norm bos_norm many query_token i (neighbors i)).
-- by rewrite /s fetch_score place_own /=; lra.
-- by move=> j k; exact: far_enough.
-- by move=> j; rewrite /s fetch_score place_own /=; lra.
+apply: (one_open Tg0 f_norm bos_norm many many_more (target_top t) (far_enough t)
+  (near := neighbors i)).
+- exact: query_score.
 - by rewrite bos_at; exact: (own_open adm mass_yes mass_no).
 - by move=> j ji; rewrite bos_at; exact: (others_shut adm mass_yes mass_no ct lt vi).
 - by move=> j ji nj; rewrite bos_at; exact: (far_shut adm mass_yes mass_no ct lt vi).
@@ -151,6 +153,7 @@ Qed.
 Theorem fetch_after : after_fetch C h'.
 Proof.
 have tau0 : 0 <= tau_gate C := tau_at_ge0 _; have nu0 : 0 <= nu_gate S C := nu_at_ge0 S _.
+have shut0 : 0 <= shut_gate S C := Rplus_le_le_0_compat _ _ (tau_at_ge0 _) (nu_at_ge0 S _).
 have K0 := pos_INR (K S); have eb0 := E_f_bos_ge0 adm; have e0 := E_f_ge0 adm.
 have lf0 : 0 <= longest_feature S C.
   by rewrite /longest_feature; have := exact_f_norm BOS; rewrite /= norm0; lra.
@@ -176,9 +179,8 @@ split.
             vadd (vsub (f h t) (exact_f t)) (moved (s t) v).
     by apply: functional_extensionality => l; rewrite /vsub /vadd; lra.
   apply: Rle_trans (norm_triangle _ _) _; have := fetch_idle idle; have := commit_f st t.
-  have : 0 <= tau_gate C * longest_feature S C by apply: Rmult_le_pos.
-  have : 0 <= nu_gate S C * longest_feature S C by apply: Rmult_le_pos.
-  by rewrite /fetched /misplaced; nra.
+  have := Rmult_le_pos _ _ tau0 lf0; have := Rmult_le_pos _ _ nu0 lf0.
+  by rewrite /fetched /misplaced; lra.
 - rewrite fetch_moved; apply: Rle_trans (norm_triangle _ _) _.
   have := @fetch_idle BOS; rewrite andbF => /(_ isT); have := commit_f_rest st (t := BOS) isT.
   by rewrite /fetched_bos; lra.

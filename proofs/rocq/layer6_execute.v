@@ -52,12 +52,13 @@ Proof.
 move=> qb kb kq; have := position_other mm ex qb kb kq.
 by rewrite /token_at; case: k kb kq => // g p _ _ /=; lra.
 Qed.
-Lemma token_le0 q k : token_at q k <= 0.
+(* BOS has no position, and there are two bits at least. *)
+Lemma token_from_bos k : k != BOS -> token_at BOS k <= - 2.
 Proof.
-case: (eqVneq k BOS) => [-> | kb]; first by rewrite token_bos; lra.
-have -> : token_at q k = same_example h q k + same_slot h q k - L.
-  by case: k kb => // g p _; rewrite /token_at /=; lra.
-by have := e_le mm ex q k; have := s_le ex q k; lra.
+move=> kb; rewrite /token_at (from_bos_e ex) (from_bos_s ex).
+have e1 := le_INR 1 _ (elimT leP (ebits_gt0 (some_example adm))).
+have s1 := le_INR 1 _ (elimT leP (sbits_gt0 (leq_ltn_trans (leq0n _) (some_input adm)))).
+by case: k kb => // g p _ /=; rewrite /= in e1 s1; lra.
 Qed.
 
 (* The value of head i at token k. *)
@@ -172,19 +173,32 @@ Qed.
 
 Let Tg0 : 0 <= T_gate C := T_gate_ge0 adm.
 Let many := nu_ge mm (T_gate C).
+Let many_more := Rplus_le_compat_l (tau_at (2 * T_gate C)) _ _ (nu_ge mm (2 * T_gate C)).
 Let bos_at q i : s q i BOS = gate_at C mass i q.
 Proof. by rewrite /s execute_score token_bos /=; lra. Qed.
 Let not_bos q i k : k != BOS -> s q i k = T S * token_at q k.
 Proof. by rewrite /s execute_score; case: k => // g p _ /=; lra. Qed.
+Let self_score q i : q != BOS -> s q i q = 0.
+Proof. by move=> qb; rewrite (not_bos _ _ qb) token_own //; lra. Qed.
+Let target_top q i : q != BOS -> s q i q <= 0.
+Proof. by move=> qb; rewrite self_score //; lra. Qed.
+Let far_enough q i k : k != BOS -> k != q -> s q i k <= - (2 * T_gate C).
+Proof.
+move=> kb kq; rewrite (not_bos _ _ kb); have [a b] := Tg_le.
+suff : token_at q k <= - 2 by nra.
+by case: (eqVneq q BOS) kq => [-> _ | qb kq]; [exact: token_from_bos | exact: token_other].
+Qed.
 
 (* A token that is no committed label. *)
 Lemma execute_idle t : ~~ (committed C t && is_lab t) ->
   norm (moved (s t) value) <=
-  INR (K S) * (value_bos S C + nu_gate S C * (longest_value S C + value_bos S C)).
+  INR (K S) * (value_bos S C + shut_gate S C * (longest_value S C + value_bos S C)).
 Proof.
-move=> idle; apply: (all_shut value_norm value_bos_norm many) => i k kb.
-rewrite bos_at (not_bos _ _ kb); have shut := idle_shut adm mass_yes mass_no i idle.
-by have := token_le0 t k; nra.
+move=> idle.
+apply: (all_shut (s := s t) (target := fun=> t) value_norm value_bos_norm many_more) => i.
+- exact: target_top.
+- exact: far_enough.
+by rewrite bos_at; exact: (idle_shut adm mass_yes mass_no).
 Qed.
 
 Lemma execute_open t i : committed C t -> is_lab t -> verdict C t i ->
@@ -192,12 +206,11 @@ Lemma execute_open t i : committed C t -> is_lab t -> verdict C t i ->
   misplaced S C * (longest_value S C + value_bos S C) + INR (K S) * value_bos S C.
 Proof.
 move=> ct lt vi; have tb : t != BOS by case: t lt {ct vi}.
-have own j : s t j t = 0 by rewrite (not_bos _ _ tb) token_own //; lra.
-apply: (@one_open _ BOS _ _ _ _ _ _ _ _ Tg0 value_norm value_bos_norm many (fun=> t) i
-  (neighbors i)).
-- exact: own.
-- by move=> j k kb kt; rewrite (not_bos _ _ kb); have := token_other tb kb kt; have := Tg_le; nra.
-- by move=> j; rewrite own; lra.
+apply: (one_open (s := s t) (target := fun=> t) Tg0 value_norm value_bos_norm many many_more _ _
+  (near := neighbors i)).
+- by move=> j; exact: target_top.
+- by move=> j k; exact: far_enough.
+- exact: self_score.
 - by rewrite bos_at; exact: (own_open adm mass_yes mass_no).
 - by move=> j ji; rewrite bos_at; exact: (others_shut adm mass_yes mass_no ct lt vi).
 - by move=> j ji nj; rewrite bos_at; exact: (far_shut adm mass_yes mass_no ct lt vi).

@@ -36,16 +36,16 @@ Proof.
 move=> adm; have K0 := pos_INR (K S); have w0 := weight_norm_ge0 adm; have R0 := radius_ge0 adm.
 have [[ef eb] ey] := (E_f_ge0 adm, E_f_bos_ge0 adm, E_y_ge0 adm).
 have t0 : 0 <= tau_gate C := tau_at_ge0 _; have n0 : 0 <= nu_gate S C := nu_at_ge0 S _.
-have m0 : 0 <= misplaced S C.
-  by have := Rmult_le_pos _ _ K0 n0; rewrite /misplaced; lra.
+have s0 : 0 <= shut_gate S C := Rplus_le_le_0_compat _ _ (tau_at_ge0 _) (nu_at_ge0 S _).
+have m0 : 0 <= misplaced S C by have := Rmult_le_pos _ _ K0 s0; rewrite /misplaced; lra.
 have fn := Rmult_le_pos _ _ (feature_norm_ge0 adm) (input_radius_ge0 adm).
 have l0 : 0 <= longest_feature S C.
   by have := feature_bias_norm_ge0 adm; rewrite /longest_feature; lra.
 have ml := Rmult_le_pos _ _ m0 l0; have Keb := Rmult_le_pos _ _ K0 eb.
 have f0 : 0 <= fetched S C by rewrite /fetched; lra.
-have nl := Rmult_le_pos _ _ n0 l0.
+have sl := Rmult_le_pos _ _ s0 l0.
 have fb0 : 0 <= fetched_bos S C.
-  have : 0 <= INR (K S) * (E_f_bos S C + nu_gate S C * longest_feature S C); last first.
+  have : 0 <= INR (K S) * (E_f_bos S C + shut_gate S C * longest_feature S C); last first.
     by rewrite /fetched_bos; lra.
   by apply: Rmult_le_pos => //; lra.
 have wf := Rmult_le_pos _ _ w0 f0; have wfb := Rmult_le_pos _ _ w0 fb0.

@@ -438,16 +438,17 @@ Definition zeta : R := code_error + (2 * tau + stray) * (1 + code_error) + stray
 (* 5. Fetch. *)
 Definition tau_gate : R := tau_at (T_gate C).
 Definition nu_gate : R := nu_at (T_gate C).
-Definition misplaced : R := 3 * tau_gate + 4 * nu_gate + K * nu_gate.
+Definition shut_gate : R := tau_at (2 * T_gate C) + nu_at (2 * T_gate C). (* of a shut head *)
+Definition misplaced : R := 3 * tau_gate + 4 * nu_gate + K * shut_gate.
 Definition longest_feature : R := feature_norm C * X + feature_bias_norm C + E_f + E_f_bos.
 Definition fetched : R := E_f + (K + 1) * E_f_bos + misplaced * longest_feature.
-Definition fetched_bos : R := E_f_bos + K * (E_f_bos + nu_gate * longest_feature).
+Definition fetched_bos : R := E_f_bos + K * (E_f_bos + shut_gate * longest_feature).
 (* 6. Execute. *)
 Definition longest_value : R := 2 * radius C + bias_norm C + weight_norm C * fetched + E_y.
 Definition value_bos : R := weight_norm C * fetched_bos + radius C * nu.
 Definition executed : R :=
   weight_norm C * fetched + misplaced * (longest_value + value_bos) + K * value_bos.
-Definition idle_y : R := radius C * nu + K * (value_bos + nu_gate * (longest_value + value_bos)).
+Definition idle_y : R := radius C * nu + K * (value_bos + shut_gate * (longest_value + value_bos)).
 (* 7. Superpose. *)
 Definition leak : R :=
   executed + 2 * idle_y + (tau + 2 * nu) * (radius C + E_y + executed + idle_y).
@@ -510,8 +511,8 @@ Definition embedding_dim (S : spec) : nat :=
   (2 * dim S + stored (phi S) + ebits S + sbits S + 9 + sum_slot S)%N.
 
 (* Theorem 1: for every number of tasks, every shape, all gains that satisfy the inequalities, and
-   every prompt within the hypotheses, seven layers of K heads each leave at the answer token, in the
-   coordinates y, the tasks' outputs on the query weighted by prevalence,
+   every prompt within the hypotheses, seven layers of K heads each leave at the answer token, in
+   the coordinates y, the tasks' outputs on the query weighted by prevalence,
    sum_i (m_i / M) g_i(X_query), or 0 if M = 0, up to `leak` in every coordinate. The width is
    2d + [r] + ceil(log2 (m + 1)) + ceil(log2 n) + 9 [+ 1], where [r] is there with ReLU features and
    [+ 1] with a sum slot. *)
