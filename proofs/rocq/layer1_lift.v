@@ -1,11 +1,12 @@
-(* Lemma 1 (Lift). After layer 1 every token holds the features of its input, the sum slot filled, up to
-   E_f = |B| max (2X (3 tau + nu), (n - 2) X nu), and tokens that are no inputs hold features 0 up to the
-   same; BOS holds features 0 up to |B| (n - 2) X nu. Without a sum slot all of this is exact.
+(* Lemma 1 (Lift). After layer 1 every token holds the features of its input, the sum slot filled,
+   up to E_f = |B| max (2X (3 tau + nu), (n - 2) X nu), and tokens that are no inputs hold
+   features 0 up to the same; BOS holds features 0 up to |B| (n - 2) X nu. Without a sum slot
+   all of this is exact.
 
-   Assumed: T >= 0, inputs of norm at most X, the sum slot's filled one included, and blank sum slots.
-   Why: at a sum slot the n - 2 other inputs of the example tie at T|e| + T; the slot itself, the last
-   token and BOS are T behind and hold x = 0; everything else is 2T behind. Everybody else idles on BOS.
-   The MLP is max(Bx + c inp, 0), and inp is exact. *)
+   Assumed: T >= 0, inputs of norm at most X, the sum slot's filled one included, and blank sum
+   slots. Why: at a sum slot the n - 2 other inputs of the example tie at T|e| + T; the slot
+   itself, the last token and BOS are T behind and hold x = 0; everything else is 2T behind.
+   Everybody else idles on BOS. The MLP is max(Bx + c inp, 0), and inp is exact. *)
 From Theorem1 Require Import sums selection transformer stream prompt signs own_example stages.
 Set Implicit Arguments. Unset Strict Implicit. Unset Printing Implicit Defensive.
 
@@ -37,27 +38,32 @@ apply: Rle_trans (lip _); apply: norm_le_coord => j.
 have -> : apply B (vsub x x') j = apply B x j - apply B x' j by rewrite /apply !(dotC (B j)) dotBl.
 rewrite /vsub /relu /vadd /vscale.
 move: (apply B x j) (apply B x' j) (t * c j) => u v w.
-rewrite /Rmax; case: Rle_dec => ?; case: Rle_dec => ?; rewrite /Rabs; case: Rcase_abs => ?; case: Rcase_abs => ?; lra.
+rewrite /Rmax; case: Rle_dec => ?; case: Rle_dec => ?; rewrite /Rabs; case: Rcase_abs => ?;
+  case: Rcase_abs => ?; lra.
 Qed.
 
 Variables (S : spec).
 Notation coord := (coord_finType S).
 
 Lemma features_run d (phi : features d) (xc : 'I_d -> coord) (xi : coord -> option 'I_d)
-    (f : 'I_(stored phi) -> coord) (hs : 'I_(K S) -> head coord) (tok : finType) (h : stream coord tok) t :
+    (f : 'I_(stored phi) -> coord) (hs : 'I_(K S) -> head coord) (tok : finType)
+      (h : stream coord tok) t :
   pcancel xc xi -> (forall c i, xi c = Some i -> c = xc i) -> injective f ->
   let a := attend (Layer hs (@no_mlp_1 coord) (@no_mlp_2 coord)) h t in
   let h' := run_layer (features_layer xi f hs) h t in
   (forall c, (forall i, c != f i) -> h' c = a c) /\
-  ((forall i, a (f i) = 0) -> forall l, h' (fcoord_of xc f l) = raw phi (fun i => a (xc i)) (a Inp) l).
+  ((forall i, a (f i) = 0) -> forall l, h' (fcoord_of xc f l) = raw phi (fun i => a (xc i))
+    (a Inp) l).
 Proof.
 move=> xk xe; case: phi f => [|r B c] f fi a h'.
   have E c : h' c = a c.
     by rewrite /h' /run_layer /= [X in _ + X](_ : _ = 0) ?Rplus_0_r //; apply: big1; case.
   by split=> [c _|_ l]; exact: E.
-have E c' : h' c' = a c' + apply (writes f) (relu (apply (fun j => vadd (read_row (B j) xi) (vscale (c j) (delta Inp))) a)) c' by [].
+have E c' : h' c' = a c' + apply (writes f)
+  (relu (apply (fun j => vadd (read_row (B j) xi) (vscale (c j) (delta Inp))) a)) c' by [].
 split=> [c' no | a0 l]; first by rewrite E apply_writes0 // Rplus_0_r.
-rewrite [LHS]E /= apply_writes // a0 Rplus_0_l /relu /apply dotDl dotZl dot_delta (dot_read_row _ _ xk xe).
+rewrite [LHS]E /= apply_writes // a0 Rplus_0_l /relu /apply dotDl dotZl dot_delta
+  (dot_read_row _ _ xk xe).
 by rewrite /vadd /vscale /apply Rmult_comm.
 Qed.
 End Features.
@@ -84,10 +90,13 @@ Let tau_ge0 := tau_ge0 S.
 Let nu_ge0 := nu_ge0 S.
 
 (* The attention, and what follows for x. *)
-Definition a : stream coord tok := attend (Layer (@lift_heads S) (@no_mlp_1 coord) (@no_mlp_2 coord)) h.
+Definition a : stream coord tok :=
+  attend (Layer (@lift_heads S) (@no_mlp_1 coord) (@no_mlp_2 coord)) h.
 
-Lemma x_embed t : x h t = if t is At g p then if p == ord_max then vzero else input P g p else vzero.
-Proof. by apply: functional_extensionality => i; case: t => [|g p] //=; rewrite /part /=; case: ifP. Qed.
+Lemma x_embed t : x h t = if t is At g p then if p == ord_max then vzero else input P g p else
+  vzero.
+Proof. by apply: functional_extensionality => i; case: t => [|g p] //=; rewrite /part /=; case: ifP.
+Qed.
 Lemma filled_input g p : ~~ is_sum p -> filled P g p = input P g p.
 Proof. by move=> /negbTE ns; apply: functional_extensionality => i; rewrite /filled ns. Qed.
 Lemma x_sum g p : is_sum p -> x h (At g p) = vzero.
@@ -121,7 +130,8 @@ Let v (t : tok) := vscale (INR w) (x h t).
 
 Lemma x_out t : x a t = vadd (x h t) (head_output (scores hd h t) v).
 Proof.
-apply: functional_extensionality => i; rewrite /part /a /attend /lift_heads has_sum sum_first ?(some_task adm) //.
+apply: functional_extensionality => i;
+  rewrite /part /a /attend /lift_heads has_sum sum_first ?(some_task adm) //.
 congr (_ + _); apply: eq_bigr => k _.
 by rewrite apply_writes; [rewrite /apply dotZl dot_delta | exact: X_inj].
 Qed.
@@ -139,13 +149,15 @@ Qed.
 Let wE t : dot wrow (h t) = b2R (is_inp t) - (if t is At _ p then b2R (is_sum p) else 0).
 Proof. by rewrite /wrow dotBl dot_delta read_sum. Qed.
 Let w_le t : dot wrow (h t) <= 1.
-Proof. by rewrite wE; have := b2R_01 (is_inp t); case: t => [|g p]; [|have := b2R_01 (is_sum p)]; lra. Qed.
+Proof. by rewrite wE; have := b2R_01 (is_inp t); case: t => [|g p]; [|have := b2R_01 (is_sum p)];
+  lra. Qed.
 Let w_bos : dot wrow (h BOS) = 0. Proof. by rewrite wE /=; ring. Qed.
 Let cE t : dot crow (h t) = 1 - (if t is At _ p then b2R (is_sum p) else 0).
 Proof. by rewrite /crow dotBl dot_delta read_sum. Qed.
 
 (* Everybody but a sum slot idles. *)
-Lemma lift_idle t : ~~ (if t is At _ p then is_sum p else false) -> norm (vsub (x a t) (x h t)) <= INR w * X_ * nu.
+Lemma lift_idle t : ~~ (if t is At _ p then is_sum p else false) ->
+  norm (vsub (x a t) (x h t)) <= INR w * X_ * nu.
 Proof.
 move=> no; rewrite x_out.
 have -> : vsub (vadd (x h t) (head_output (scores hd h t) v)) (x h t) =
@@ -173,7 +185,8 @@ apply: eq_card => t; apply/idP/imageP => [|[y _ ->]]; last first.
   have yw' := ltn_ord y; rewrite /w in yw'.
   have y1 : (y.+1 < n0 S)%N by move: yw'; rewrite ltn_subRL add1n.
   by rewrite !neq_ltn (ltn_trans (ltnSn y) y1) y1.
-case: t => [|g' p] //; rewrite unfold_in /= /is_sum has_sum /= -val_eqE /= => /andP [/andP [/eqP -> pm] ps].
+case: t => [|g' p] //;
+  rewrite unfold_in /= /is_sum has_sum /= -val_eqE /= => /andP [/andP [/eqP -> pm] ps].
 have p1 : (p < n0 S)%N by have := ltn_ord p; rewrite ltnS leq_eqVlt (negbTE pm).
 have p2 : (p.+1 < n0 S)%N by rewrite ltn_neqAle ps.
 have pw : (p < w)%N by rewrite /w ltn_subRL add1n.
@@ -182,9 +195,11 @@ Qed.
 
 Lemma sum_near_card g : (#|[pred t : tok | ~~ others g t & own g t]| <= 3)%N.
 Proof.
-apply: leq_trans (_ : #|[pred t : tok | t \in [:: BOS; At g ord_max; At g (inord w)]]| <= _)%N; last exact: card_size.
+apply: leq_trans (_ : #|[pred t : tok | t \in [:: BOS; At g ord_max; At g (inord w)]]| <= _)%N;
+  last exact: card_size.
 apply/subset_leq_card/subsetP => t; rewrite !inE => /andP [no ow].
-case: t no ow => [|g' p] //= no /eqP E; move: no; rewrite E eqxx /=; case: (eqVneq p ord_max) => [-> | pm] /=.
+case: t no ow => [|g' p] //= no /eqP E; move: no; rewrite E eqxx /=;
+  case: (eqVneq p ord_max) => [-> | pm] /=.
   by rewrite eqxx ?orbT.
 rewrite negbK /is_sum has_sum /= => /eqP pw.
 have wp : w = p :> nat.
@@ -196,15 +211,18 @@ Qed.
 Lemma others_sum g p : is_sum p ->
   winners_mean (others g) v = filled P g p.
 Proof.
-move=> s; apply: functional_extensionality => i; rewrite /winners_mean others_card /v /vscale sum_scale /filled s.
+move=> s; apply: functional_extensionality => i;
+  rewrite /winners_mean others_card /v /vscale sum_scale /filled s.
 rewrite -Rmult_assoc Rinv_l ?Rmult_1_l; last by lra.
-rewrite (reindex_onto (fun p' => At g p' : tok) (fun t => if t is At _ p' then p' else ord_max)) /=; last first.
+rewrite (reindex_onto (fun p' => At g p' : tok) (fun t => if t is At _ p' then p' else ord_max)) /=;
+  last first.
   by case=> [|g' p'] //= /andP [/andP [/eqP -> _] _].
 apply: eq_big => p'; first by rewrite /others !eqxx /= andbT.
 by move=> /andP [/andP [/andP [_ /negbTE pm] _] _]; rewrite /part /= pm.
 Qed.
 
-Lemma lift_sum g p : is_sum p -> norm (vsub (x a (At g p)) (filled P g p)) <= 2 * X_ * (3 * tau + nu).
+Lemma lift_sum g p : is_sum p ->
+  norm (vsub (x a (At g p)) (filled P g p)) <= 2 * X_ * (3 * tau + nu).
 Proof.
 move=> s; set q : tok := At g p.
 rewrite x_out x_sum // (_ : vadd vzero _ = head_output (scores hd h q) v); last by vec_ring.
@@ -215,7 +233,8 @@ have vX t : norm (v t) <= INR w * X_.
   by rewrite norm_scale Rabs_pos_eq; [apply: Rmult_le_compat_l; [lra | exact: x_short] | lra].
 apply: Rle_trans (_ : INR 3 * tau / INR w * X_ + nu / INR w * (INR w * X_ + X_) <= _).
   have -> : INR 3 * tau / INR w * X_ + nu / INR w * (INR w * X_ + X_) =
-      INR 3 * tau / INR #|others g| * X_ + nu / INR #|others g| * (INR w * X_ + X_) by rewrite others_card.
+      INR 3 * tau / INR #|others g| * X_ + nu / INR #|others g| * (INR w * X_ + X_)
+        by rewrite others_card.
   apply: (@selection2 _ (scores hd h q) (T * INR (ebits S) + T) T nu (others g) (own g) 3).
   - exact: nu_ge.
   - case=> [|g' p'] //= /andP [/andP [/eqP -> pm] ns].

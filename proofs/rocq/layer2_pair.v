@@ -1,9 +1,10 @@
-(* Lemma 2 (Pair). After layer 2 every example input holds its example's label in y, up to
-   R (n tau + 2 nu); every other token's y is unchanged up to R nu, BOS' included.
+(* Lemma 2 (Pair). After layer 2 every example input holds its example's label in y, up to R (n
+   tau + 2 nu); every other token's y is unchanged up to R nu, BOS' included.
 
-   Assumed: T >= 0, labels of norm at most R, and y = 0 at all tokens but labels. Why: at an example input
-   the own label stands alone at T|e| + T; the inputs of the example and BOS, n of them, are T behind and
-   hold y = 0; the labels of other examples are 2T behind. Everybody else idles on BOS. *)
+   Assumed: T >= 0, labels of norm at most R, and y = 0 at all tokens but labels. Why: at an
+   example input the own label stands alone at T|e| + T; the inputs of the example and BOS, n of
+   them, are T behind and hold y = 0; the labels of other examples are 2T behind. Everybody else
+   idles on BOS. *)
 From Theorem1 Require Import sums selection transformer stream prompt signs own_example stages.
 Set Implicit Arguments. Unset Strict Implicit. Unset Printing Implicit Defensive.
 
@@ -102,7 +103,8 @@ have top : scores hd h q l = T * INR (ebits S) + T.
 apply: Rle_trans (_ : INR (n S) * tau * R + nu * (2 * R) <= _); last by apply: Req_le; ring.
 apply: (@selection1 _ (scores hd h q) T nu l (own (Some j)) (n S)).
 - exact: nu_ge.
-- move=> k kl; rewrite top; case: k kl => [|g' p'] kl; first by rewrite (active_bos ex hdE w_bos act); lra.
+- move=> k kl; rewrite top; case: k kl => [|g' p'] kl;
+    first by rewrite (active_bos ex hdE w_bos act); lra.
   move=> /= /eqP E; rewrite E (active_in ex hdE act) lab.
   have -> : (p' == ord_max) = false by apply/negbTE; apply: contra kl => /eqP ->; rewrite E.
   by rewrite /=; lra.

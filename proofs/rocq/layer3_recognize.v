@@ -1,12 +1,13 @@
-(* Lemma 3 (Recognize). After layer 3 a token's code z is the sum of the tasks' codes c_i, and its count the
-   sum of 1, each with the weight that head i moves: within tau3 + nu3 of 1 at an example input in slot p_i
-   that task i explains, at most tau3 + nu3 at one that it does not, and at most nu3 at every other token,
-   BOS included. Here tau3 and nu3 belong to T_recognize, which is T less what BOS' own residual costs.
+(* Lemma 3 (Recognize). After layer 3 a token's code z is the sum of the tasks' codes c_i, and its
+   count the sum of 1, each with the weight that head i moves: within tau3 + nu3 of 1 at an
+   example input in slot p_i that task i explains, at most tau3 + nu3 at one that it does not,
+   and at most nu3 at every other token, BOS included. Here tau3 and nu3 belong to T_recognize,
+   which is T less what BOS' own residual costs.
 
-   Assumed: every residual of task i on an example is at most rho or at least delta; labels and outputs have
-   norm at most R; Lemmas 1 and 2; and the gains' inequalities of `admissible`. Why: the token itself scores
-   P2 L - beta |r|^2 and BOS P2 L - T0, up to beta <r, r_BOS>; any other token loses 2 P2 by position and
-   gains at most beta (2R + kappa)^2. *)
+   Assumed: every residual of task i on an example is at most rho or at least delta; labels and
+   outputs have norm at most R; Lemmas 1 and 2; and the gains' inequalities of `admissible`.
+   Why: the token itself scores P2 L - beta |r|^2 and BOS P2 L - T0, up to beta <r, r_BOS>; any
+   other token loses 2 P2 by position and gains at most beta (2R + kappa)^2. *)
 From Theorem1 Require Import sums selection transformer stream prompt signs stages.
 Set Implicit Arguments. Unset Strict Implicit. Unset Printing Implicit Defensive.
 
@@ -48,22 +49,26 @@ Let rho0 := tolerance_ge0 adm.
 Definition residual i (t : tok) : vec 'I_(dim S) := apply (miss i) (h t).
 
 Lemma residualE i t : residual i t =
-  vsub (vadd (apply (weight (task_of i)) (f h t)) (vscale (b2R (is_inp t)) (bias (task_of i)))) (y h t).
+  vsub (vadd (apply (weight (task_of i)) (f h t)) (vscale (b2R (is_inp t)) (bias (task_of i))))
+    (y h t).
 Proof.
 apply: functional_extensionality => j.
-rewrite /residual /apply /miss dotBl dotDl dotZl (dot_read_row _ _ (@finvK S) (@finvE S)) !dot_delta (h_inp ex).
+rewrite /residual /apply /miss dotBl dotDl dotZl (dot_read_row _ _ (@finvK S) (@finvE S)) !dot_delta
+  (h_inp ex).
 by rewrite /vsub /vadd /vscale Rmult_comm.
 Qed.
 
 (* What Lemmas 1 and 2 leave of it. *)
 Definition exact_residual i (t : tok) : vec 'I_(dim S) :=
-  vsub (vadd (apply (weight (task_of i)) (exact_f t)) (vscale (b2R (is_inp t)) (bias (task_of i)))) (exact_y t).
+  vsub (vadd (apply (weight (task_of i)) (exact_f t)) (vscale (b2R (is_inp t)) (bias (task_of i))))
+    (exact_y t).
 Lemma residual_off i t :
   norm (vsub (residual i t) (exact_residual i t)) <=
   weight_norm C * norm (vsub (f h t) (exact_f t)) + norm (vsub (y h t) (exact_y t)).
 Proof.
 rewrite residualE /exact_residual.
-rewrite (_ : vsub _ _ = vsub (apply (weight (task_of i)) (vsub (f h t) (exact_f t))) (vsub (y h t) (exact_y t))).
+rewrite (_ : vsub _ _ = vsub (apply (weight (task_of i)) (vsub (f h t) (exact_f t)))
+  (vsub (y h t) (exact_y t))).
   by apply: Rle_trans (norm_sub_le _ _) _; apply: Rplus_le_compat_r; exact: weights_bounded adm i _.
 by rewrite apply_sub; vec_ring.
 Qed.
@@ -77,7 +82,8 @@ Lemma exact_residual_input i g p : p != ord_max ->
 Proof.
 by move=> pm; rewrite /exact_residual /= pm (negbTE pm) /output /=; vec_ring.
 Qed.
-Lemma exact_residual_last i g : exact_residual i (At g ord_max) = vscale (-1) (exact_y (At g ord_max : tok)).
+Lemma exact_residual_last i g :
+  exact_residual i (At g ord_max) = vscale (-1) (exact_y (At g ord_max : tok)).
 Proof. by rewrite /exact_residual /= eqxx /= apply_zero; vec_ring. Qed.
 Lemma exact_y_short t : norm (@exact_y S P t) <= Rad.
 Proof.
@@ -85,15 +91,18 @@ by case: t => [|[j|] p] /=; rewrite ?norm0 //; exact: labels_bounded wi j.
 Qed.
 Lemma exact_residual_short i t : norm (exact_residual i t) <= 2 * Rad.
 Proof.
-case: t => [|g p]; first by rewrite /exact_residual /= apply_zero (_ : vsub _ _ = vzero) ?norm0; [lra | vec_ring].
+case: t => [|g p]; first by rewrite /exact_residual /= apply_zero (_ : vsub _ _ = vzero) ?norm0;
+  [lra | vec_ring].
 case: (eqVneq p ord_max) => [-> | pm].
-  rewrite exact_residual_last norm_scale Rabs_Ropp Rabs_R1; have := exact_y_short (At g ord_max); lra.
+  rewrite exact_residual_last norm_scale Rabs_Ropp Rabs_R1; have := exact_y_short (At g ord_max);
+    lra.
 rewrite exact_residual_input //; apply: Rle_trans (norm_sub_le _ _) _.
 have := exact_y_short (At g p); have := outputs_bounded wi i g pm; lra.
 Qed.
 Lemma residual_short i t : norm (residual i t) <= B.
 Proof.
-have -> : residual i t = vadd (vsub (residual i t) (exact_residual i t)) (exact_residual i t) by vec_ring.
+have -> : residual i t = vadd (vsub (residual i t) (exact_residual i t)) (exact_residual i t)
+  by vec_ring.
 apply: Rle_trans (norm_triangle _ _) _.
 have := residual_kappa i t; have := exact_residual_short i t; lra.
 Qed.
@@ -102,7 +111,8 @@ Proof.
 have -> : residual i BOS = vsub (residual i BOS) (exact_residual i BOS).
   by rewrite /exact_residual /= apply_zero; vec_ring.
 apply: Rle_trans (residual_off i BOS) _; apply: Rplus_le_compat.
-  apply: Rmult_le_compat_l => //; rewrite [exact_f _]/= (_ : vsub _ vzero = f h BOS); last by vec_ring.
+  apply: Rmult_le_compat_l => //; rewrite [exact_f _]/= (_ : vsub _ vzero = f h BOS);
+    last by vec_ring.
   exact: (pair_f_rest before (t := BOS) isT).
 by apply: pair_y_rest before BOS _.
 Qed.
@@ -129,7 +139,8 @@ Definition differs (p : 'I_(n0 S).+1) (t : tok) : R :=
   (INR (sbits S) - (if t is At _ p' then bits p p' else 0)) / 2.
 Lemma read_other_slot (p : 'I_(n0 S).+1) t : dot (@other_slot S p) (h t) = differs p t.
 Proof.
-rewrite /other_slot dotZl dotBl dotZl dot_delta (h_one ex) (dot_read_row _ _ (@SinvK S) (@SinvE S)) /differs.
+rewrite /other_slot dotZl dotBl dotZl dot_delta (h_one ex)
+  (dot_read_row _ _ (@SinvK S) (@SinvE S)) /differs.
 have -> : dot (code (sbits S) p) (fun b => h t (Sb b)) = if t is At _ p' then bits p p' else 0.
   case: t => [|g p']; first by apply: big1 => b _; rewrite (h_s ex) Rmult_0_r.
   by apply: eq_bigr => b _; rewrite (h_s ex).
@@ -138,25 +149,32 @@ Qed.
 Lemma differs_own g p : differs p (At g p) = 0.
 Proof. by rewrite /differs code_self; lra. Qed.
 Lemma differs_ge0 p t : 0 <= differs p t.
-Proof. rewrite /differs; case: t => [|g p']; [have := pos_INR (sbits S) | have := @code_le (sbits S) p p']; lra. Qed.
+Proof. rewrite /differs; case: t => [|g p'];
+  [have := pos_INR (sbits S) | have := @code_le (sbits S) p p']; lra. Qed.
 Lemma differs_other p g p' : p != p' -> 1 <= differs p (At g p').
 Proof.
-move=> pp; have room (x : 'I_(n0 S).+1) : (x < 2 ^ sbits S)%N by apply: leq_trans (ltn_ord x) (room_s S).
+move=> pp; have room (x : 'I_(n0 S).+1) : (x < 2 ^ sbits S)%N
+  by apply: leq_trans (ltn_ord x) (room_s S).
 rewrite /differs; have := code_other (room p) (room p') pp; lra.
 Qed.
 
 Definition a_q i (q : tok) := 1 - b2R (is_inp q) + b2R (is_qry q) + differs (slot_of i) q.
 
 Lemma read_elsewhere i q :
-  dot (vadd (vsub (delta One) (vsub (delta Inp) (delta Qry))) (@other_slot S (slot_of i))) (h q) = a_q i q.
-Proof. by rewrite dotDl read_other_slot !dotBl !dot_delta (h_one ex) !(h_inp ex) !(h_qry ex) /a_q; lra. Qed.
+  dot (vadd (vsub (delta One) (vsub (delta Inp) (delta Qry))) (@other_slot S (slot_of i))) (h q)
+    = a_q i q.
+Proof. by rewrite dotDl read_other_slot !dotBl !dot_delta (h_one ex) !(h_inp ex) !(h_qry ex) /a_q;
+  lra. Qed.
 
 Lemma recognize_score i q k : scores (hd i) h q k =
-  P2 * (e q k + s q k) - beta * dot (residual i q) (residual i k) + (P2 * L - T0 + raise * a_q i q) * b2R (is_bos k).
+  P2 * (e q k + s q k) - beta * dot (residual i q) (residual i k) +
+    (P2 * L - T0 + raise * a_q i q) * b2R (is_bos k).
 Proof.
 rewrite /scores /= !score_tcat score_match !score_row.
-have -> : dot (fun b => h q (position b)) (fun b => h k (position b)) = e q k + s q k by rewrite /dot big_sumType.
-have -> : score (Term (fun j => vscale (- beta) (miss i j)) (miss i)) (h q) (h k) = - beta * dot (residual i q) (residual i k).
+have -> : dot (fun b => h q (position b)) (fun b => h k (position b)) = e q k + s q k
+  by rewrite /dot big_sumType.
+have -> : score (Term (fun j => vscale (- beta) (miss i j)) (miss i)) (h q) (h k) = - beta * dot
+  (residual i q) (residual i k).
   by rewrite /score -dotZl; apply: eq_bigr => j _; rewrite /apply /= dotZl.
 rewrite !dotZl read_elsewhere !dot_delta (h_one ex) (h_bos ex); lra.
 Qed.
@@ -196,7 +214,8 @@ Qed.
 
 Lemma other_score i q k : k != BOS -> k != q -> sc i q k <= sc i q BOS - 2 * T.
 Proof.
-move=> kn kq; apply: Rle_trans (_ : P2 * L - T0 - slack + raise * a_q i q - 2 * T <= _); last by have := bos_score i q; lra.
+move=> kn kq; apply: Rle_trans (_ : P2 * L - T0 - slack + raise * a_q i q - 2 * T <= _);
+  last by have := bos_score i q; lra.
 rewrite /sc recognize_score (bos_is_not kn) [b2R false]/= Rmult_0_r Rplus_0_r.
 have G1 := raised adm; have G2 := others_lose adm.
 have tT0 := T0_ge0; have sl0 := slack0.
@@ -214,7 +233,8 @@ case: (eqVneq q BOS) => [qb | qn].
     have aux x : 0 <= x -> 1 <= 1 - 0 + 0 + x by lra.
     by rewrite qb; apply: aux; exact: differs_ge0.
   have L2 : 2 <= L.
-    have /leP/le_INR := ebits_gt0 (some_example adm); have /leP/le_INR := sbits_gt0 (leq_ltn_trans (leq0n _) (some_input adm)).
+    have /leP/le_INR := ebits_gt0 (some_example adm);
+      have /leP/le_INR := sbits_gt0 (leq_ltn_trans (leq0n _) (some_input adm)).
     by rewrite /=; lra.
   have r1 : raise <= raise * a_q i q by rewrite -{1}[raise]Rmult_1_r; apply: Rmult_le_compat_l; lra.
   have p2 : 2 * P2 <= P2 * L by rewrite Rmult_comm; apply: Rmult_le_compat_l; lra.
@@ -222,22 +242,26 @@ case: (eqVneq q BOS) => [qb | qn].
   rewrite e0 s0; lra.
 have [H _] := inner (residual_short i q) (residual_short i k) B0.
 have bb := Rmult_le_compat_l beta _ _ beta0 H.
-have := Rmult_le_compat_l P2 _ _ P0 (position_other mm ex qn kn kq); rewrite -/(e q k) -/(s q k); lra.
+have := Rmult_le_compat_l P2 _ _ P0 (position_other mm ex qn kn kq); rewrite -/(e q k) -/(s q k);
+  lra.
 Qed.
 
 (* The weight that head i puts on inputs. *)
 Definition mass i q := \sum_k softmax (scores (hd i) h q) k * b2R (is_inp k).
 Lemma mass_ge0 i q : 0 <= mass i q.
-Proof. by apply: sum_ge0 => k _; apply: Rmult_le_pos; [exact: softmax_ge0 | have := b2R_01 (is_inp k); lra]. Qed.
+Proof. by apply: sum_ge0 => k _; apply: Rmult_le_pos;
+  [exact: softmax_ge0 | have := b2R_01 (is_inp k); lra]. Qed.
 Lemma mass_le1 i q : mass i q <= 1.
 Proof.
 rewrite -(softmax_sum1 (scores (hd i) h q) BOS); apply: sum_le => k _.
-rewrite -{2}[softmax _ _]Rmult_1_r; apply: Rmult_le_compat_l; [exact: softmax_ge0 | have := b2R_01 (is_inp k); lra].
+rewrite -{2}[softmax _ _]Rmult_1_r; apply: Rmult_le_compat_l;
+  [exact: softmax_ge0 | have := b2R_01 (is_inp k); lra].
 Qed.
 Lemma mass_le_losers i q : mass i q <= \sum_(k | ~~ pred1 BOS k) softmax (scores (hd i) h q) k.
 Proof.
 rewrite /mass (bigD1 BOS) //= Rmult_0_r Rplus_0_l; apply: sum_le => k _.
-rewrite -{2}[softmax _ _]Rmult_1_r; apply: Rmult_le_compat_l; [exact: softmax_ge0 | have := b2R_01 (is_inp k); lra].
+rewrite -{2}[softmax _ _]Rmult_1_r; apply: Rmult_le_compat_l;
+  [exact: softmax_ge0 | have := b2R_01 (is_inp k); lra].
 Qed.
 
 (* q is an example's input in the head's slot. *)
@@ -256,7 +280,8 @@ case: q => [|[j|] p] ps; first by apply: no; [exact: Rle_refl | exact: differs_g
 - by apply: lo; [exact: b2R_01 | exact: Rle_refl | exact: differs_ge0].
 Qed.
 
-Lemma self_score i q : q != BOS -> sc i q q = P2 * L - beta * (norm (residual i q) * norm (residual i q)).
+Lemma self_score i q : q != BOS ->
+  sc i q q = P2 * L - beta * (norm (residual i q) * norm (residual i q)).
 Proof.
 move=> qn; rewrite /sc recognize_score (bos_is_not qn) norm_sq /=.
 by rewrite /e /s (position_self ex qn); lra.
@@ -273,7 +298,8 @@ Lemma one_near (t u : tok) : (#|[pred k | ~~ pred1 t k & pred1 u k]| <= 1)%N.
 Proof. by rewrite -(card1 u); apply/subset_leq_card/subsetP => k; rewrite !inE => /andP []. Qed.
 
 (* Lemma 3, head by head. *)
-Lemma mass_explained i q : at_slot_of i q -> norm (residual i q) <= tolerance C + kappa -> 1 - (tau + nu) <= mass i q <= 1.
+Lemma mass_explained i q : at_slot_of i q -> norm (residual i q) <= tolerance C + kappa ->
+  1 - (tau + nu) <= mass i q <= 1.
 Proof.
 move=> aq rq; split; last exact: mass_le1.
 have qn : q != BOS by case: q aq rq.
@@ -281,7 +307,8 @@ have rr := Rmult_le_compat _ _ _ _ (norm_ge0 (residual i q)) (norm_ge0 (residual
 have br := Rmult_le_compat_l beta _ _ beta0 rr.
 have lead : sc i q BOS <= sc i q q - T.
   by have := explained_wins adm; have := bos_score_at aq; rewrite (self_score i qn); lra.
-have H := @losers_weight tok (sc i q) (sc i q q) T nu (pred1 q) (pred1 BOS) 1 (nu_ge mm T) _ _ _ _ _.
+have H := @losers_weight tok (sc i q) (sc i q q) T nu (pred1 q) (pred1 BOS) 1
+  (nu_ge mm T) _ _ _ _ _.
 have {H} : \sum_(k | ~~ pred1 q k) softmax (sc i q) k <= tau + nu.
   have -> : tau + nu = (INR 1 * tau + nu) / INR #|pred1 q| by rewrite card1 /= Rdiv_1; lra.
   apply: H; last exact: one_near.
@@ -294,21 +321,25 @@ have : softmax (sc i q) q <= mass i q.
   rewrite /mass (bigD1 q) //= (_ : b2R (is_inp q) = 1); last first.
     by case: q aq {rq qn rr br lead S1 S2} => [|[j|] p] //= /eqP <-; rewrite slot_inp.
   have grow x y : 0 <= y -> x <= x + y by lra.
-  rewrite Rmult_1_r; apply: grow; apply: sum_ge0 => k _; apply: Rmult_le_pos; [exact: softmax_ge0 | exact: (b2R_01 _).1].
+  rewrite Rmult_1_r; apply: grow; apply: sum_ge0 => k _; apply: Rmult_le_pos;
+    [exact: softmax_ge0 | exact: (b2R_01 _).1].
 have fin u v x y : u + v = 1 -> v <= y -> u <= x -> 1 - y <= x by lra.
 exact: fin S1 S2.
 Qed.
 
-Lemma mass_unexplained i q : at_slot_of i q -> margin C - kappa <= norm (residual i q) -> 0 <= mass i q <= tau + nu.
+Lemma mass_unexplained i q : at_slot_of i q -> margin C - kappa <= norm (residual i q) ->
+  0 <= mass i q <= tau + nu.
 Proof.
 move=> aq rq; split; first exact: mass_ge0.
 have qn : q != BOS by case: q aq rq.
 have rr := Rmult_le_compat _ _ _ _ (room adm) (room adm) rq rq.
 have br := Rmult_le_compat_l beta _ _ beta0 rr.
-have lead : sc i q q <= sc i q BOS - T by have := unexplained_loses adm; have := bos_score_at aq; rewrite (self_score i qn); lra.
+have lead : sc i q q <= sc i q BOS - T by have := unexplained_loses adm; have := bos_score_at aq;
+  rewrite (self_score i qn); lra.
 apply: Rle_trans (mass_le_losers i q) _.
 have -> : tau + nu = (INR 1 * tau + nu) / INR #|pred1 (BOS : tok)| by rewrite card1 /= Rdiv_1; lra.
-apply: (@losers_weight tok (sc i q) (sc i q BOS) T nu (pred1 BOS) (pred1 q) 1); last exact: one_near.
+apply: (@losers_weight tok (sc i q) (sc i q BOS) T nu (pred1 BOS) (pred1 q) 1);
+  last exact: one_near.
 - exact: nu_ge.
 - by move=> k /eqP ->.
 - by move=> k _ /eqP ->.
@@ -338,7 +369,8 @@ Qed.
 
 (* The residual of an example in its task's slot tells whether the task explains it. *)
 Lemma residual_gap i j :
-  let r := residual i (At (Some j) (slot_of i)) in let g := norm (vsub (perform P i (Some j)) (label P j)) in
+  let r := residual i (At (Some j) (slot_of i)) in let g :=
+    norm (vsub (perform P i (Some j)) (label P j)) in
   g - kappa <= norm r <= g + kappa.
 Proof.
 move=> r g; have H := residual_kappa i (At (Some j) (slot_of i)).
@@ -375,18 +407,21 @@ Qed.
 Lemma recognize_count q : h' q Count = \sum_i mass i q.
 Proof.
 rewrite run_heads (pair_count before) Rplus_0_l; apply: eq_bigr => i _; apply: eq_bigr => k _.
-by rewrite -[Count]/(verdict_at S (inr tt)) (apply_writes _ _ (@verdict_inj S)) /apply /= dot_delta (h_inp ex).
+by rewrite -[Count]/(verdict_at S (inr tt)) (apply_writes _ _ (@verdict_inj S)) /apply /= dot_delta
+  (h_inp ex).
 Qed.
 Lemma recognize_code q a : h' q (Z a) = \sum_i mass i q * code_of i a.
 Proof.
 rewrite run_heads (pair_z before) Rplus_0_l; apply: eq_bigr => i _.
 rewrite /mass -sum_scaler; apply: eq_bigr => k _.
-by rewrite -[Z a]/(verdict_at S (inl a)) (apply_writes _ _ (@verdict_inj S)) /apply /= dotZl dot_delta (h_inp ex); ring.
+by rewrite -[Z a]/(verdict_at S (inl a)) (apply_writes _ _ (@verdict_inj S)) /apply /= dotZl
+  dot_delta (h_inp ex); ring.
 Qed.
 
 Theorem recognize_lemma : after_recognize C h'.
 Proof.
-have keep (c : coord) t : (forall x, c != verdict_at S x) -> h' t c = h t c by exact: recognize_others.
+have keep (c : coord) t : (forall x, c != verdict_at S x) ->
+  h' t c = h t c by exact: recognize_others.
 have keep_f t : f h' t = f h t.
   apply: functional_extensionality => l; apply: keep => x.
   by rewrite eq_sym; apply: not_feature; case: x.

@@ -1,13 +1,15 @@
-(* Lemma 4 (Commit). After layer 4 every token's code is the sum of the tasks' codes, each with a weight that is
-   at least 1 - (2 tau + stray) and at most 1 + stray for the tasks in the token's verdict, and between 0 and
-   stray for the others, stray = tau3 + (n + 1) nu3 + nu. The verdict of a label is the set of all tasks that
-   explain its example, that of an example's input those of its own slot, and empty elsewhere. ok is exactly 1
-   where the verdict is one task, and exactly 0 where it is none or several, at every token.
+(* Lemma 4 (Commit). After layer 4 every token's code is the sum of the tasks' codes, each with a
+   weight that is at least 1 - (2 tau + stray) and at most 1 + stray for the tasks in the
+   token's verdict, and between 0 and stray for the others, stray = tau3 + (n + 1) nu3 + nu. The
+   verdict of a label is the set of all tasks that explain its example, that of an example's
+   input those of its own slot, and empty elsewhere. ok is exactly 1 where the verdict is one
+   task, and exactly 0 where it is none or several, at every token.
 
-   Assumed: Lemma 3, K stray <= 1/4 and min (K, 2) (2 tau + stray) <= 1/4. Why: at a label the n - 1 inputs of
-   its example tie; the label itself and BOS are near and hold at most nu3 of each task; all else is 2T behind.
-   Everybody else idles on BOS: what it reads of BOS is at most (n - 1) nu3, and what it reads of the labels'
-   inputs at most (n - 1) m' e^-2T <= nu. The count is then within 1/4 of a plateau of the trapezoid. *)
+   Assumed: Lemma 3, K stray <= 1/4 and min (K, 2) (2 tau + stray) <= 1/4. Why: at a label the
+   n - 1 inputs of its example tie; the label itself and BOS are near and hold at most nu3 of
+   each task; all else is 2T behind. Everybody else idles on BOS: what it reads of BOS is at
+   most (n - 1) nu3, and what it reads of the labels' inputs at most (n - 1) m' e^-2T <= nu. The
+   count is then within 1/4 of a plateau of the trapezoid. *)
 From Theorem1 Require Import sums selection transformer stream prompt signs own_example stages.
 Set Implicit Arguments. Unset Strict Implicit. Unset Printing Implicit Defensive.
 
@@ -18,7 +20,8 @@ Lemma trapezoid_low c : c <= 1/4 -> trapezoid c = 0.
 Proof. by move=> H; rewrite /trapezoid !Rmax_right; lra. Qed.
 Lemma trapezoid_one c : 3/4 <= c <= 5/4 -> trapezoid c = 1.
 Proof.
-move=> [H1 H2]; rewrite /trapezoid (Rmax_left (c - 1/4)) ?(Rmax_left (c - 3/4)) ?(Rmax_right (c - 5/4));
+move=> [H1 H2]; rewrite /trapezoid (Rmax_left (c - 1/4)) ?(Rmax_left (c - 3/4))
+  ?(Rmax_right (c - 5/4));
   rewrite ?(Rmax_right (c - 7/4)); lra.
 Qed.
 Lemma trapezoid_high c : 7/4 <= c -> trapezoid c = 0.
@@ -156,12 +159,14 @@ Variables (j : 'I_(examples P)) (i : 'I_(K S)).
 Let q : tok := At (Some j) ord_max.
 Definition inputs_of : pred tok := fun t =>
   if t is At (Some j') p then (j' == j) && (p != ord_max) else false.
-Definition label_or_bos : pred tok := fun t => if t is At g p then (g == Some j) && (p == ord_max) else true.
+Definition label_or_bos : pred tok :=
+  fun t => if t is At g p then (g == Some j) && (p == ord_max) else true.
 
 Lemma card_inputs : #|inputs_of| = n0 S.
 Proof.
 rewrite -[RHS](card_ord (n0 S)).
-rewrite -(card_image (f := fun x : 'I_(n0 S) => At (Some j) (fintype.lift ord_max x) : tok)); last first.
+rewrite -(card_image (f := fun x : 'I_(n0 S) => At (Some j) (fintype.lift ord_max x) : tok));
+  last first.
   by move=> x y [] H; apply: (@lift_inj _ ord_max); apply: val_inj.
 apply: eq_card => t; apply/idP/imageP => [|[x _ ->]]; last first.
   by rewrite unfold_in /= eqxx /= eq_sym neq_lift.
@@ -191,7 +196,8 @@ case: k => [|g p] //= nk nb; apply: (active_out mm T_ge0 ex hdE w_le act).
 apply/negP => /eqP E; move: nk nb; rewrite -E /= eqxx /= negbK => ->.
 by rewrite eqxx.
 Qed.
-Let n1 : (0 < #|inputs_of|)%N. Proof. by rewrite card_inputs; apply: leq_ltn_trans (some_input adm). Qed.
+Let n1 : (0 < #|inputs_of|)%N. Proof. by rewrite card_inputs; apply: leq_ltn_trans (some_input adm).
+Qed.
 
 Notation s := (\sum_(k | inputs_of k) mass k i).
 Notation lost := (\sum_(k | ~~ inputs_of k) a q k).
@@ -199,7 +205,8 @@ Lemma lost_small : 0 <= lost <= 2 * tau + nu.
 Proof.
 split; first by apply: sum_ge0 => k _; exact: a_ge0.
 apply: Rle_trans (losers_weight (nu_ge mm T) win near far n1 card_near) _; rewrite card_inputs.
-have := w_ge1 => w1; have x0 : 0 <= INR 2 * tau_at T + nu by move: tau0 nu0; rewrite /= /statement.tau; lra.
+have := w_ge1 => w1; have x0 : 0 <= INR 2 * tau_at T + nu by move: tau0 nu0;
+  rewrite /= /statement.tau; lra.
 apply: Rle_trans (_ : (INR 2 * tau_at T + nu) * 1 <= _); last by rewrite /= /statement.tau; lra.
 by apply: Rmult_le_compat_l => //; rewrite -Rinv_1; apply: Rinv_le_contravar; lra.
 Qed.
@@ -213,7 +220,8 @@ Proof.
 rewrite -sum_scale; apply: eq_bigr => k Wk; rewrite (winner_weight win n1 Wk) card_inputs.
 by field; have := w_ge1; lra.
 Qed.
-Lemma from_near : \sum_(k | ~~ inputs_of k && label_or_bos k) a q k * (w * mass k i) <= 2 * tau * nu3.
+Lemma from_near : \sum_(k | ~~ inputs_of k && label_or_bos k) a q k * (w * mass k i)
+  <= 2 * tau * nu3.
 Proof.
 have w1 := w_ge1.
 apply: Rle_trans (_ : \sum_(k | ~~ inputs_of k && label_or_bos k) a q k * (w * nu3) <= _).
@@ -222,7 +230,8 @@ apply: Rle_trans (_ : \sum_(k | ~~ inputs_of k && label_or_bos k) a q k * (w * n
   apply: (mass_away _).2; case: k nb => [|g p] //= /andP [/eqP -> /eqP ->].
   exact: slots_hold_inputs adm i.
 rewrite sum_scaler; have := near_weight win near n1 card_near; rewrite card_inputs => H.
-apply: Rle_trans (Rmult_le_compat_r _ _ _ _ H) _; first by apply: Rmult_le_pos; [exact: pos_INR | exact: nu30].
+apply: Rle_trans (Rmult_le_compat_r _ _ _ _ H) _; first by apply: Rmult_le_pos;
+  [exact: pos_INR | exact: nu30].
 by apply: Req_le; rewrite /= /statement.tau; field; lra.
 Qed.
 Lemma from_far : \sum_(k | ~~ inputs_of k && ~~ label_or_bos k) a q k * (w * mass k i) <= nu.
@@ -230,7 +239,8 @@ Proof.
 have w1 := w_ge1.
 apply: Rle_trans (_ : \sum_(k | ~~ inputs_of k && ~~ label_or_bos k) a q k * w <= _).
   apply: sum_le => k _; apply: Rmult_le_compat_l; first exact: a_ge0.
-  by have := mass_le1 k i; have := mass_ge0 k i => ? ?; rewrite -{2}[w]Rmult_1_r; apply: Rmult_le_compat_l; lra.
+  by have := mass_le1 k i; have := mass_ge0 k i => ? ?; rewrite -{2}[w]Rmult_1_r;
+    apply: Rmult_le_compat_l; lra.
 rewrite sum_scaler; have := far_weight (nu_ge mm T) win far n1; rewrite card_inputs => H.
 apply: Rle_trans (Rmult_le_compat_r _ _ _ (pos_INR _) H) _.
 by apply: Req_le; rewrite /statement.nu; field; lra.
@@ -275,7 +285,8 @@ Proof. by apply: sum_ge0 => k _; exact: term_ge0. Qed.
 Lemma label_upper : gathered q i <= mass k0 i + (w + 1) * nu3 + nu.
 Proof.
 rewrite label_split; have := from_near; have := from_far; have := s_bounds; have := own_nu.
-have := lost_small; have := lost_le1; have := two_tau; have := mass_ge0 k0 i; have := nu30; have := tau0.
+have := lost_small; have := lost_le1; have := two_tau; have := mass_ge0 k0 i; have := nu30;
+  have := tau0.
 move: (mass q i) (mass k0 i) lost (\sum_(k | _ && label_or_bos k) _) (\sum_(k | _ && ~~ _) _) s.
 move: w tau nu nu3 => wn tu nn n3 m1 m2 lo x y sm t0 n30 m20 tt l1 l2 m10 sb fa ne.
 have : 2 * tu * n3 <= 1 * n3 by apply: Rmult_le_compat_r; lra.
@@ -330,7 +341,8 @@ apply: Rle_trans (_ : \sum_k exp (- (2 * T)) * w * (b2R (at_slot k i) + nu3) <= 
 rewrite sum_scale big_split /= (sum_const xpredT nu3).
 have -> : \sum_(k : tok) b2R (at_slot k i) = INR (examples P).
   rewrite /b2R -big_mkcond /= sum_const Rmult_1_r; congr INR.
-  rewrite -[RHS](card_ord (examples P)) -(card_image (f := fun j => At (Some j) (slot (task_of i)) : tok)).
+  rewrite -[RHS](card_ord (examples P))
+    -(card_image (f := fun j => At (Some j) (slot (task_of i)) : tok)).
     apply: eq_card => k; apply/idP/imageP => [|[j _ ->]]; last by rewrite unfold_in /= eqxx.
     by case: k => [|[j|] p] //; rewrite unfold_in /= => /eqP <-; exists j.
   by move=> j j' [].
@@ -338,16 +350,19 @@ have toks : INR (examples P) * w <= INR (tokens S).
   rewrite -mult_INR; apply/le_INR/leP; rewrite /tokens.
   by apply: leq_trans (leq_addl _ _); apply: leq_mul; [apply: leqW; exact: mm | exact: leqnSn].
 have N1 : exp (- (2 * T)) * w * INR (examples P) <= nu.
-  rewrite (_ : exp (- (2 * T)) * w * INR (examples P) = INR (examples P) * w * exp (- (2 * T))); last by ring.
+  rewrite (_ : exp (- (2 * T)) * w * INR (examples P) = INR (examples P) * w * exp (- (2 * T)));
+    last by ring.
   exact: Rmult_le_compat_r.
 have N2 : exp (- (2 * T)) * w * (INR #|tok| * nu3) <= nu3.
-  rewrite (_ : exp (- (2 * T)) * w * (INR #|tok| * nu3) = w * (INR #|tok| * exp (- (2 * T))) * nu3); last by ring.
+  rewrite (_ : exp (- (2 * T)) * w * (INR #|tok| * nu3) = w * (INR #|tok| * exp (- (2 * T))) * nu3);
+    last by ring.
   rewrite -{2}[nu3]Rmult_1_l; apply: Rmult_le_compat_r => //; apply: Rle_trans n_nu.
   by apply: Rmult_le_compat_l; [lra | exact: nu_ge mm T].
 rewrite (_ : #|(fun=> true)| = #|tok|) // in N2 *; lra.
 Qed.
 
-Lemma gathered_own (q : tok) i : verdict C q i -> 1 - (2 * tau + stray) <= gathered q i <= 1 + stray.
+Lemma gathered_own (q : tok) i : verdict C q i ->
+  1 - (2 * tau + stray) <= gathered q i <= 1 + stray.
 Proof.
 have w1 := w_ge1.
 have st : tau3 + nu3 + nu <= stray /\ (w + 1) * nu3 + nu <= stray.
@@ -400,23 +415,27 @@ have -> : \sum_i gathered q i * code_of i b = \sum_i mass q i * code_of i b +
   by rewrite /gathered Rmult_plus_distr_r -sum_scaler.
 congr (_ + _).
 rewrite exchange_big /=; apply: eq_bigr => k _.
-rewrite -[Z b]/(verdict_at S (inl b)) (apply_writes _ _ (@verdict_inj S)) /apply /= dotZl dot_delta code_mass.
+rewrite -[Z b]/(verdict_at S (inl b)) (apply_writes _ _ (@verdict_inj S)) /apply /= dotZl dot_delta
+  code_mass.
 by rewrite -!sum_scale; apply: eq_bigr => i _; ring.
 Qed.
 Lemma mid_count q : mid q Count = \sum_i gathered q i.
 Proof.
 rewrite /attend sum_first ?(some_task adm) // count_mass big_split /=; congr (_ + _).
 rewrite exchange_big /=; apply: eq_bigr => k _.
-rewrite -[Count]/(verdict_at S (inr tt)) (apply_writes _ _ (@verdict_inj S)) /apply /= dotZl dot_delta count_mass.
+rewrite -[Count]/(verdict_at S (inr tt)) (apply_writes _ _ (@verdict_inj S)) /apply /= dotZl
+  dot_delta count_mass.
 by rewrite -!sum_scale.
 Qed.
 Lemma commit_trapezoid q : h' q Ok = trapezoid (\sum_i gathered q i).
 Proof.
 rewrite /run_layer mid_other ?(recognize_ok before) ?Rplus_0_l; last by case.
 rewrite /apply /dot /=; set c := \sum_i gathered q i.
-have E k : relu (fun k => \sum_j vsub (delta Count) (vscale (corner k) (delta (One : coord))) j * mid q j) k
+have E k : relu (fun k => \sum_j vsub (delta Count) (vscale (corner k) (delta (One : coord))) j *
+  mid q j) k
   = Rmax (c - corner k) 0.
-  rewrite /relu -/(dot _ _) dotBl dotZl !dot_delta mid_count mid_other ?(h_one ex) ?Rmult_1_r //; last by case.
+  rewrite /relu -/(dot _ _) dotBl dotZl !dot_delta mid_count mid_other ?(h_one ex) ?Rmult_1_r //;
+    last by case.
 rewrite (eq_bigr (fun k => slope k * Rmax (c - corner k) 0)); last first.
   by move=> k _; rewrite E /delta eqxx; ring.
 rewrite !big_ord_recl big_ord0 /trapezoid /slope /corner /=; ring.
@@ -454,7 +473,8 @@ have keep (c : coord) t : c != Ok -> (forall x, c != verdict_at S x) -> h' t c =
 have keep_f t : part fcoord h' t = part fcoord h t.
   apply: functional_extensionality => l.
   by apply: keep => [|x]; rewrite eq_sym; apply: not_feature => //; case: x.
-have keep_y t : part Y h' t = part Y h t by apply: functional_extensionality => l; apply: keep => //; case.
+have keep_y t : part Y h' t = part Y h t by apply: functional_extensionality => l;
+  apply: keep => //; case.
 split.
 - by apply: keep_flags ex => t c fl; apply: keep; [|case=> ?]; apply: contraL fl => /eqP ->.
 - by move=> t; rewrite keep_f; exact: recognize_f before t.

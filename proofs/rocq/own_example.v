@@ -1,8 +1,8 @@
 (* Heads that gather from a token's own example: the scores of Lift, Pair and Commit.
      score(q, k) = T <e_q, e_k> + T <w, k>,   BOS: T |e| + 3T <c, q>
-   where <w, k> is a flag of the key, at most 1, and <c, q> says whether the query token idles: where it
-   is 1 or more, BOS leads by 2T; where it is 0, the flagged keys of the own example lead BOS and the rest
-   of the example by T, and everything else by 2T. Needs T >= 0. *)
+   where <w, k> is a flag of the key, at most 1, and <c, q> says whether the query token idles:
+   where it is 1 or more, BOS leads by 2T; where it is 0, the flagged keys of the own example
+   lead BOS and the rest of the example by T, and everything else by 2T. Needs T >= 0. *)
 From Theorem1 Require Import sums selection transformer stream prompt.
 Set Implicit Arguments. Unset Strict Implicit. Unset Printing Implicit Defensive.
 
@@ -36,7 +36,8 @@ Lemma bos_is_not (k : tok) : k != BOS -> is_bos k = false. Proof. by case: k. Qe
 Lemma idle_gap q k : 1 <= dot c (h q) -> k != BOS -> scores hd h q k <= scores hd h q BOS - 2 * T.
 Proof.
 move=> c1 kn; rewrite !own_score w_bos (bos_e ex) (bos_is_not kn) /=.
-have := e_le mm ex q k; have := w_le k; move: (dot w _) (same_example _ _ _) (dot c _) c1 => u v x ? ? ?.
+have := e_le mm ex q k; have := w_le k;
+  move: (dot w _) (same_example _ _ _) (dot c _) c1 => u v x ? ? ?.
 nra.
 Qed.
 
@@ -50,14 +51,16 @@ Proof. by rewrite own_score (bos_e ex) w_bos active /=; ring. Qed.
 Lemma active_out g' p' : g != g' -> scores hd h (At g p) (At g' p') <= T * e + T - 2 * T.
 Proof.
 move=> gg; rewrite own_score active /=.
-have := other_e mm ex p p' gg; have := w_le (At g' p'); move: (dot w _) (same_example _ _ _) => u v ? ?.
+have := other_e mm ex p p' gg; have := w_le (At g' p');
+  move: (dot w _) (same_example _ _ _) => u v ? ?.
 nra.
 Qed.
 End Active.
 
 (* What an idle token's head moves. *)
 Lemma idle_output q (I : finType) (v : tok -> vec I) M : 1 <= dot c (h q) ->
-  (forall k, norm (vsub (v k) (v BOS)) <= M) -> norm (vsub (head_output (scores hd h q) v) (v BOS)) <= nu S * M.
+  (forall k, norm (vsub (v k) (v BOS)) <= M) ->
+    norm (vsub (head_output (scores hd h q) v) (v BOS)) <= nu S * M.
 Proof.
 move=> c1 H; apply: (@selection0 _ _ T) => //; first exact: nu_ge.
 - by move=> k; exact: idle_gap.

@@ -38,7 +38,8 @@ Lemma keep_flags (h h' : stream coord tok) :
   (forall t c, is_flag c -> h' t c = h t c) -> exact_flags h -> exact_flags h'.
 Proof.
 by move=> k ex; split=> *; rewrite k //;
-  [exact: h_one | exact: h_bos | exact: h_inp | exact: h_lab | exact: h_qry | exact: h_sum | exact: h_e | exact: h_s].
+  [exact: h_one | exact: h_bos | exact: h_inp | exact: h_lab | exact: h_qry | exact: h_sum | exact:
+    h_e | exact: h_s].
 Qed.
 
 Hypothesis mm : (examples P <= m S)%N.
@@ -72,7 +73,9 @@ Lemma other_e g g' p p' : g != g' -> same_example (At g p) (At g' p') <= INR (eb
 Proof.
 move=> gg'; have gg : index g != index g' by apply: contra gg' => /eqP/index_inj ->.
 have := code_other (index_lt g) (index_lt g') gg; rewrite /same_example /dot.
-by rewrite [X in _ -> X <= _](eq_bigr (fun b => code (ebits S) (index g) b * code (ebits S) (index g') b)) // => b _; rewrite !(h_e ex).
+by rewrite [X in _ ->
+  X <= _](eq_bigr (fun b => code (ebits S) (index g) b * code (ebits S) (index g') b)) // => b _;
+  rewrite !(h_e ex).
 Qed.
 Lemma bos_e q : same_example q BOS = 0.
 Proof. by apply: big1 => b _; rewrite (h_e ex BOS) Rmult_0_r. Qed.
@@ -90,9 +93,11 @@ Lemma same_s g g' p : same_slot (At g p) (At g' p) = INR (sbits S).
 Proof. by rewrite -(code_self (sbits S) p); apply: eq_bigr => b _; rewrite !(h_s ex). Qed.
 Lemma other_s g g' p p' : p != p' -> same_slot (At g p) (At g' p') <= INR (sbits S) - 2.
 Proof.
-move=> pp; have room (x : 'I_(n0 S).+1) : (x < 2 ^ sbits S)%N by apply: leq_trans (ltn_ord x) (room_s S).
+move=> pp; have room (x : 'I_(n0 S).+1) : (x < 2 ^ sbits S)%N
+  by apply: leq_trans (ltn_ord x) (room_s S).
 have := code_other (room p) (room p') pp; rewrite /same_slot /dot.
-by rewrite [X in _ -> X <= _](eq_bigr (fun b => code (sbits S) p b * code (sbits S) p' b)) // => b _; rewrite !(h_s ex).
+by rewrite [X in _ -> X <= _](eq_bigr (fun b => code (sbits S) p b * code (sbits S) p' b)) // =>
+  b _; rewrite !(h_s ex).
 Qed.
 Lemma bos_s q : same_slot q BOS = 0.
 Proof. by apply: big1 => b _; rewrite (h_s ex BOS) Rmult_0_r. Qed.
@@ -106,7 +111,8 @@ case: (eqVneq p p') => [<- | /(other_s g g') H]; first by rewrite same_s; lra.
 by apply: Rle_trans H _; lra.
 Qed.
 (* Two tokens other than BOS differ in a bit of the position. *)
-Lemma position_other q k : q != BOS -> k != BOS -> k != q -> same_example q k + same_slot q k <= INR (ebits S) + INR (sbits S) - 2.
+Lemma position_other q k : q != BOS -> k != BOS -> k != q ->
+  same_example q k + same_slot q k <= INR (ebits S) + INR (sbits S) - 2.
 Proof.
 have lo a b x y : a <= x - 2 -> b <= y -> a + b <= x + y - 2 by lra.
 have ro a b x y : a <= x -> b <= y - 2 -> a + b <= x + y - 2 by lra.
@@ -114,6 +120,7 @@ case: q => [|g p] //; case: k => [|g' p'] // _ _ kq.
 case: (eqVneq g g') kq => [<- kq | gg _]; last by apply: lo; [exact: other_e | exact: s_le].
 by apply: ro; [exact: e_le | apply: other_s; apply: contra kq => /eqP ->].
 Qed.
-Lemma position_self q : q != BOS -> same_example q q + same_slot q q = INR (ebits S) + INR (sbits S).
+Lemma position_self q : q != BOS ->
+  same_example q q + same_slot q q = INR (ebits S) + INR (sbits S).
 Proof. by case: q => [|g p] // _; rewrite same_e same_s. Qed.
 End Prompt.

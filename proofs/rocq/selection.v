@@ -1,4 +1,5 @@
-(* Lemma 0 (selection): what a softmax head moves when its winners tie and beat every other key by T. *)
+(* Lemma 0 (selection): what a softmax head moves when its winners tie and beat every other key by
+   T. *)
 From Theorem1 Require Import sums.
 Set Implicit Arguments. Unset Strict Implicit. Unset Printing Implicit Defensive.
 
@@ -16,10 +17,12 @@ lra.
 Qed.
 
 Lemma softmax_ge0 s k : 0 <= softmax s k.
-Proof. by apply: Rmult_le_pos; [exact/Rlt_le/exp_pos | apply/Rlt_le/Rinv_0_lt_compat/(partition_gt0 _ k)]. Qed.
+Proof. by apply: Rmult_le_pos;
+  [exact/Rlt_le/exp_pos | apply/Rlt_le/Rinv_0_lt_compat/(partition_gt0 _ k)]. Qed.
 
 Lemma softmax_sum1 s (k : K) : \sum_i softmax s i = 1.
-Proof. by rewrite /softmax /Rdiv sum_scaler; apply: Rinv_r; have := partition_gt0 s k; rewrite /partition; lra. Qed.
+Proof. by rewrite /softmax /Rdiv sum_scaler; apply: Rinv_r; have := partition_gt0 s k;
+  rewrite /partition; lra. Qed.
 End Softmax.
 
 (* W the winners, A the losers that may be near; c the winners' score. *)
@@ -116,7 +119,8 @@ have -> : \sum_(k | W k) softmax s k * v k i = (1 - \sum_(j | ~~ W j) softmax s 
 lra.
 Qed.
 
-(* The finer form that the seven lemmas use: near losers and far ones hold values of different size. *)
+(* The finer form that the seven lemmas use: near losers and far ones hold values of different
+   size. *)
 Theorem selection2 (Mn Mf : R) :
   (forall k, ~~ W k -> A k -> norm (vsub (v k) winners_mean) <= Mn) ->
   (forall k, ~~ W k -> ~~ A k -> norm (vsub (v k) winners_mean) <= Mf) ->
@@ -124,16 +128,19 @@ Theorem selection2 (Mn Mf : R) :
   norm (vsub head_output winners_mean) <= INR a * tau / w * Mn + nu / w * Mf.
 Proof.
 move=> Hn Hf n0 f0.
-have -> : vsub head_output winners_mean = fun i => \sum_(k | ~~ W k) softmax s k * vsub (v k) winners_mean i.
+have -> : vsub head_output winners_mean = fun i => \sum_(k | ~~ W k) softmax s k * vsub
+  (v k) winners_mean i.
   by apply: functional_extensionality => i; rewrite /vsub output_split.
 apply: Rle_trans (norm_sum _ _ _ _) _; rewrite (bigID A) /=.
 have abs k : Rabs (softmax s k) = softmax s k by apply/Rabs_pos_eq/softmax_ge0.
 apply: Rplus_le_compat.
   apply: Rle_trans (_ : \sum_(k | ~~ W k && A k) softmax s k * Mn <= _).
-    apply: sum_le => k /andP [Wk Ak]; rewrite abs; apply: Rmult_le_compat_l; [exact: softmax_ge0 | exact: Hn].
+    apply: sum_le => k /andP [Wk Ak]; rewrite abs; apply: Rmult_le_compat_l;
+      [exact: softmax_ge0 | exact: Hn].
   by rewrite sum_scaler; apply: Rmult_le_compat_r => //; exact: near_weight.
 apply: Rle_trans (_ : \sum_(k | ~~ W k && ~~ A k) softmax s k * Mf <= _).
-  apply: sum_le => k /andP [Wk Ak]; rewrite abs; apply: Rmult_le_compat_l; [exact: softmax_ge0 | exact: Hf].
+  apply: sum_le => k /andP [Wk Ak]; rewrite abs; apply: Rmult_le_compat_l;
+    [exact: softmax_ge0 | exact: Hf].
 by rewrite sum_scaler; apply: Rmult_le_compat_r => //; exact: far_weight.
 Qed.
 
@@ -150,7 +157,8 @@ End Selection.
 
 (* One winner. *)
 Lemma single_mean (K I : finType) (v : K -> vec I) t : winners_mean (pred1 t) v = v t.
-Proof. by apply: functional_extensionality => i; rewrite /winners_mean card1 big_pred1_eq /=; field. Qed.
+Proof. by apply: functional_extensionality => i; rewrite /winners_mean card1 big_pred1_eq /=; field.
+Qed.
 
 Theorem selection1 (K : finType) (s : K -> R) (T nu : R) (t : K) (A : pred K) (a : nat)
     (I : finType) (v : K -> vec I) (Mn Mf : R) :
@@ -167,14 +175,16 @@ have := @selection2 K s (s t) T nu (pred1 t) A a nu_ge _ near far _ few _ v Mn M
 rewrite single_mean card1 /= !Rdiv_1; apply=> //; by move=> k /eqP ->.
 Qed.
 
-(* One winner, and every other key at least 2T behind: what a head that idles on its sink t moves. *)
+(* One winner, and every other key at least 2T behind: what a head that idles on its sink t moves.
+   *)
 Theorem selection0 (K : finType) (s : K -> R) (T nu : R) (t : K) (I : finType) (v : K -> vec I) M :
   INR #|K| * exp (- (2 * T)) <= nu -> (forall k, k != t -> s k <= s t - 2 * T) ->
   (forall k, k != t -> norm (vsub (v k) (v t)) <= M) -> 0 <= M ->
   norm (vsub (head_output s v) (v t)) <= nu * M.
 Proof.
 move=> nu_ge far H M0.
-have := @selection1 K s T nu t pred0 0 I v 0 M nu_ge _ (fun k kt _ => far k kt) _ _ (fun k kt _ => H k kt).
+have := @selection1 K s T nu t pred0 0 I v 0 M nu_ge _ (fun k kt _ => far k kt) _ _
+  (fun k kt _ => H k kt).
 have -> : INR 0 * tau_at T * 0 + nu * M = nu * M by rewrite /=; ring.
 apply=> //; last by lra.
 by rewrite eq_card0 // => k; rewrite inE andbF.

@@ -34,7 +34,8 @@ Lemma K_ge1 : 1 <= INR (K S). Proof. by rewrite -[1]/(INR 1); apply/le_INR/leP/(
 Lemma lifted_bos_ge0 : 0 <= lifted_bos S C.
 Proof.
 rewrite /lifted_bos; case: ifP => _; last by lra.
-by apply: Rmult_le_pos; [apply: Rmult_le_pos; [exact: pos_INR | exact: input_radius_ge0] | exact: nu_ge0].
+by apply: Rmult_le_pos;
+  [apply: Rmult_le_pos; [exact: pos_INR | exact: input_radius_ge0] | exact: nu_ge0].
 Qed.
 Lemma lifted_bos_le : lifted_bos S C <= lifted S C.
 Proof. by rewrite /lifted_bos /lifted; case: ifP => _; [exact: Rmax_r | lra]. Qed.
@@ -48,7 +49,8 @@ Proof.
 apply: Rmult_le_pos; first exact: radius_ge0.
 by have := nu_ge0; have := Rmult_le_pos _ _ (pos_INR (n S)) tau_ge0; lra.
 Qed.
-Lemma Rnu_ge0 : 0 <= radius C * nu S. Proof. by apply: Rmult_le_pos; [exact: radius_ge0 | exact: nu_ge0]. Qed.
+Lemma Rnu_ge0 : 0 <= radius C * nu S. Proof.
+by apply: Rmult_le_pos; [exact: radius_ge0 | exact: nu_ge0]. Qed.
 Lemma Rnu_le : radius C * nu S <= E_y S C.
 Proof.
 apply: Rmult_le_compat_l; first exact: radius_ge0.
@@ -56,7 +58,9 @@ by have := nu_ge0; have := Rmult_le_pos _ _ (pos_INR (n S)) tau_ge0; lra.
 Qed.
 Lemma stray_ge0 : 0 <= stray S C.
 Proof.
-rewrite /stray; have := nu_ge0; have := nu_at_ge0 (T_recognize C); have := tau_at_ge0 (T_recognize C).
-by have := n_ge1 => *; have : 0 <= (INR (n S) + 1) * nu_at S (T_recognize C) by [apply: Rmult_le_pos; lra]; lra.
+rewrite /stray; have := nu_ge0; have := nu_at_ge0 (T_recognize C);
+  have := tau_at_ge0 (T_recognize C).
+by have := n_ge1 => *; have : 0 <= (INR (n S) + 1) * nu_at S (T_recognize C)
+  by [apply: Rmult_le_pos; lra]; lra.
 Qed.
 End Signs.

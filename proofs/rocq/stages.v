@@ -1,6 +1,6 @@
-(* What the stream holds between the layers: the exact content of every kind of token, and how far from
-   it the stream may be. Layers 1 to 4 establish `after_commit`, layer 5 `after_fetch`, layer 6
-   `after_execute`; layer 7 reads that. *)
+(* What the stream holds between the layers: the exact content of every kind of token, and how far
+   from it the stream may be. Layers 1 to 4 establish `after_commit`, layer 5 `after_fetch`,
+   layer 6 `after_execute`; layer 7 reads that. *)
 From Theorem1 Require Import sums selection transformer stream prompt.
 Set Implicit Arguments. Unset Strict Implicit. Unset Printing Implicit Defensive.
 
@@ -24,10 +24,11 @@ Definition exact_f t : vec 'I_(fdim (phi S)) :=
   if t is At g p then if p == ord_max then vzero else feature (phi S) (filled P g p) else vzero.
 Definition exact_y t : vec 'I_(dim S) := if t is At (Some j) _ then label P j else vzero.
 
-(* The tasks that a token holds in its code after Commit: at a label, those that explain its example; at
-   an example's input, those of its own slot that do. *)
+(* The tasks that a token holds in its code after Commit: at a label, those that explain its
+   example; at an example's input, those of its own slot that do. *)
 Definition verdict t (i : 'I_(K S)) : bool :=
-  if t is At (Some j) p then explains P rho i j && ((p == ord_max) || (slot (task_of i) == p)) else false.
+  if t is At (Some j) p then explains P rho i j && ((p == ord_max) || (slot (task_of i) == p)) else
+    false.
 Definition committed t : bool := #|verdict t| == 1%N.
 
 Definition example_input t : bool := is_inp t && ~~ is_qry t.
@@ -74,14 +75,15 @@ Record after_recognize h : Prop := AfterRecognize {
     (forall t i, ~~ at_slot t i -> 0 <= mass t i <= nu3);
   recognize_ok : forall t, h t Ok = 0 }.
 
-(* After Commit the code of a token is a sum of the tasks' codes, each with a weight that is near 1 if the task is in
-   the token's verdict and near 0 if not. *)
+(* After Commit the code of a token is a sum of the tasks' codes, each with a weight that is near 1
+   if the task is in the token's verdict and near 0 if not. *)
 Record after_commit h : Prop := AfterCommit {
   commit_flags : exact_flags h;
   commit_f : forall t, norm (vsub (f h t) (exact_f t)) <= E_f S C;
   commit_f_rest : forall t, ~~ is_inp t -> norm (f h t) <= E_f_bos S C;
   commit_y : forall t, norm (vsub (y h t) (exact_y t)) <= E_y S C;
-  commit_y_rest : forall t, ~~ example_input t -> norm (vsub (y h t) (exact_y t)) <= radius C * nu S;
+  commit_y_rest : forall t, ~~ example_input t ->
+    norm (vsub (y h t) (exact_y t)) <= radius C * nu S;
   commit_z : exists mass : tok -> 'I_(K S) -> R,
     (forall t a, h t (Z a) = \sum_i mass t i * code_of i a) /\
     (forall t i, verdict t i -> 1 - (2 * tau S + stray S C) <= mass t i <= 1 + stray S C) /\

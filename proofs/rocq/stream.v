@@ -1,14 +1,17 @@
-(* The stream of Theorem 1: its width, the coordinates that hold features, the +-1 codes of positions. *)
+(* The stream of Theorem 1: its width, the coordinates that hold features, the +-1 codes of
+   positions. *)
 From Theorem1 Require Import sums selection transformer.
 Set Implicit Arguments. Unset Strict Implicit. Unset Printing Implicit Defensive.
 
 Lemma sign_mul x y : sign x * sign y = if x == y then 1 else -1.
 Proof. by case: x; case: y => /=; lra. Qed.
 
-Lemma bits_differ l i j : (i < 2 ^ l)%N -> (j < 2 ^ l)%N -> i != j -> exists b : 'I_l, bit i b != bit j b.
+Lemma bits_differ l i j : (i < 2 ^ l)%N -> (j < 2 ^ l)%N -> i != j ->
+  exists b : 'I_l, bit i b != bit j b.
 Proof.
 elim: l i j => [|l IH] i j; first by rewrite expn0 !ltnS !leqn0 => /eqP -> /eqP ->.
-move=> il jl ij; case: (boolP (odd i == odd j)) => [/eqP O | O]; last by exists ord0; rewrite /bit expn0 !divn1.
+move=> il jl ij; case: (boolP (odd i == odd j)) => [/eqP O | O]; last by exists ord0;
+  rewrite /bit expn0 !divn1.
 have h n : (n < 2 ^ l.+1 -> n./2 < 2 ^ l)%N by move=> H; rewrite -divn2 ltn_divLR // mulnC -expnS.
 have d : i./2 != j./2.
   by apply: contra ij => /eqP E; rewrite -(odd_double_half i) -(odd_double_half j) O E.
@@ -27,9 +30,11 @@ Proof.
 rewrite -(code_self l i); apply: sum_le => b _; rewrite /code !sign_mul eqxx; case: eqP => _; lra.
 Qed.
 
-Lemma code_other l i j : (i < 2 ^ l)%N -> (j < 2 ^ l)%N -> i != j -> dot (code l i) (code l j) <= INR l - 2.
+Lemma code_other l i j : (i < 2 ^ l)%N -> (j < 2 ^ l)%N -> i != j ->
+  dot (code l i) (code l j) <= INR l - 2.
 Proof.
-move=> il jl /(bits_differ il jl) [b Hb]; rewrite -(code_self l i) /dot (bigD1 b) //= [X in _ <= X - _](bigD1 b) //=.
+move=> il jl /(bits_differ il jl) [b Hb];
+  rewrite -(code_self l i) /dot (bigD1 b) //= [X in _ <= X - _](bigD1 b) //=.
 rewrite /code [X in X + _ <= _]sign_mul [X in _ <= X + _ - _]sign_mul eqxx (negbTE Hb).
 have aux u v : u <= v -> -1 + u <= 1 + v - 2 by lra.
 by apply: aux; apply: sum_le => k _; rewrite !sign_mul eqxx; case: eqP => _; lra.

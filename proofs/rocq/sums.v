@@ -1,6 +1,6 @@
-(* Finite sums of real numbers over finite types, and vectors with the Euclidean norm: Cauchy-Schwarz,
-   the triangle inequality, and the norm of a weighted sum.
-   Base: Stdlib's reals, so that lra, nra and field work, and mathcomp's big operators. *)
+(* Finite sums of real numbers over finite types, and vectors with the Euclidean norm:
+   Cauchy-Schwarz, the triangle inequality, and the norm of a weighted sum. Base: Stdlib's
+   reals, so that lra, nra and field work, and mathcomp's big operators. *)
 From Theorem1 Require Export statement.
 Require Export Lra Psatz FunctionalExtensionality.
 Set Implicit Arguments. Unset Strict Implicit. Unset Printing Implicit Defensive.
@@ -22,7 +22,8 @@ Section Sums.
 Variables (I : Type) (r : seq I) (P : pred I).
 Implicit Types (F G : I -> R) (c : R).
 
-Lemma sum_le F G : (forall i, P i -> F i <= G i) -> \sum_(i <- r | P i) F i <= \sum_(i <- r | P i) G i.
+Lemma sum_le F G : (forall i, P i -> F i <= G i) ->
+  \sum_(i <- r | P i) F i <= \sum_(i <- r | P i) G i.
 Proof. by move=> H; elim/big_ind2: _ => // *; lra. Qed.
 
 Lemma sum_ge0 F : (forall i, P i -> 0 <= F i) -> 0 <= \sum_(i <- r | P i) F i.
@@ -31,7 +32,8 @@ Proof. by move=> H; elim/big_ind: _ => // *; lra. Qed.
 Lemma sum_opp F : \sum_(i <- r | P i) - F i = - \sum_(i <- r | P i) F i.
 Proof. by elim/big_rec2: _ => [|i u v _ ->]; lra. Qed.
 
-Lemma sum_sub F G : \sum_(i <- r | P i) (F i - G i) = \sum_(i <- r | P i) F i - \sum_(i <- r | P i) G i.
+Lemma sum_sub F G : \sum_(i <- r | P i) (F i - G i) = \sum_(i <- r | P i) F i - \sum_(i <- r | P i)
+  G i.
 Proof. by rewrite big_split /= sum_opp. Qed.
 
 Lemma sum_scale c F : \sum_(i <- r | P i) (c * F i) = c * \sum_(i <- r | P i) F i.
@@ -69,7 +71,8 @@ move=> H; move=> S i; move: S; rewrite (bigD1 i) //=.
 have := H i; have := @sum_ge0 _ (index_enum I) (fun k => k != i) F (fun i _ => H i); lra.
 Qed.
 
-Lemma sum_sub_le P Q F : (forall i, 0 <= F i) -> (forall i, P i -> Q i) -> \sum_(i | P i) F i <= \sum_(i | Q i) F i.
+Lemma sum_sub_le P Q F : (forall i, 0 <= F i) -> (forall i, P i -> Q i) ->
+  \sum_(i | P i) F i <= \sum_(i | Q i) F i.
 Proof.
 move=> H PQ; rewrite big_mkcond [X in _ <= X]big_mkcond; apply: sum_le => i _.
 by case E: (P i); [rewrite (PQ _ E); lra | case: (Q i); [exact: H | lra]].
@@ -134,19 +137,22 @@ Proof. by rewrite /norm dot0l sqrt_0. Qed.
 
 Lemma norm_sub_sym u v : norm (vsub u v) = norm (vsub v u).
 Proof.
-have -> : vsub u v = vscale (-1) (vsub v u) by apply: functional_extensionality => i; rewrite /vsub /vscale; lra.
+have -> : vsub u v = vscale (-1) (vsub v u) by apply: functional_extensionality => i;
+  rewrite /vsub /vscale; lra.
 by rewrite norm_scale Rabs_Ropp Rabs_R1; lra.
 Qed.
 
 Lemma norm_sub_triangle u v w : norm (vsub u w) <= norm (vsub u v) + norm (vsub v w).
 Proof.
-have -> : vsub u w = vadd (vsub u v) (vsub v w) by apply: functional_extensionality => i; rewrite /vsub /vadd; lra.
+have -> : vsub u w = vadd (vsub u v) (vsub v w) by apply: functional_extensionality => i;
+  rewrite /vsub /vadd; lra.
 exact: norm_triangle.
 Qed.
 
 Lemma norm_sub_le u v : norm (vsub u v) <= norm u + norm v.
 Proof.
-have -> : vsub u v = vadd u (vscale (-1) v) by apply: functional_extensionality => i; rewrite /vsub /vadd /vscale; lra.
+have -> : vsub u v = vadd u (vscale (-1) v) by apply: functional_extensionality => i;
+  rewrite /vsub /vadd /vscale; lra.
 by have := norm_triangle u (vscale (-1) v); rewrite norm_scale Rabs_Ropp Rabs_R1; lra.
 Qed.
 
@@ -179,14 +185,17 @@ elim: r => [|k r IH].
   rewrite big_nil (_ : (fun i => _) = @vzero I) ?norm0; first by lra.
   by apply: functional_extensionality => i; rewrite big_nil.
 rewrite big_cons; case E: (P k); last first.
-  by rewrite (_ : (fun i => _) = fun i => \sum_(k <- r | P k) a k * v k i) //; apply: functional_extensionality => i; rewrite big_cons E.
-rewrite (_ : (fun i => _) = vadd (vscale (a k) (v k)) (fun i => \sum_(k <- r | P k) a k * v k i)); last first.
+  by rewrite (_ : (fun i => _) = fun i => \sum_(k <- r | P k) a k * v k i) //;
+    apply: functional_extensionality => i; rewrite big_cons E.
+rewrite (_ : (fun i => _) = vadd (vscale (a k) (v k)) (fun i => \sum_(k <- r | P k) a k * v k i));
+  last first.
   by apply: functional_extensionality => i; rewrite big_cons E.
 by apply: Rle_trans (norm_triangle _ _) _; rewrite norm_scale; lra.
 Qed.
 End Vectors.
 
-Lemma apply_sub (I : Type) (J : finType) (A : mat I J) u v : apply A (vsub u v) = vsub (apply A u) (apply A v).
+Lemma apply_sub (I : Type) (J : finType) (A : mat I J) u v :
+  apply A (vsub u v) = vsub (apply A u) (apply A v).
 Proof. by apply: functional_extensionality => j; rewrite /vsub /apply !(dotC (A j)) dotBl. Qed.
 Lemma apply_zero (I : Type) (J : finType) (A : mat I J) : apply A vzero = vzero.
 Proof. by apply: functional_extensionality => j; rewrite /apply dotC dot0l. Qed.

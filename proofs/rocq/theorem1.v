@@ -1,6 +1,7 @@
-(* Theorem 1, proved: the seven lemmas in order. What it says is statement.v, where everything that it
-   speaks of is defined; `theorem1_statement` is its last definition. *)
-From Theorem1 Require Import sums stream stages layer1_lift layer2_pair layer3_recognize layer4_commit.
+(* Theorem 1, proved: the seven lemmas in order. What it says is statement.v, where everything that
+   it speaks of is defined; `theorem1_statement` is its last definition. *)
+From Theorem1 Require Import sums stream stages layer1_lift layer2_pair layer3_recognize
+  layer4_commit.
 From Theorem1 Require Import layer5_fetch layer6_execute layer7_superpose widths.
 Set Implicit Arguments. Unset Strict Implicit. Unset Printing Implicit Defensive.
 

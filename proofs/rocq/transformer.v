@@ -15,31 +15,38 @@ Proof. by rewrite /dot (sum_pick (j := c)) /delta ?eqxx; [lra | move=> i /negbTE
 Lemma apply_reads (I : Type) (s : I -> D) h : apply (reads s) h = fun i => h (s i).
 Proof. by apply: functional_extensionality => i; rewrite /apply dot_delta. Qed.
 
-Lemma apply_writes (I : finType) (s : I -> D) (v : vec I) i : injective s -> apply (writes s) v (s i) = v i.
+Lemma apply_writes (I : finType) (s : I -> D) (v : vec I) i : injective s ->
+  apply (writes s) v (s i) = v i.
 Proof.
 move=> inj; rewrite /apply /dot (sum_pick (j := i)) /writes /delta ?eqxx; first by lra.
 by move=> j ji; rewrite (inj_eq inj) eq_sym (negbTE ji); lra.
 Qed.
 
-Lemma apply_writes0 (I : finType) (s : I -> D) (v : vec I) c : (forall i, c != s i) -> apply (writes s) v c = 0.
-Proof. by move=> no; rewrite /apply /dot big1 // => i _; rewrite /writes /delta (negbTE (no i)); lra. Qed.
+Lemma apply_writes0 (I : finType) (s : I -> D) (v : vec I) c : (forall i, c != s i) ->
+  apply (writes s) v c = 0.
+Proof. by move=> no; rewrite /apply /dot big1 // => i _; rewrite /writes /delta (negbTE (no i));
+  lra. Qed.
 
 Lemma score_row (q k u v : vec D) : score (row q k) u v = dot q u * dot k v.
 Proof. by rewrite /score {1}/dot (sum_pick (j := tt)) // => -[]. Qed.
 
-Lemma score_match (I : finType) g (s : I -> D) u v : score (match_on g s) u v = g * dot (fun i => u (s i)) (fun i => v (s i)).
+Lemma score_match (I : finType) g (s : I -> D) u v :
+  score (match_on g s) u v = g * dot (fun i => u (s i)) (fun i => v (s i)).
 Proof.
-rewrite /score -dotZl; apply: eq_bigr => i _; congr (_ * _); rewrite /apply /=; last by rewrite dot_delta.
+rewrite /score -dotZl; apply: eq_bigr => i _; congr (_ * _); rewrite /apply /=;
+  last by rewrite dot_delta.
 by rewrite dotZl dot_delta.
 Qed.
 
 Lemma dot_read_row (I : finType) (w : vec I) (s : I -> D) (inv : D -> option I) h :
-  pcancel s inv -> (forall c i, inv c = Some i -> c = s i) -> dot (read_row w inv) h = dot w (fun i => h (s i)).
+  pcancel s inv -> (forall c i, inv c = Some i -> c = s i) ->
+    dot (read_row w inv) h = dot w (fun i => h (s i)).
 Proof.
 move=> si is_; rewrite /dot /read_row.
 rewrite (eq_bigr (fun c => \sum_i (if s i == c then w i * h c else 0))); last first.
   move=> c _; case E : (inv c) => [i|].
-    rewrite (sum_pick (j := i)) ?(is_ _ _ E) ?eqxx // => j ji; rewrite (inj_eq (pcan_inj si)) (negbTE ji) //.
+    rewrite (sum_pick (j := i)) ?(is_ _ _ E) ?eqxx // => j ji;
+      rewrite (inj_eq (pcan_inj si)) (negbTE ji) //.
   rewrite big1 ?Rmult_0_l // => i _; case: eqP => // sc; by rewrite -sc si in E.
 rewrite exchange_big /=; apply: eq_bigr => i _.
 by rewrite (sum_pick (j := s i)) ?eqxx // => c; rewrite eq_sym => /negbTE ->.
@@ -65,13 +72,16 @@ rewrite -val_eqE /= /first_of => /negbTE ->; exact: attention_idle.
 Qed.
 
 (* A head whose value reads one subspace and writes it back. *)
-Lemma attention_copy (tok : finType) (t : term D) (I : finType) (s : I -> D) (h : stream D tok) q i : injective s ->
-  attention (Head t (reads s) (writes s)) h q (s i) = head_output (scores (Head t (reads s) (writes s)) h q) (fun k i => h k (s i)) i.
+Lemma attention_copy (tok : finType) (t : term D) (I : finType) (s : I -> D)
+  (h : stream D tok) q i : injective s ->
+  attention (Head t (reads s) (writes s)) h q (s i) = head_output
+    (scores (Head t (reads s) (writes s)) h q) (fun k i => h k (s i)) i.
 Proof.
 by move=> inj; apply: eq_bigr => k _; rewrite apply_writes // apply_reads.
 Qed.
 
-Lemma attention_other (tok : finType) (t : term D) (I : finType) (V : mat I D) (s : I -> D) (h : stream D tok) q c :
+Lemma attention_other (tok : finType) (t : term D) (I : finType) (V : mat I D) (s : I -> D)
+  (h : stream D tok) q c :
   (forall i, c != s i) -> attention (Head t V (writes s)) h q c = 0.
 Proof. by move=> no; apply: big1 => k _; rewrite apply_writes0 // Rmult_0_r. Qed.
 End Transformer.
