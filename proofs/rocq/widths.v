@@ -1,6 +1,6 @@
 (* How wide the stream is: D = 2d + [r] + ceil(log2(m+1)) + ceil(log2 n) + 9 [+ 1] coordinates are
-   at most 2d + [r] + log2(m n) + 11 [+ 1], whatever the number of tasks: the theorem's O(d + log(mn))
-   with its constants. [r] counts only with ReLU features, [+ 1] with a sum slot. *)
+   at most 2d + [r] + log2(m n) + 11 [+ 1], whatever the number of tasks: the theorem's
+   O(d + log(mn)) with its constants. [r] counts only with ReLU features, [+ 1] with a sum slot. *)
 From Theorem1 Require Import sums.
 Set Implicit Arguments. Unset Strict Implicit. Unset Printing Implicit Defensive.
 
