@@ -169,6 +169,18 @@ move=> k; rewrite /v (x_embed BOS) (_ : vsub _ _ = vscale (INR w) (x h k)); last
 by rewrite norm_scale Rabs_pos_eq; [apply: Rmult_le_compat_l; [lra | exact: x_short] | lra].
 Qed.
 
+Lemma lift_bos : norm (vsub (x a BOS) (x h BOS)) <= INR w * X_ * nu_bos S.
+Proof.
+rewrite x_out (_ : vsub (vadd (x h BOS) (head_output (scores hd h BOS) v)) (x h BOS) =
+          vsub (head_output (scores hd h BOS) v) (v BOS)); last by rewrite /v (x_embed BOS);
+            vec_ring.
+rewrite Rmult_comm; apply: (bos_output mm T_ge0 ex hdE w_le w_bos).
+- by rewrite -[1]/(INR 1); apply/le_INR/leP; exact: ebits_gt0 (some_example adm).
+- by rewrite cE; lra.
+move=> k; rewrite /v (x_embed BOS) (_ : vsub _ _ = vscale (INR w) (x h k)); last by vec_ring.
+by rewrite norm_scale Rabs_pos_eq; [apply: Rmult_le_compat_l; [lra | exact: x_short] | lra].
+Qed.
+
 (* A sum slot: the winners, the near losers. *)
 Definition others (g : option 'I_(examples P)) : pred tok := fun t =>
   if t is At g' p then (g' == g) && (p != ord_max) && ~~ is_sum p else false.
@@ -286,17 +298,24 @@ apply: Rle_trans (Rmax_r _ _); have -> : exact_x t = x h t; last exact: lift_idl
 by case: t s => [|g p] s; [rewrite x_embed | rewrite x_plain].
 Qed.
 
-Lemma lift_x_rest t : ~~ is_inp t -> norm (x a t) <= lifted_bos S C.
+Lemma lift_x_rest t : ~~ is_inp t -> norm (x a t) <= lifted_rest S C.
 Proof.
 move=> ni; have E : x h t = vzero.
   by rewrite x_embed; case: t ni => [|g p] //=; rewrite negbK => ->.
-rewrite /lifted_bos; case: ifP => [has_sum | no_sum].
+rewrite /lifted_rest; case: ifP => [has_sum | no_sum].
   have ns : ~~ (if t is At _ p then is_sum p else false).
     by case: t ni {E} => [|g p] //=; rewrite negbK; apply: contraL => /sum_not_max.
   by have := lift_idle has_sum ns; rewrite E vsub_zero.
 rewrite (_ : x a t = vzero) ?norm0; first by lra.
 rewrite -E; apply: functional_extensionality => i; rewrite /part /a /attend /lift_heads no_sum.
 by rewrite sum_first ?(some_task adm) // attention_idle Rplus_0_r.
+Qed.
+
+Lemma lift_x_bos : norm (x a BOS) <= lifted_bos S C.
+Proof.
+rewrite /lifted_bos; case: ifP => [has_sum | no_sum].
+  by have := lift_bos has_sum; rewrite (x_embed BOS) vsub_zero.
+have := @lift_x_rest BOS isT; rewrite /lifted_rest no_sum; lra.
 Qed.
 
 Lemma a_other t (c : coord) : (forall i, c != X i) -> a t c = h t c.
@@ -326,9 +345,12 @@ split.
 - by apply: keep_flags ex => t c fl; apply: keep => i; apply: contraL fl => /eqP ->.
 - move=> t; rewrite fE exE /E_f; apply: Rle_trans (raw_lipschitz _ _ _ lip) _.
   by apply: Rmult_le_compat_l => //; exact: lift_x.
-- move=> t ni; rewrite fE (negbTE ni) /= /E_f_bos.
+- move=> t ni; rewrite fE (negbTE ni) /= /E_f_rest.
   have := @raw_lipschitz _ (phi S) _ (x a t) vzero 0 lip; rewrite raw0 !vsub_zero => H.
   by apply: Rle_trans H _; apply: Rmult_le_compat_l => //; exact: lift_x_rest.
+- rewrite fE /= /E_f_bos.
+  have := @raw_lipschitz _ (phi S) _ (x a BOS) vzero 0 lip; rewrite raw0 !vsub_zero => H.
+  by apply: Rle_trans H _; apply: Rmult_le_compat_l => //; exact: lift_x_bos.
 - move=> t; apply: functional_extensionality => i; rewrite /part keep //.
   by case: t => [|[j|] p] //=; case: ifP.
 - by move=> t b; rewrite keep.

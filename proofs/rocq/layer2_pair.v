@@ -74,6 +74,18 @@ apply: (idle_output mm T_ge0 ex hdE w_le w_bos).
 by move=> k; rewrite (@blank BOS) // vsub0; exact: short.
 Qed.
 
+Lemma pair_bos : norm (y h' BOS) <= R * nu_bos S.
+Proof.
+have yb : y h BOS = vzero by exact: (@blank BOS).
+rewrite pair_out yb (_ : vadd _ _ = vsub (head_output (scores hd h BOS) (y h)) (y h BOS));
+  last first.
+  by rewrite yb; vec_ring.
+rewrite Rmult_comm; apply: (bos_output mm T_ge0 ex hdE w_le w_bos).
+- by rewrite -[1]/(INR 1); apply/le_INR/leP; exact: ebits_gt0 (some_example adm).
+- by rewrite idle /=; lra.
+- by move=> k; rewrite yb vsub0; exact: short.
+Qed.
+
 (* The near losers of an example input: the example's other inputs, and BOS. *)
 Lemma pair_near g p : (#|[pred t : tok | (t != At g p) && own g t]| <= (n0 S).+1)%N.
 Proof.
@@ -135,12 +147,14 @@ split.
 - by apply: keep_flags ex => t c fl; apply: keep => i; apply: contraL fl => /eqP ->.
 - by move=> t; rewrite keep_f; exact: lift_f before t.
 - by move=> t ni; rewrite keep_f; exact: (lift_f_rest before ni).
+- by rewrite keep_f; exact: (lift_f_bos before).
 - move=> t; case: (boolP (example_input t)) => [|nt]; last first.
     apply: Rle_trans (rest _ nt) _; apply: Rmult_le_compat_l => //.
     by have := Rmult_le_pos _ _ (pos_INR (n S)) tau_ge0; lra.
   case: t => [|[j|] p] //; rewrite /example_input /= ?andbF //.
   by rewrite andbT; exact: pair_input.
 - exact: rest.
+- exact: pair_bos.
 - by move=> t a; rewrite keep ?(lift_z before).
 - by move=> t; rewrite keep ?(lift_count before).
 - by move=> t; rewrite keep ?(lift_ok before).

@@ -113,8 +113,8 @@ have -> : residual i BOS = vsub (residual i BOS) (exact_residual i BOS).
 apply: Rle_trans (residual_off i BOS) _; apply: Rplus_le_compat.
   apply: Rmult_le_compat_l => //; rewrite [exact_f _]/= (_ : vsub _ vzero = f h BOS);
     last by vec_ring.
-  exact: (pair_f_rest before (t := BOS) isT).
-by apply: pair_y_rest before BOS _.
+  exact: (pair_f_bos before).
+by rewrite [exact_y _]/= vsub_zero; exact: (pair_y_bos before).
 Qed.
 Lemma kB0 : 0 <= kB.
 Proof.
@@ -430,8 +430,10 @@ split.
 - by apply: keep_flags ex => t c fl; apply: keep => i; apply: contraL fl => /eqP ->; case: i.
 - by move=> t; rewrite keep_f; exact: pair_f before t.
 - by move=> t ni; rewrite keep_f; exact: (pair_f_rest before ni).
+- by rewrite keep_f; exact: (pair_f_bos before).
 - by move=> t; rewrite keep_y; exact: pair_y before t.
 - by move=> t nt; rewrite keep_y; exact: pair_y_rest before t nt.
+- by rewrite keep_y; exact: (pair_y_bos before).
 - exists (fun t i => mass i t); split; [| split; [| split; [| split]]].
   + by move=> t a; exact: recognize_code.
   + by move=> t; exact: recognize_count.

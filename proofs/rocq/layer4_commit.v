@@ -76,8 +76,6 @@ Qed.
 Lemma nE : INR (n S) = w + 1. Proof. by rewrite S_INR. Qed.
 Lemma w_ge1 : 1 <= w.
 Proof. by rewrite -[1]/(INR 1); apply/le_INR/leP; apply: leq_ltn_trans (some_input adm). Qed.
-Lemma exp_le x y : x <= y -> exp x <= exp y.
-Proof. by case=> [/exp_increasing|->]; lra. Qed.
 Lemma tau_le3 : tau <= tau3.
 Proof. by apply: exp_le; have [_ H] := cold_recognize adm; lra. Qed.
 Lemma nu_le3 : nu <= nu3.
@@ -479,8 +477,10 @@ split.
 - by apply: keep_flags ex => t c fl; apply: keep; [|case=> ?]; apply: contraL fl => /eqP ->.
 - by move=> t; rewrite keep_f; exact: recognize_f before t.
 - by move=> t ni; rewrite keep_f; exact: (recognize_f_rest before ni).
+- by rewrite keep_f; exact: (recognize_f_bos before).
 - by move=> t; rewrite keep_y; exact: recognize_y before t.
 - by move=> t nt; rewrite keep_y; exact: recognize_y_rest before t nt.
+- by rewrite keep_y; exact: (recognize_y_bos before).
 - exists (gathered mass); split; [|split].
   + by move=> t a; rewrite /h' commit_other //; exact: mid_code.
   + by move=> t i; exact: gathered_own.

@@ -112,7 +112,7 @@ congr (_ + _); apply: eq_bigr => i _; rewrite /fetch_head attention_copy //; exa
 Qed.
 
 Let Tg0 : 0 <= T_gate C := T_gate_ge0 adm.
-Let bos_norm (i : 'I_(K S)) : norm (v i BOS) <= E_f_bos S C := commit_f_rest st (t := BOS) isT.
+Let bos_norm (i : 'I_(K S)) : norm (v i BOS) <= E_f_bos S C := commit_f_bos st.
 Let many := nu_ge mm (T_gate C).
 Let many_more := Rplus_le_compat_l (tau_at (2 * T_gate C)) _ _ (nu_ge mm (2 * T_gate C)).
 Let far_enough t i k : k != BOS -> k != query_token i -> s t i k <= - (2 * T_gate C).
@@ -155,6 +155,7 @@ Proof.
 have tau0 : 0 <= tau_gate C := tau_at_ge0 _; have nu0 : 0 <= nu_gate S C := nu_at_ge0 S _.
 have shut0 : 0 <= shut_gate S C := Rplus_le_le_0_compat _ _ (tau_at_ge0 _) (nu_at_ge0 S _).
 have K0 := pos_INR (K S); have eb0 := E_f_bos_ge0 adm; have e0 := E_f_ge0 adm.
+have er0 := E_f_rest_ge0 adm.
 have lf0 : 0 <= longest_feature S C.
   by rewrite /longest_feature; have := exact_f_norm BOS; rewrite /= norm0; lra.
 have keep_y t : part (@Y S) h' t = part (@Y S) h t.
@@ -166,7 +167,7 @@ split.
   have -> : vsub (vadd (f h t) (moved (s t) v)) goal =
             vadd (f h t) (vadd (vsub (moved (s t) v) q) (vsub q goal)).
     by apply: functional_extensionality => l; rewrite /vsub /vadd; lra.
-  have own : norm (f h t) <= E_f_bos S C by apply: (commit_f_rest st); rewrite /= eqxx.
+  have own : norm (f h t) <= E_f_rest S C by apply: (commit_f_rest st); rewrite /= eqxx.
   have query : norm (vsub q goal) <= E_f S C.
     by have := commit_f st (query_token i); rewrite /= (negbTE (slots_hold_inputs adm i)).
   have lt : is_lab t by rewrite /= eqxx.
@@ -182,10 +183,11 @@ split.
   have := Rmult_le_pos _ _ tau0 lf0; have := Rmult_le_pos _ _ nu0 lf0.
   by rewrite /fetched /misplaced; lra.
 - rewrite fetch_moved; apply: Rle_trans (norm_triangle _ _) _.
-  have := @fetch_idle BOS; rewrite andbF => /(_ isT); have := commit_f_rest st (t := BOS) isT.
+  have := @fetch_idle BOS; rewrite andbF => /(_ isT); have := commit_f_bos st.
   by rewrite /fetched_bos; lra.
 - by move=> t; rewrite keep_y; exact: commit_y.
 - by move=> t; rewrite keep_y; exact: commit_y_rest.
+- by rewrite keep_y; exact: commit_y_bos.
 - exists mass; split; [move=> t a | by split].
   by rewrite fetch_other.
 - by move=> t; rewrite fetch_other //; exact: commit_ok.

@@ -168,7 +168,7 @@ Proof.
 apply: Rle_trans (norm_sub_le _ _) _; rewrite /made scaled0.
 have fb := weights_bounded adm i (f h BOS).
 have := Rmult_le_compat_l _ _ _ w0 (fetch_f_bos st).
-have := @fetch_y_rest _ _ _ _ st BOS isT; rewrite vsub_zero /value_bos; lra.
+have := fetch_y_bos st; rewrite /value_bos; lra.
 Qed.
 
 Let Tg0 : 0 <= T_gate C := T_gate_ge0 adm.

@@ -34,7 +34,7 @@ Qed.
 Lemma executed_ge0 (S : spec) (C : consts) : admissible S C -> 0 <= executed S C.
 Proof.
 move=> adm; have K0 := pos_INR (K S); have w0 := weight_norm_ge0 adm; have R0 := radius_ge0 adm.
-have [[ef eb] ey] := (E_f_ge0 adm, E_f_bos_ge0 adm, E_y_ge0 adm).
+have [[ef eb] ey] := (E_f_ge0 adm, E_f_bos_ge0 adm, E_y_ge0 adm); have er := E_f_rest_ge0 adm.
 have t0 : 0 <= tau_gate C := tau_at_ge0 _; have n0 : 0 <= nu_gate S C := nu_at_ge0 S _.
 have s0 : 0 <= shut_gate S C := Rplus_le_le_0_compat _ _ (tau_at_ge0 _) (nu_at_ge0 S _).
 have m0 : 0 <= misplaced S C by have := Rmult_le_pos _ _ K0 s0; rewrite /misplaced; lra.
@@ -50,7 +50,7 @@ have fb0 : 0 <= fetched_bos S C.
   by apply: Rmult_le_pos => //; lra.
 have wf := Rmult_le_pos _ _ w0 f0; have wfb := Rmult_le_pos _ _ w0 fb0.
 have v0 : 0 <= longest_value S C by have := bias_norm_ge0 adm; rewrite /longest_value; lra.
-have vb0 : 0 <= value_bos S C by have := Rnu_ge0 adm; rewrite /value_bos; lra.
+have vb0 : 0 <= value_bos S C by have := Rnu_bos_ge0 adm; rewrite /value_bos; lra.
 have := Rmult_le_pos _ _ m0 (Rplus_le_le_0_compat _ _ v0 vb0).
 by have := Rmult_le_pos _ _ K0 vb0; rewrite /executed; lra.
 Qed.

@@ -66,6 +66,20 @@ move=> c1 H; apply: (@selection0 _ _ T) => //; first exact: nu_ge.
 - by move=> k; exact: idle_gap.
 - exact: Rle_trans (norm_ge0 _) (H BOS).
 Qed.
+
+(* BOS itself idles by more: no key is of its example. *)
+Lemma bos_output (I : finType) (v : tok -> vec I) M : 1 <= e -> 1 <= dot c (h BOS) ->
+  (forall k, norm (vsub (v k) (v BOS)) <= M) ->
+  norm (vsub (head_output (scores hd h BOS) v) (v BOS)) <= nu_bos S * M.
+Proof.
+move=> e1 c1 H; apply: (@selection0 _ _ (3 * T / 2)) => //;
+  last exact: Rle_trans (norm_ge0 _) (H BOS).
+  have -> : 2 * (3 * T / 2) = 3 * T by field.
+  by apply: Rmult_le_compat_r; [exact/Rlt_le/exp_pos | apply/le_INR/leP/card_tok_le].
+move=> k kn; rewrite !own_score w_bos !(from_bos_e ex) (bos_is_not kn) /=.
+have := w_le k; move: (dot w _) (dot c _) c1 => u x ? ?; move: (INR _) e1 => y ?.
+nra.
+Qed.
 End OwnExample.
 
 (* The tokens of an example, and BOS. *)

@@ -36,7 +36,8 @@ Definition example_input t : bool := is_inp t && ~~ is_qry t.
 Record after_lift h : Prop := AfterLift {
   lift_flags : exact_flags h;
   lift_f : forall t, norm (vsub (f h t) (exact_f t)) <= E_f S C;
-  lift_f_rest : forall t, ~~ is_inp t -> norm (f h t) <= E_f_bos S C;
+  lift_f_rest : forall t, ~~ is_inp t -> norm (f h t) <= E_f_rest S C;
+  lift_f_bos : norm (f h BOS) <= E_f_bos S C;
   lift_y : forall t, y h t = if is_lab t then exact_y t else vzero;
   lift_z : forall t a, h t (Z a) = 0;
   lift_count : forall t, h t Count = 0;
@@ -45,9 +46,11 @@ Record after_lift h : Prop := AfterLift {
 Record after_pair h : Prop := AfterPair {
   pair_flags : exact_flags h;
   pair_f : forall t, norm (vsub (f h t) (exact_f t)) <= E_f S C;
-  pair_f_rest : forall t, ~~ is_inp t -> norm (f h t) <= E_f_bos S C;
+  pair_f_rest : forall t, ~~ is_inp t -> norm (f h t) <= E_f_rest S C;
+  pair_f_bos : norm (f h BOS) <= E_f_bos S C;
   pair_y : forall t, norm (vsub (y h t) (exact_y t)) <= E_y S C;
   pair_y_rest : forall t, ~~ example_input t -> norm (vsub (y h t) (exact_y t)) <= radius C * nu S;
+  pair_y_bos : norm (y h BOS) <= radius C * nu_bos S;
   pair_z : forall t a, h t (Z a) = 0;
   pair_count : forall t, h t Count = 0;
   pair_ok : forall t, h t Ok = 0 }.
@@ -63,10 +66,12 @@ Notation nu3 := (nu_at S (T_recognize C)).
 Record after_recognize h : Prop := AfterRecognize {
   recognize_flags : exact_flags h;
   recognize_f : forall t, norm (vsub (f h t) (exact_f t)) <= E_f S C;
-  recognize_f_rest : forall t, ~~ is_inp t -> norm (f h t) <= E_f_bos S C;
+  recognize_f_rest : forall t, ~~ is_inp t -> norm (f h t) <= E_f_rest S C;
+  recognize_f_bos : norm (f h BOS) <= E_f_bos S C;
   recognize_y : forall t, norm (vsub (y h t) (exact_y t)) <= E_y S C;
   recognize_y_rest : forall t, ~~ example_input t ->
     norm (vsub (y h t) (exact_y t)) <= radius C * nu S;
+  recognize_y_bos : norm (y h BOS) <= radius C * nu_bos S;
   recognize_z : exists mass : tok -> 'I_(K S) -> R,
     (forall t a, h t (Z a) = \sum_i mass t i * code_of i a) /\
     (forall t, h t Count = \sum_i mass t i) /\
@@ -80,10 +85,12 @@ Record after_recognize h : Prop := AfterRecognize {
 Record after_commit h : Prop := AfterCommit {
   commit_flags : exact_flags h;
   commit_f : forall t, norm (vsub (f h t) (exact_f t)) <= E_f S C;
-  commit_f_rest : forall t, ~~ is_inp t -> norm (f h t) <= E_f_bos S C;
+  commit_f_rest : forall t, ~~ is_inp t -> norm (f h t) <= E_f_rest S C;
+  commit_f_bos : norm (f h BOS) <= E_f_bos S C;
   commit_y : forall t, norm (vsub (y h t) (exact_y t)) <= E_y S C;
   commit_y_rest : forall t, ~~ example_input t ->
     norm (vsub (y h t) (exact_y t)) <= radius C * nu S;
+  commit_y_bos : norm (y h BOS) <= radius C * nu_bos S;
   commit_z : exists mass : tok -> 'I_(K S) -> R,
     (forall t a, h t (Z a) = \sum_i mass t i * code_of i a) /\
     (forall t i, verdict t i -> 1 - (2 * tau S + stray S C) <= mass t i <= 1 + stray S C) /\
@@ -99,6 +106,7 @@ Record after_fetch h : Prop := AfterFetch {
   fetch_f_bos : norm (f h BOS) <= fetched_bos S C;
   fetch_y : forall t, norm (vsub (y h t) (exact_y t)) <= E_y S C;
   fetch_y_rest : forall t, ~~ example_input t -> norm (vsub (y h t) (exact_y t)) <= radius C * nu S;
+  fetch_y_bos : norm (y h BOS) <= radius C * nu_bos S;
   fetch_z : exists mass : tok -> 'I_(K S) -> R,
     (forall t a, h t (Z a) = \sum_i mass t i * code_of i a) /\
     (forall t i, verdict t i -> 1 - (2 * tau S + stray S C) <= mass t i <= 1 + stray S C) /\

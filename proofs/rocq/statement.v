@@ -410,6 +410,7 @@ Definition tau_at t := exp (- t).
 Definition nu_at t := INR tokens * exp (- (2 * t)).
 Definition tau := tau_at T.
 Definition nu := nu_at T.
+Definition nu_bos := INR tokens * exp (- (3 * T)).   (* BOS itself idles by 3T in Lift and Pair *)
 
 (* Task codes: points on the unit circle. *)
 Definition circle_code (i : 'I_(tasks)) : vec 'I_2 := fun a =>
@@ -420,17 +421,20 @@ Definition longest_sum : R := if tasks == 1%N then 1
 Definition code_error : R := 2 * code_tolerance C + code_tolerance C * code_tolerance C.
 Definition longest : R := (longest_sum + K * code_tolerance C) * (1 + code_tolerance C).
 
-(* What each layer leaves behind: 1. Lift, at any token and at BOS, in x and in f. *)
+(* What each layer leaves behind. 1. Lift, in x and in f: at any token, at one that is no input, and
+   at BOS. *)
 Definition lifted : R := if sum_slot S
   then Rmax (2 * X * (3 * tau + nu)) (INR (n0 S - 1) * X * nu) else 0.
-Definition lifted_bos : R := if sum_slot S then INR (n0 S - 1) * X * nu else 0.
+Definition lifted_rest : R := if sum_slot S then INR (n0 S - 1) * X * nu else 0.
+Definition lifted_bos : R := if sum_slot S then INR (n0 S - 1) * X * nu_bos else 0.
 Definition E_f : R := feature_norm C * lifted.
+Definition E_f_rest : R := feature_norm C * lifted_rest.
 Definition E_f_bos : R := feature_norm C * lifted_bos.
 (* 2. Pair. *)
 Definition E_y : R := radius C * (n * tau + 2 * nu).
 (* 3. Recognize: what is charged to a residual, and what BOS' own residual costs. *)
 Definition kappa : R := weight_norm C * E_f + E_y.
-Definition kappa_bos : R := weight_norm C * E_f_bos + radius C * nu.
+Definition kappa_bos : R := weight_norm C * E_f_bos + radius C * nu_bos.
 Definition slack : R := beta S * ((2 * radius C + kappa) * kappa_bos).
 (* 4. Commit: the weight that a task which does not explain can still have at a label. *)
 Definition stray : R := tau_at (T_recognize C) + (n + 1) * nu_at (T_recognize C) + nu.
@@ -441,11 +445,11 @@ Definition nu_gate : R := nu_at (T_gate C).
 Definition shut_gate : R := tau_at (2 * T_gate C) + nu_at (2 * T_gate C). (* of a shut head *)
 Definition misplaced : R := 3 * tau_gate + 4 * nu_gate + K * shut_gate.
 Definition longest_feature : R := feature_norm C * X + feature_bias_norm C + E_f + E_f_bos.
-Definition fetched : R := E_f + (K + 1) * E_f_bos + misplaced * longest_feature.
+Definition fetched : R := E_f + E_f_rest + K * E_f_bos + misplaced * longest_feature.
 Definition fetched_bos : R := E_f_bos + K * (E_f_bos + shut_gate * longest_feature).
 (* 6. Execute. *)
 Definition longest_value : R := 2 * radius C + bias_norm C + weight_norm C * fetched + E_y.
-Definition value_bos : R := weight_norm C * fetched_bos + radius C * nu.
+Definition value_bos : R := weight_norm C * fetched_bos + radius C * nu_bos.
 Definition executed : R :=
   weight_norm C * fetched + misplaced * (longest_value + value_bos) + K * value_bos.
 Definition idle_y : R := radius C * nu + K * (value_bos + shut_gate * (longest_value + value_bos)).
