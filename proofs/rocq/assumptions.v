@@ -1,5 +1,6 @@
 (* What the proof rests on: `check` compares this file's output with Stdlib's four axioms of real
    numbers and classical logic. *)
-From Theorem1 Require Import statement theorem1.
+From Theorem1 Require Import statement theorem1 existence instance.
 Check (theorem1 : theorem1_statement).
-Print Assumptions theorem1.
+Definition all_theorems := (theorem1, @logarithmic_width, @leak_vanishes, @every_task, @answers_one_half).
+Print Assumptions all_theorems.

@@ -43,8 +43,7 @@ Definition bounded (f : R -> R) : Prop := exists c, forall T, 0 <= T -> 0 <= f T
 
 Lemma exp_le1 T : 0 <= T -> exp (- T) <= 1.
 Proof.
-move=> T0; rewrite -exp_0; case: T0 => [T0 | <-]; last by rewrite Ropp_0; lra.
-by apply/Rlt_le/exp_increasing; lra.
+by move=> T0; rewrite -exp_0; apply: exp_le; lra.
 Qed.
 
 Lemma small_tau : small (fun T => exp (- T)).
@@ -158,14 +157,20 @@ rewrite exp_plus -[X in _ <= X]Rmult_1_r; apply: Rmult_le_compat_l; [exact/Rlt_l
 exact: exp_le1.
 Qed.
 
+Lemma small_nu_bos : small (fun T => nu_bos (S T)).
+Proof.
+apply: small_le small_nu _ => T T0; split; first exact: nu_bos_ge0.
+by apply: Rmult_le_compat_l; [exact: pos_INR | apply: exp_le; rewrite /=; lra].
+Qed.
+
 Ltac constant := first
   [ exact: (bounded_const rad0) | exact: (bounded_const X0) | exact: (bounded_const wn0)
   | exact: (bounded_const bn0) | exact: (bounded_const fn0) | exact: (bounded_const fb0)
   | exact: (bounded_const (pos_INR K)) | exact: (bounded_const (pos_INR n0.+1))
   | exact: (bounded_const (pos_INR (n0 - 1))) | by apply: bounded_const; lra ].
 Ltac errors := repeat first
-  [ constant | exact: small_tau | exact: small_nu | exact: small_0 | apply: small_add
-  | apply: small_mul | apply: bounded_add | apply: bounded_mul ].
+  [ constant | exact: small_tau | exact: small_nu | exact: small_nu_bos | exact: small_0
+  | apply: small_add | apply: small_mul | apply: bounded_add | apply: bounded_mul ].
 
 Lemma small_lifted : small (fun T => lifted (S T) (C T)).
 Proof.
@@ -181,17 +186,21 @@ by apply: Rmax_lub; rewrite /tau /tau_at /=; lra.
 Qed.
 Lemma small_lifted_bos : small (fun T => lifted_bos (S T) (C T)).
 Proof. by rewrite /lifted_bos /=; case: ss; errors. Qed.
+Lemma small_lifted_rest : small (fun T => lifted_rest (S T) (C T)).
+Proof. by rewrite /lifted_rest /=; case: ss; errors; lra. Qed.
 Lemma small_E_f : small (fun T => E_f (S T) (C T)).
 Proof. by apply: small_mul; [constant | exact: small_lifted]. Qed.
 Lemma small_E_f_bos : small (fun T => E_f_bos (S T) (C T)).
 Proof. by apply: small_mul; [constant | exact: small_lifted_bos]. Qed.
+Lemma small_E_f_rest : small (fun T => E_f_rest (S T) (C T)).
+Proof. by apply: small_mul; [constant | exact: small_lifted_rest]. Qed.
 Lemma small_E_y : small (fun T => E_y (S T) (C T)).
 Proof. by errors. Qed.
 Lemma small_kappa : small (fun T => kappa (S T) (C T)).
 Proof. by apply: small_add small_E_y; apply: small_mul small_E_f; constant. Qed.
 Lemma small_kappa_bos : small (fun T => kappa_bos (S T) (C T)).
 Proof.
-by apply: small_add; apply: small_mul; (try constant); [exact: small_E_f_bos | exact: small_nu].
+by apply: small_add; apply: small_mul; (try constant); [exact: small_E_f_bos | exact: small_nu_bos].
 Qed.
 Lemma small_stray : small (fun T => stray (S T) (C T)).
 Proof. by errors. Qed.
@@ -210,8 +219,7 @@ by have := Rmult_le_pos _ _ s0 L0; split; lra.
 Qed.
 Lemma small_shut : small (fun T => shut_gate (S T) (C T)).
 Proof.
-have twice T : 0 <= T -> exp (- (2 * T)) <= exp (- T).
-  by case=> [p | <-]; [apply/Rlt_le/exp_increasing; lra | rewrite Rmult_0_r; lra].
+have twice T : 0 <= T -> exp (- (2 * T)) <= exp (- T) by move=> T0; apply: exp_le; lra.
 apply: (@small_le _ (fun T => exp (- T) + nu (S T))); first by errors.
 move=> T T0; have T2 : 0 <= 2 * T by lra.
 have [t0 v0] := (tau_at_ge0 (2 * T), nu_at_ge0 (S T) (2 * T)).
@@ -231,8 +239,9 @@ by apply: bounded_add b; apply: bounded_add a; errors.
 Qed.
 Lemma small_fetched : small (fun T => fetched (S T) (C T)).
 Proof.
-apply: small_add (small_mulr small_misplaced bounded_feature); apply: (small_add small_E_f).
-by apply: small_mul small_E_f_bos; apply: bounded_add; constant.
+apply: small_add (small_mulr small_misplaced bounded_feature).
+apply: small_add; first exact: small_add small_E_f small_E_f_rest.
+by apply: small_mul small_E_f_bos; constant.
 Qed.
 Lemma small_fetched_bos : small (fun T => fetched_bos (S T) (C T)).
 Proof.
@@ -242,7 +251,7 @@ Qed.
 Lemma small_value_bos : small (fun T => value_bos (S T) (C T)).
 Proof.
 apply: small_add; first by apply: small_mul small_fetched_bos; constant.
-by apply: small_mul small_nu; constant.
+by apply: small_mul small_nu_bos; constant.
 Qed.
 Lemma bounded_value : bounded (fun T => longest_value (S T) (C T) + value_bos (S T) (C T)).
 Proof.
