@@ -4,8 +4,8 @@
    slots hold inputs, bounds R and X, and rho < delta. There are a constant c and a coldness from
    which on, for every T, admissible gains exist, and the leak is at most c exp(-T). So for any
    eps > 0 there is a transformer of that shape that answers every prompt within the hypotheses up
-   to eps: the theorem without the word gain. The gains are the formulas of construct/theorem1/gains.py without
-   their rounding.
+   to eps: the theorem without the word gain. The gains are the formulas of
+   construct/theorem1/gains.py without their rounding.
 
    Proof: every error of section 6 of statement.v is a sum of products of constants and of tau and
    nu, and nu <= N tau for T >= 0. *)
