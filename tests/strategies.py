@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from construct import FeatureMap, Prompt, Spec, Task, Transformer, build
 from verify.draw import Impossible, Instance, draw_instance, draw_prompt
-from verify.oracle import Verdict, apply, fill, judge
+from verify.oracle import Verdict, features_of, fill, judge
 
 BATCH = 4
 
@@ -330,7 +330,7 @@ def _apart_prompt(rng: np.random.Generator, instance: Instance, size: int, offse
 
 def outputs_of(instance: Instance, inputs: np.ndarray) -> np.ndarray:
     """g_i of every example's inputs, (K, m, d)."""
-    phi = apply(instance.feature_map, fill(inputs, instance.spec.sum_slot))
+    phi = features_of(instance.feature_map, fill(inputs, instance.spec.sum_slot))
     return np.stack([phi[:, task.slot] @ task.weight.T + task.bias for task in instance.tasks])
 
 

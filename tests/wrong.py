@@ -8,14 +8,14 @@ from flax import nnx
 
 from construct import Prompt, Transformer
 from construct.layers import in_dtype
-from verify.check import Lemma, check_prompt
+from verify.check import Lemma, check_lemmas
 from verify.draw import Instance
-from verify.theorem import Theorem
+from verify.record import Theorem
 
 
 def lemmas(theorem: Theorem, instance: Instance, prompt: Prompt, model: Transformer) -> list[Lemma]:
     """Every layer's lemma on a prompt."""
-    return check_prompt(model, instance.tasks, prompt, instance.feature_map, theorem=theorem)
+    return check_lemmas(theorem, model, instance.tasks, prompt, instance.feature_map)
 
 
 def damaged(

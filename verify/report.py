@@ -14,7 +14,7 @@ from construct import Answer, Spec, Transformer
 from construct.gains import CommonGains
 from verify.check import Lemma
 from verify.oracle import Verdict
-from verify.theorem import Theorem
+from verify.record import Theorem
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,8 @@ from construct import Trace, Transformer, build
 from construct.layers import in_dtype
 from construct.theorem1.gains import derive
 from tests.strategies import Case, Shape
-from verify.check import Lemma, check_prompt
+from verify.check import Lemma, check_lemmas
+from verify.theorem1 import THEOREM1
 
 RANDOM = Case("random", Shape(4, 16, 32, 3), 1, (32,), (3,), (3,))
 SUMS = Case("random", Shape(4, 6, 8, 4, sum_slot=True), 1, (8,), (1,), (1,))
@@ -20,7 +21,8 @@ FEATURES = Case("random", Shape(5, 3, 7, 5, features=4), 1, (7,), (1,), (1,))
 
 def lemmas(case: Case, model: Transformer | None = None) -> list[Lemma]:
     """Every layer's lemma on the last prompt."""
-    return check_prompt(
+    return check_lemmas(
+        THEOREM1,
         case.model if model is None else model,
         case.tasks,
         case.prompts[-1],

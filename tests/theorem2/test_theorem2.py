@@ -17,6 +17,7 @@ from tests.wrong import damaged, lemmas
 from verify.check import answer_error, check_structure
 from verify.draw import draw_instance, draw_prompt
 from verify.oracle import judge
+from verify.theorem import ALL
 from verify.theorem2 import THEOREM2
 from verify.verification import verify
 
@@ -53,7 +54,7 @@ def test_answers_are_the_superposition(seed, shape, size):
 @pytest.mark.parametrize("shape", SHAPES)
 def test_every_lemma_holds(shape):
     instance, prompts = drawn(2, shape)
-    report = verify(instance, prompts, theorem=THEOREM2)
+    report = verify(THEOREM2, instance, prompts)
     assert report.holds and len(report.lemmas) == 3
     assert report.embedding_dim <= report.embedding_bound
 
@@ -140,8 +141,10 @@ def test_each_lemma_fails_on_a_wrong_layer(layer, matrix, change, index):
 
 
 def test_the_structure_check_fails_on_another_theorems_transformer():
-    assert not check_structure(MODEL, INSTANCE.spec, THEOREM2)
-    assert check_structure(MODEL, INSTANCE.spec)  # as Theorem 1: too few layers, another width
+    assert not check_structure(THEOREM2, MODEL, INSTANCE.spec)
+    assert check_structure(
+        ALL[1], MODEL, INSTANCE.spec
+    )  # as Theorem 1: too few layers, another width
 
 
 def test_query_features_are_carried_by_one_mlp():

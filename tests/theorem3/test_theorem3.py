@@ -18,6 +18,7 @@ from tests.wrong import damaged, lemmas
 from verify.check import answer_error, check_structure
 from verify.draw import draw_instance, draw_prompt
 from verify.oracle import judge
+from verify.theorem import ALL
 from verify.theorem3 import THEOREM3
 from verify.verification import verify
 
@@ -84,7 +85,7 @@ def test_mixed_and_pure_prompts_at_the_stated_errors(shape, dtype, error):
 
 @pytest.mark.parametrize("prompt", [PROMPT, PURE, AGREE])
 def test_every_lemma_holds(prompt):
-    report = verify(INSTANCE, [prompt], model=MODEL, theorem=THEOREM3)
+    report = verify(THEOREM3, INSTANCE, [prompt], model=MODEL)
     assert report.holds and len(report.lemmas) == 5
 
 
@@ -173,7 +174,7 @@ def test_what_it_cannot_do_is_refused(change, message):
 def test_a_dropped_mask_is_named():
     blind = build(SPEC, INSTANCE.tasks)
     blind.layer("open").causal = False
-    assert check_structure(blind, SPEC, THEOREM3) == ["open sees tokens after its own"]
+    assert check_structure(THEOREM3, blind, SPEC) == ["open sees tokens after its own"]
 
 
 def test_impossible_gains_are_refused():
@@ -213,5 +214,5 @@ def test_each_lemma_fails_on_a_wrong_layer(layer, matrix, change, index):
 
 
 def test_the_structure_check_fails_on_another_theorems_transformer():
-    assert not check_structure(MODEL, SPEC, THEOREM3)
-    assert check_structure(MODEL, SPEC)
+    assert not check_structure(THEOREM3, MODEL, SPEC)
+    assert check_structure(ALL[1], MODEL, SPEC)
