@@ -20,7 +20,7 @@ DECIDED = (
 )
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Theorem:
     """One theorem's parts; what goes by layer stands in the layers' order.
 
@@ -62,6 +62,9 @@ class Theorem:
     subspaces: Callable[[Spec], Mapping[str, int]]
     options: tuple[str, ...] = ()
     drawn: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"Theorem {self.number}"
 
     @property
     def ambiguity(self) -> bool:

@@ -4,16 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from tests.layers import assert_lemma, assert_rejected, corrupt, scale, tokens, trace
 from tests.strategies import cases, shapes
-from tests.theorem1.layers import (
-    FEATURES,
-    SUMS,
-    assert_lemma,
-    assert_rejected,
-    corrupt,
-    tokens,
-    trace,
-)
+from tests.theorem1.cases import FEATURES, SUMS
 
 CASES = settings(max_examples=40)
 
@@ -38,13 +31,6 @@ def test_sum_slot_holds_the_sum(case):
 def test_lift_does_nothing_without_features_or_sums(case):
     streams = trace(case).streams
     assert (streams["lift"] == streams["embed"]).all()
-
-
-def scale(factor):
-    def change(weights):
-        weights *= factor
-
-    return change
 
 
 @pytest.mark.parametrize(

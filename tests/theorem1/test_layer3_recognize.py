@@ -4,17 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from tests.layers import assert_lemma, assert_rejected, corrupt, required_gap, term, tokens, trace
 from tests.strategies import cases
-from tests.theorem1.layers import (
-    RANDOM,
-    assert_lemma,
-    assert_rejected,
-    corrupt,
-    required_gap,
-    term,
-    tokens,
-    trace,
-)
+from tests.theorem1.cases import RANDOM
 
 CASES = settings(max_examples=40)
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from tests.layers import assert_lemma, assert_rejected, corrupt, scale, tokens, trace
 from tests.strategies import Case, Shape, cases
-from tests.theorem1.layers import RANDOM, assert_lemma, assert_rejected, corrupt, tokens, trace
-from tests.theorem1.test_layer1_lift import scale
+from tests.theorem1.cases import RANDOM
 from verify.oracle import ABSTAINED
 
 CASES = settings(max_examples=40)

@@ -2,17 +2,9 @@
 
 from hypothesis import given, settings
 
+from tests.layers import assert_lemma, assert_rejected, corrupt, required_gap, term, tokens, trace
 from tests.strategies import cases
-from tests.theorem1.layers import (
-    RANDOM,
-    assert_lemma,
-    assert_rejected,
-    corrupt,
-    required_gap,
-    term,
-    tokens,
-    trace,
-)
+from tests.theorem1.cases import RANDOM
 from verify.oracle import ABSTAINED
 
 CASES = settings(max_examples=40)

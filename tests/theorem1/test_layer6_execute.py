@@ -4,18 +4,18 @@ import numpy as np
 from hypothesis import given, settings
 
 from proofs import theorem1 as proof
-from tests.strategies import cases
-from tests.theorem1.layers import (
-    RANDOM,
+from tests.layers import (
     assert_lemma,
     assert_rejected,
     corrupt,
     required_gap,
+    scale,
     term,
     tokens,
     trace,
 )
-from tests.theorem1.test_layer1_lift import scale
+from tests.strategies import cases
+from tests.theorem1.cases import RANDOM
 from verify.oracle import ABSTAINED
 
 CASES = settings(max_examples=40)
