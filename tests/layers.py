@@ -108,8 +108,9 @@ def assert_rejected(case: Case, name: str, model: Transformer) -> Lemma:
 
 
 def leak_rate(number: int, layer: str, subspace: str) -> float:
-    """The exponent at which a subspace's error after a layer falls with T, on float64 prompts at
-    the edge of every hypothesis of a theorem: -1 where it is e^-T."""
+    """The exponent at which the error falls with T of a subspace that the layer writes, at the
+    tokens that it writes for, on float64 prompts at the edge of every hypothesis of a theorem: -1
+    where it is e^-T."""
     return float(np.polyfit(COLD, np.log(_leaks(number)[layer, subspace]), 1)[0])
 
 
@@ -129,10 +130,12 @@ def _leaks(number: int) -> dict[tuple[str, str], list[float]]:
             )
             seen = model.trace(prompt, attention=False)
             ideals = ideal_streams(theorem, spec, one.tasks, prompt, verdict)
-            for layer, ideal in zip(seen.streams, ideals, strict=True):
-                for name in model.residual.names:
-                    off = np.abs(seen.read(layer, name) - ideal[name]).max()
-                    worst[layer, name] = max(worst[layer, name], float(off))
+            next(ideals)
+            for layer, check, ideal in zip(model.layers, theorem.checks, ideals, strict=True):
+                at = check.asks(ideal)
+                for name in set(check.WRITES) & set(model.residual.names):
+                    off = np.abs(seen.read(layer.name, name) - ideal[name])[at].max(initial=0)
+                    worst[layer.name, name] = max(worst[layer.name, name], float(off))
         for key, off in worst.items():
             leaks[key].append(off)
     return dict(leaks)
