@@ -6,13 +6,11 @@ from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 
-import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 
 from construct import Trace, Transformer
-from construct.layers import in_dtype
 from tests.strategies import Case
+from tests.wrong import damaged
 from verify.check import Lemma, check_lemmas
 from verify.ideal import ideal_streams
 from verify.oracle import judge
@@ -84,14 +82,12 @@ def corrupt(
 ) -> Transformer:
     """The case's transformer with one matrix of one layer changed in place; matrix W_Q .. W_O, or
     W_1 and W_2 of the MLP."""
-    model = nnx.clone(case.model)
-    layer = model.layer(name)
-    part = layer.mlp if matrix in ("W_1", "W_2") else layer.banks[bank]
-    weights = np.array(getattr(part, matrix)[...])
-    change(weights)
-    with in_dtype(case.spec.dtype):
-        setattr(part, matrix, nnx.Param(jnp.asarray(weights)))
-    return model
+
+    def changed(weights: np.ndarray) -> np.ndarray:
+        change(weights)
+        return weights
+
+    return damaged(case.model, name, matrix, changed, bank)
 
 
 def term(case: Case, name: str, row: str) -> slice:

@@ -63,8 +63,8 @@ def test_the_leak_falls_as_exp_minus_T(subspace):
 
 @pytest.mark.parametrize(
     ("matrix", "change"),
-    [("W_V", scale(-1)), ("W_O", scale(1.001)), ("W_V", turn), ("W_Q", scale(0.5))],
-    ids=["sign", "value", "another task's", "gap"],
+    [("W_V", scale(-1)), ("W_O", scale(1.001)), ("W_V", turn), ("W_K", turn), ("W_Q", scale(0.5))],
+    ids=["sign", "value", "another task's value", "another task's key", "gap"],
 )
 def test_wrong_weights_are_rejected(matrix, change):
     assert_rejected(RANDOM, "recognize", corrupt(RANDOM, "recognize", matrix, change))
