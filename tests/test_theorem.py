@@ -5,10 +5,8 @@ import json
 import sys
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
-from construct import Transformer
 from tests.layers import assert_lemma
 from tests.mutants import theorem2 as edge
 from tests.mutants.faults import all_faults, copy
@@ -16,9 +14,7 @@ from tests.mutants.suite import Suite
 from tests.strategies import Case, Shape
 from verify import cli, command, explain
 from verify.command import OPTIONS
-from verify.draw import draw_instance, draw_prompt
 from verify.theorem import ALL, Theorem
-from verify.verification import verify
 
 SIZES = ["--K", "3", "--d", "4", "--m", "6", "--n", "3"]
 
@@ -102,27 +98,3 @@ def test_a_record_names_options_that_there_are(theorem: Theorem):
     assert ALL[theorem.number] is theorem
     options = vars(command.parser(theorem).parse_args([]))
     assert {name for name in OPTIONS if name in options} == set(theorem.options)
-
-
-def test_what_the_model_refuses_within_the_hypotheses_is_a_fault(made_up, monkeypatch):
-    """The oracle has accepted the prompt, so a refusal is reported, and the lemmas are checked all
-    the same."""
-    rng = np.random.default_rng(0)
-    instance = draw_instance(rng, K=3, d=4, m=6, n=3)
-    prompts = [draw_prompt(rng, instance, noise=1) for _ in range(2)]
-    model = made_up.build(instance.spec, instance.tasks)
-    assert verify(made_up, instance, prompts, model=model).holds
-
-    trace = Transformer.trace
-
-    def refuse(model, prompt, *, attention, enforce=True):
-        if enforce and prompt is prompts[1]:
-            raise ValueError("not this one")
-        return trace(model, prompt, attention=attention, enforce=enforce)
-
-    monkeypatch.setattr(Transformer, "trace", refuse)
-    report = verify(made_up, instance, prompts, model=model)
-    assert not report.holds and len(report.lemmas) == 3
-    assert report.wrong == [
-        "the model refuses prompt 1, which is within the hypotheses: not this one"
-    ]
