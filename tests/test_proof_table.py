@@ -1,5 +1,5 @@
-"""The tables of lemmas in proofs/ are true: every file they name exists, defines what it should, and
-no layer is left out."""
+"""The tables of lemmas in proofs/ are true: every file they name exists, defines what it should,
+and no layer is left out."""
 
 import re
 from pathlib import Path

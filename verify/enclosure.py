@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from construct import FeatureMap, Prompt, Task, Transformer
-from verify import balls
+from verify import balls, cli
 from verify.check import Lemma, Seen, check_lemma
 from verify.ideal import ideal_streams
 from verify.oracle import ABSTAINED, Verdict
@@ -60,16 +60,12 @@ class Enclosure:
 
     def as_json(self) -> dict[str, Any]:
         """The enclosure with plain numbers; null where a number is not finite."""
-
-        def finite(number: float) -> float | None:
-            return number if math.isfinite(number) else None
-
         return {
             "holds": self.holds,
-            "answer_error": finite(self.answer_error),
-            "float_distance": finite(self.float_distance),
+            "answer_error": cli.finite(self.answer_error),
+            "float_distance": cli.finite(self.float_distance),
             "error_bound": self.error_bound,
-            "enclosure_radius": finite(self.radius),
+            "enclosure_radius": cli.finite(self.radius),
             "bits": self.bits,
             "seconds": round(self.seconds, 3),
             "lemmas": [
@@ -77,9 +73,9 @@ class Enclosure:
                     "layer": lemma.layer,
                     "name": lemma.name,
                     "holds": lemma.holds and tie,
-                    "observed": finite(lemma.observed),
+                    "observed": cli.finite(lemma.observed),
                     "bound": lemma.bound,
-                    "least_gap": finite(lemma.least_gap),
+                    "least_gap": cli.finite(lemma.least_gap),
                 }
                 for lemma, tie in zip(self.lemmas, self.ties, strict=True)
             ],
@@ -137,13 +133,7 @@ def certify(
     selections = [
         balls.Selection(gains.T, error, gains.spread(name)) for name, error in gains.score_error
     ]
-    largest = max(theorem.largest_scores(spec, gains).values())
-    bits = (
-        np.finfo(spec.dtype).nmant
-        + 1
-        + math.ceil(math.log2(largest) + 2 * gains.T / math.log(2))
-        + GUARD_BITS
-    )
+    bits = _bits_needed(theorem, model)
     with balls.working_bits(bits):
         verdict = verdict_in_balls(
             tasks, prompt, spec.tolerance, spec.margin, feature_map, spec.sum_slot
@@ -180,6 +170,15 @@ def certify(
             bits=bits,
             seconds=time.perf_counter() - started,
         )
+
+
+def _bits_needed(theorem: Theorem, model: Transformer) -> int:
+    """Bits with which a score keeps a float's digits, and a weight within e^-2T of 0 or 1 is told
+    from it."""
+    spec, gains = model.spec, model.gains
+    largest = max(theorem.largest_scores(spec, gains).values())
+    cancels = math.ceil(math.log2(largest) + 2 * gains.T / math.log(2))
+    return np.finfo(spec.dtype).nmant + 1 + cancels + GUARD_BITS
 
 
 def verdict_in_balls(

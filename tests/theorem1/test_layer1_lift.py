@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from tests.layers import assert_lemma, assert_rejected, corrupt, scale, tokens, trace
+from tests.layers import assert_lemma, assert_rejected, corrupt, leak_rate, scale, tokens, trace
 from tests.strategies import cases, shapes
 from tests.theorem1.cases import FEATURES, SUMS
 
@@ -42,3 +42,7 @@ def test_wrong_weights_are_rejected(case, matrix, factor):
     lemma = assert_rejected(case, "lift", corrupt(case, "lift", matrix, scale(factor)))
     # A gap cut to a quarter still gives the right sum: only the gap tells.
     assert (lemma.least_gap < lemma.required_gap) == (matrix == "W_K")
+
+
+def test_the_leak_falls_as_exp_minus_T():
+    assert leak_rate(1, "lift", "x") == pytest.approx(-1, abs=0.1)

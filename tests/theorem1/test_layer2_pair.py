@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given, settings
 
-from tests.layers import assert_lemma, assert_rejected, corrupt, scale, tokens, trace
+from tests.layers import assert_lemma, assert_rejected, corrupt, leak_rate, scale, tokens, trace
 from tests.strategies import cases
 from tests.theorem1.cases import RANDOM
 
@@ -31,3 +31,7 @@ def test_labels_are_copied_to_the_last_bit(case):
 def test_wrong_weights_are_rejected(matrix, factor):
     lemma = assert_rejected(RANDOM, "pair", corrupt(RANDOM, "pair", matrix, scale(factor)))
     assert (lemma.least_gap < lemma.required_gap) == (matrix == "W_Q")
+
+
+def test_the_leak_falls_as_exp_minus_T():
+    assert leak_rate(1, "pair", "y") == pytest.approx(-1, abs=0.1)

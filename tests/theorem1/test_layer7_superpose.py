@@ -5,7 +5,16 @@ import pytest
 from hypothesis import given, settings
 
 from proofs import theorem1 as proof
-from tests.layers import assert_lemma, assert_rejected, corrupt, required_gap, scale, tokens, trace
+from tests.layers import (
+    assert_lemma,
+    assert_rejected,
+    corrupt,
+    leak_rate,
+    required_gap,
+    scale,
+    tokens,
+    trace,
+)
 from tests.strategies import Case, Shape, cases
 from tests.theorem1.cases import RANDOM
 from verify.oracle import ABSTAINED
@@ -56,3 +65,7 @@ def test_wrong_weights_are_rejected(matrix, factor):
         RANDOM, "superpose", corrupt(RANDOM, "superpose", matrix, scale(factor))
     )
     assert (lemma.least_gap < lemma.required_gap) == (matrix == "W_K")
+
+
+def test_the_leak_falls_as_exp_minus_T():
+    assert leak_rate(1, "superpose", "y") == pytest.approx(-1, abs=0.1)
