@@ -6,7 +6,7 @@ from construct import Prompt
 from verify.check import answer_error
 from verify.draw import Instance
 from verify.oracle import judge
-from verify.theorem import Theorem
+from verify.record import Theorem
 
 
 def errors(theorem: Theorem, instance: Instance, prompts: Sequence[Prompt]) -> list[float]:

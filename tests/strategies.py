@@ -13,9 +13,10 @@ from functools import cached_property
 import numpy as np
 from hypothesis import strategies as st
 
-from construct import FeatureMap, Prompt, Spec, Task, Transformer, build
+from construct import FeatureMap, Prompt, Spec, Task, Transformer
 from verify.draw import Impossible, Instance, draw_instance, draw_prompt
-from verify.oracle import Verdict, apply, fill, judge
+from verify.oracle import Verdict, features_of, fill, judge
+from verify.theorem import ALL, Theorem
 
 BATCH = 4
 
@@ -69,12 +70,12 @@ SHAPES = (
 
 @dataclass(frozen=True)
 class Case:
-    """A family of tasks and some prompts that keep its margin: a recipe, cooked when it is first
-    looked at.
+    """A recipe of a family of tasks and some prompts that keep its margin; they are drawn when they
+    are first read.
 
     kind: 'random', 'signs' or 'apart'. sizes: the prompts' lengths m'. noise, ambiguous: how many
     examples of each prompt (random families). share: how much of the tolerance, or for signs of the
-    margin, labels are off by. blank: the query is 0 (signs).
+    margin, labels are off by. blank: the query is 0 (signs). theorem: whose transformer it is.
     """
 
     kind: str
@@ -85,20 +86,21 @@ class Case:
     ambiguous: tuple[int, ...] = ()
     share: float = 0.0
     blank: bool = False
+    theorem: Theorem = ALL[1]
 
     @cached_property
-    def _cooked(self) -> tuple[Instance, list[Prompt]]:
+    def _drawn(self) -> tuple[Instance, list[Prompt]]:
         return KINDS[self.kind](np.random.default_rng(self.seed), self)
 
     @property
     def instance(self) -> Instance:
         """The tasks and their Spec."""
-        return self._cooked[0]
+        return self._drawn[0]
 
     @property
     def prompts(self) -> list[Prompt]:
         """The prompts; the last has all m examples."""
-        return self._cooked[1]
+        return self._drawn[1]
 
     @property
     def spec(self) -> Spec:
@@ -113,7 +115,7 @@ class Case:
     @cached_property
     def model(self) -> Transformer:
         """The transformer of the family."""
-        return build(self.spec, self.tasks, self.instance.feature_map)
+        return self.theorem.build(self.spec, self.tasks, self.instance.feature_map)
 
     def verdict(self, prompt: Prompt) -> Verdict:
         """What the definition says of a prompt."""
@@ -128,8 +130,10 @@ class Case:
         )
 
 
-def shapes(**fixed: object) -> st.SearchStrategy[Shape]:
-    """The shapes of the menu that have the fixed values."""
+def shapes(theorem: Theorem = ALL[1], **fixed: object) -> st.SearchStrategy[Shape]:
+    """The shapes of the menu that have the fixed values, and whose tasks the theorem can
+    perform."""
+    fixed |= {name: 0 for name in ("features", "sum_slot") if name not in theorem.options}
     return st.sampled_from(
         [
             shape
@@ -139,25 +143,32 @@ def shapes(**fixed: object) -> st.SearchStrategy[Shape]:
     )
 
 
+def kinds_of(theorem: Theorem, shape: Shape) -> list[str]:
+    """The kinds of cases that a shape has and a theorem can perform: tasks on a grid, or with signs
+    for matrices, keep no norm, and tasks with signs agree on many examples."""
+    kinds = ["random"] if theorem.drawn else ["apart", "signs", "random"]
+    return [
+        kind for kind in kinds if getattr(shape, kind) and (kind != "signs" or theorem.ambiguity)
+    ]
+
+
 @st.composite
 def cases(
     draw: st.DrawFn,
     shape: st.SearchStrategy[Shape] | None = None,
     count: int = BATCH,
     kind: str | None = None,
+    theorem: Theorem = ALL[1],
 ) -> Case:
     """A family of any kind that its shape allows, and `count` prompts, the last of full length."""
-    chosen = draw(shapes() if shape is None else shape)
-    kinds = (
-        [name for name in ("apart", "signs", "random") if getattr(chosen, name)]
-        if kind is None
-        else [kind]
-    )
+    chosen = draw(shapes(theorem) if shape is None else shape)
+    kinds = kinds_of(theorem, chosen) if kind is None else [kind]
     m = chosen.m
     sizes = (*draw(st.tuples(*[st.integers(1, m)] * (count - 1))), m)
     noise = [draw(st.integers(0, min(size, 3))) for size in sizes]
     room = [
-        min(size - one, 3) if chosen.K > 1 else 0 for size, one in zip(sizes, noise, strict=True)
+        min(size - one, 3) if chosen.K > 1 and theorem.ambiguity else 0
+        for size, one in zip(sizes, noise, strict=True)
     ]
     return Case(
         kind=draw(st.sampled_from(kinds)),
@@ -168,13 +179,14 @@ def cases(
         ambiguous=tuple(draw(st.integers(0, most)) for most in room),
         share=draw(st.sampled_from([0.0, 0.25, 0.9])),
         blank=draw(st.booleans()),
+        theorem=theorem,
     )
 
 
 def random_family(rng: np.random.Generator, case: Case) -> tuple[Instance, list[Prompt]]:
     """Random tasks and prompts in random proportions, with noise and ambiguous examples
     among them."""
-    instance = draw_instance(rng, **asdict(case.shape))
+    instance = draw_instance(rng, **asdict(case.shape), **case.theorem.drawn)
     requests = zip(case.sizes, case.noise, case.ambiguous, strict=True)
     return instance, [_random_prompt(rng, instance, *request) for request in requests]
 
@@ -330,7 +342,7 @@ def _apart_prompt(rng: np.random.Generator, instance: Instance, size: int, offse
 
 def outputs_of(instance: Instance, inputs: np.ndarray) -> np.ndarray:
     """g_i of every example's inputs, (K, m, d)."""
-    phi = apply(instance.feature_map, fill(inputs, instance.spec.sum_slot))
+    phi = features_of(instance.feature_map, fill(inputs, instance.spec.sum_slot))
     return np.stack([phi[:, task.slot] @ task.weight.T + task.bias for task in instance.tasks])
 
 

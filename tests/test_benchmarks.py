@@ -25,7 +25,7 @@ from benchmarks import (
     stacks,
 )
 from benchmarks.evaluators import EVALUATORS, Setting, Unavailable, Way, check, draw_setting
-from tests.theorem1.layers import FEATURES, RANDOM, SUMS
+from tests.theorem1.cases import FEATURES, RANDOM, SUMS
 
 PACKAGES = {"haiku": "haiku", "nnx": "flax", "torch": "torch"}
 TIMES = {"first_s", "median_s", "least_s", "repeats"}

@@ -5,7 +5,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from flax import nnx
 
-from tests.theorem1.layers import RANDOM
+from tests.theorem1.cases import RANDOM
 
 
 def test_orbax_restores_every_weight(tmp_path):

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from verify import cli
-from verify.theorem1 import __main__ as command
-from verify.theorem1 import verification
+from verify import command, verification
+from verify.theorem import ALL
 
 SMALL = ["--K", "2", "--d", "3", "--m", "6", "--n", "3"]
 KEYS = {
@@ -51,7 +50,7 @@ def run(monkeypatch, capsys):
     def call(*arguments):
         monkeypatch.setattr(sys, "argv", ["verify", *arguments])
         with pytest.raises(SystemExit) as caught:
-            cli.run(command.main, command.PROG)
+            command.run(ALL[1])
         out, err = capsys.readouterr()
         return caught.value.code, out, err
 
@@ -137,7 +136,7 @@ def test_a_bad_request_is_one_line(run, name):
 
 @pytest.mark.parametrize("path", ["/nonexistent/report.json", "/"])
 def test_a_report_that_cannot_be_written_is_known_before_the_run(monkeypatch, run, path):
-    monkeypatch.setattr("verify.verification.verify", None)  # not run
+    monkeypatch.setattr("verify.command.verify", None)  # not run
     code, out, err = run(*SMALL, "--json", path)
     assert (code, out) == (2, "") and f"{path!r} cannot be written" in err
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from verify import cli, explain
+from verify.theorem import ALL
 
-NUMBERS = (1, 2, 3)
+NUMBERS = tuple(ALL)
 
 
 def command(monkeypatch, *arguments):
@@ -92,7 +93,7 @@ def test_what_a_theorem_cannot_perform_is_refused(
 
 
 @pytest.mark.parametrize(
-    "arguments", [("--theorem", 4), ("--family", "AB"), ("--theorem", 3, "--d", 1)]
+    "arguments", [("--theorem", len(ALL) + 1), ("--family", "AB"), ("--theorem", 3, "--d", 1)]
 )
 def test_options_that_make_no_page(monkeypatch, capsys, tmp_path, arguments):
     refused(monkeypatch, capsys, tmp_path / "page.html", *arguments)

@@ -13,27 +13,8 @@ from proofs.selection import Errors
 from tests.mutants.__main__ import outcomes
 from tests.mutants.suite import SUITES, Suite
 from verify.draw import Instance, draw_instance, draw_prompt
-from verify.ideal import Stream, flag, ideal_streams
+from verify.ideal import ideal_streams
 from verify.oracle import judge
-
-FIRST, SECOND, THIRD = SUITES
-
-
-def _relabeled(matrix: str, pairs: Sequence[tuple[int, int]]) -> set[str]:
-    return {f"{matrix} of heads {left} and {right} swapped" for left, right in pairs}
-
-
-# Faults that change no answer, since they only exchange the heads of two tasks. Theorem 1: tasks 0,
-# 1, 2 read one slot, and so do 3 and 4; heads that fetch from the same slot differ by their gates
-# alone. Theorem 3: the same pairs; all of Balance's gates are 1/2, so its heads of one slot differ
-# by their values alone.
-EQUIVALENT = {
-    1: {("fetch", name) for name in _relabeled("W_Q", ((0, 1), (1, 2), (3, 4)))},
-    2: set(),
-    3: {("balance", name) for name in _relabeled("W_V", ((0, 1), (1, 2), (3, 4)))},
-}
-# Where the count is written down: it must be what was counted.
-TOLD = {1: "README.md", 2: "proofs/theorem2/README.md", 3: "proofs/theorem3/README.md"}
 
 
 def _name(suite: Suite) -> str:
@@ -45,20 +26,20 @@ def test_the_suite_itself_holds(suite: Suite) -> None:
     model = suite.build()
     assert suite.first_fault(model) is None
     # The model itself refuses none of the prompts, though they are at the edge of every hypothesis.
-    for prompt in suite.prompts():
+    for prompt in suite.edge.prompts():
         model.trace(prompt, attention=False)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("suite", SUITES, ids=_name)
 def test_faults_in_the_weights_are_rejected_at_their_layer(suite: Suite) -> None:
-    number, results = suite.theorem.number, list(outcomes(suite))
+    results = list(outcomes(suite))
     survivors = {
         (outcome.fault.layer, outcome.fault.name) for outcome in results if outcome.blamed is None
     }
-    assert survivors == EQUIVALENT[number]
+    assert survivors == suite.edge.EQUIVALENT
     assert len(results) - len(survivors) >= 0.99 * len(results)
-    told = (Path(__file__).parents[1] / TOLD[number]).read_text()
+    told = (Path(__file__).parents[1] / suite.edge.TOLD_IN).read_text()
     assert f"{len(results)} faults" in told
     assert f"verification rejects {len(results) - len(survivors)}" in told
     misnamed = [outcome for outcome in results if outcome.blamed not in (None, outcome.fault.layer)]
@@ -66,30 +47,11 @@ def test_faults_in_the_weights_are_rejected_at_their_layer(suite: Suite) -> None
 
 
 # Each lemma is held against what the run measured before its layer, so that no slack is inherited
-# from earlier lemmas. By theorem, layer and source of error, the subspaces where it shows. Not
-# listed: Theorem 1's Pair, Fetch and Commit and Theorem 3's Recognize add no rounding of their own
-# (a single weight of 1 copies, a count is exact); what Theorem 3's Open and Correct leak is less
-# than what they allow for an error of w, and Correct's rounding no more than the series' remainder.
-SHOWS = [
-    (
-        FIRST,
-        "leaks",
-        {"lift": "x f", "pair": "y", "recognize": "z count", "commit": "z count", "fetch": "f"},
-    ),
-    (FIRST, "leaks", {"execute": "output", "superpose": "output"}),
-    (
-        FIRST,
-        "rounds",
-        {"lift": "x f", "recognize": "z count", "execute": "output", "superpose": "output"},
-    ),
-    (SECOND, "leaks", {"pair": "y q", "recognize": "output ok", "superpose": "output"}),
-    (SECOND, "rounds", {"pair": "f h", "recognize": "output", "superpose": "output"}),
-    (THIRD, "leaks", {"recognize": "w count", "tally": "w", "balance": "y"}),
-    (THIRD, "rounds", {"tally": "w", "balance": "y", "open": "y"}),
-]
+# from earlier lemmas.
 TERMS = [
     (suite, layer, term, shows.split())
-    for suite, term, layers in SHOWS
+    for suite in SUITES
+    for term, layers in suite.edge.SHOWS.items()
     for layer, shows in layers.items()
 ]
 
@@ -127,9 +89,7 @@ def _measured(suite: Suite, model: Transformer, one: Instance, prompt: Prompt) -
     spec, theorem = one.spec, suite.theorem
     verdict = judge(one.tasks, prompt, spec.tolerance, spec.margin, one.feature_map, spec.sum_slot)
     trace = model.trace(prompt, attention=False)
-    streams = ideal_streams(
-        theorem.checks, spec, one.tasks, prompt, verdict, blocks=theorem.blocks(spec)
-    )
+    streams = ideal_streams(theorem, spec, one.tasks, prompt, verdict)
     known = {*model.residual.names, *(alias for alias, _ in model.residual.aliases)}
     keys = [key for key in ("x", "f", "q", "h", "w", "y", "z", "count", "ok") if key in known]
     measured = []
@@ -140,7 +100,7 @@ def _measured(suite: Suite, model: Transformer, one: Instance, prompt: Prompt) -
             for key in keys
         }
         errors = {key: _size(key, array) for key, array in off.items()}
-        outputs = off["y"][_holds_output(suite, name, ideal)]
+        outputs = off["y"][suite.edge.holds_output(name, ideal)]
         measured.append(Errors(**errors, output=np.abs(outputs).max(initial=0)))
     return measured
 
@@ -152,29 +112,20 @@ def _size(key: str, off: np.ndarray) -> float:
     return float(np.abs(off).sum(1).max() if key == "w" else np.abs(off).max())
 
 
-def _holds_output(suite: Suite, layer: str, ideal: Stream) -> np.ndarray:
-    """Where y is an output: the answer token at the end, before it the committed labels, or inputs
-    in Theorem 2."""
-    answer = flag(ideal, "qry") & ~flag(ideal, "inp")
-    if layer == "superpose" or suite is THIRD:
-        return answer
-    return flag(ideal, "ok") & flag(ideal, "lab" if suite is FIRST else "inp")
-
-
 def _case(
     suite: Suite, dtype: str, coldness: float | None, layer: str
 ) -> tuple[Instance, Sequence[Prompt]]:
     """The suite's own instance where features are in question; else one of few examples, whose mean
     hides no rounding."""
-    if layer == "lift" or (suite is SECOND and layer == "pair"):
-        return suite.make(dtype, coldness), suite.prompts(dtype, coldness)
+    theorem, edge = suite.theorem, suite.edge
+    if layer in edge.FEATURE_LAYERS:
+        return edge.instance(dtype, coldness), edge.prompts(dtype, coldness)
     rng = np.random.default_rng(5)
-    drawn = draw_instance(
-        rng, K=4, d=6, m=11, n=3, dtype=dtype, coldness=coldness, sphere=suite is THIRD
-    )
-    sizes = (1, 3, 5, 11) if suite is FIRST else (3, 11)
-    prompts = [draw_prompt(rng, drawn, examples=examples) for examples in sizes for _ in range(6)]
-    return drawn, [_stored(prompt) for prompt in prompts] if suite is THIRD else prompts
+    drawn = draw_instance(rng, K=4, d=6, m=11, n=3, dtype=dtype, coldness=coldness, **theorem.drawn)
+    prompts = [
+        draw_prompt(rng, drawn, examples=examples) for examples in edge.LENGTHS for _ in range(6)
+    ]
+    return drawn, [_stored(prompt) for prompt in prompts] if drawn.sphere else prompts
 
 
 def _stored(prompt: Prompt) -> Prompt:

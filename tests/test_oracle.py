@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from construct import FeatureMap, Prompt, Task
-from verify.oracle import apply, fill, judge
+from verify.oracle import features_of, fill, judge
 
 DOUBLE, NEGATE = Task(slot=0, weight=[[2.0]]), Task(slot=1, weight=[[-1.0]], bias=[1.0])
 
@@ -59,5 +59,5 @@ def test_sums_and_features():
     assert fill(np.array([[[1.0], [2.0], [0.0]]]), True).tolist() == [[[1], [2], [3]]]
     assert fill(np.array([[1.0], [0.0]]), False).tolist() == [[1], [0]]
     feature_map = FeatureMap(weight=[[1.0], [-1.0]], bias=[-1.0, 0.5])
-    assert apply(feature_map, np.array([[3.0], [-2.0]])).tolist() == [[2, 0], [0, 2.5]]
-    assert apply(None, np.array([[3.0]])).tolist() == [[3]]
+    assert features_of(feature_map, np.array([[3.0], [-2.0]])).tolist() == [[2, 0], [0, 2.5]]
+    assert features_of(None, np.array([[3.0]])).tolist() == [[3]]

@@ -6,25 +6,23 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from construct import Prompt, Transformer
+from construct import Transformer
 from construct.layers import in_dtype
-from verify.check import Lemma, check_prompt
-from verify.draw import Instance
-from verify.theorem import Theorem
-
-
-def lemmas(theorem: Theorem, instance: Instance, prompt: Prompt, model: Transformer) -> list[Lemma]:
-    """Every layer's lemma on a prompt."""
-    return check_prompt(model, instance.tasks, prompt, instance.feature_map, theorem=theorem)
 
 
 def damaged(
-    model: Transformer, layer: str, matrix: str, change: Callable[[np.ndarray], np.ndarray]
+    model: Transformer,
+    layer: str,
+    matrix: str,
+    change: Callable[[np.ndarray], np.ndarray],
+    bank: int = 0,
 ) -> Transformer:
-    """A copy of a model in which one matrix of the first bank of a layer is changed."""
+    """A copy of a model in which one matrix of a layer is changed: W_Q .. W_O of a bank of its
+    heads, or W_1 and W_2 of its MLP."""
     copy = nnx.clone(model)
-    bank = copy.layer(layer).banks[0]
-    old = getattr(bank, matrix)
+    struck = copy.layer(layer)
+    part = struck.mlp if matrix in ("W_1", "W_2") else struck.banks[bank]
+    old = getattr(part, matrix)[...]
     with in_dtype(model.spec.dtype):
-        setattr(bank, matrix, nnx.Param(jnp.asarray(change(np.array(old[...])), old[...].dtype)))
+        setattr(part, matrix, nnx.Param(jnp.asarray(change(np.array(old)), old.dtype)))
     return copy

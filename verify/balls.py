@@ -38,7 +38,7 @@ def flint() -> Any:
 
 
 @contextmanager
-def precision(bits: int) -> Iterator[None]:
+def working_bits(bits: int) -> Iterator[None]:
     """Compute with balls of this many bits, and restore the caller's setting."""
     context = flint().ctx
     before = context.prec

@@ -1,82 +1,25 @@
-"""Hold a transformer against its theorem, Theorem 1 unless told: its structure, each layer's lemma
-on the trace, its answers."""
+"""Hold a transformer against its theorem: its structure, each layer's lemma on a trace, its
+answers.
 
-import math
+A theorem's `checks` are modules, one a layer. WRITES: the subspaces that the layer writes. asks:
+the tokens (of the ideal stream after the layer) whose heads may read another key than BOS; at all
+others every key but BOS is 2T behind. WINNERS_SCORE_0: every winner scores 0, within the spread of
+the winners. expect(ideal): what the layer must leave behind.
+"""
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import ModuleType
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from construct import FeatureMap, Prompt, Spec, Task, Trace, Transformer, build
-from construct.theorem1 import SEVEN as LAYERS
-from construct.theorem1.gains import derive, largest_scores
-from construct.theorem1.stream import embedding_bound
-from proofs import theorem1 as proof
+from construct import FeatureMap, Prompt, Spec, Task, Trace, Transformer
 from proofs.selection import Errors, Setting
 from verify.ideal import Stream, ideal_streams
 from verify.oracle import judge
-from verify.theorem import BOUNDED, DECIDED, Theorem
-from verify.theorem1 import (
-    layer1_lift,
-    layer2_pair,
-    layer3_recognize,
-    layer4_commit,
-    layer5_fetch,
-    layer6_execute,
-    layer7_superpose,
-)
-
-SEVEN = (
-    layer1_lift,
-    layer2_pair,
-    layer3_recognize,
-    layer4_commit,
-    layer5_fetch,
-    layer6_execute,
-    layer7_superpose,
-)
-
-
-def _width(spec: Spec) -> int:
-    return (
-        2 * spec.d
-        + spec.features
-        + math.ceil(math.log2(spec.m + 1))
-        + math.ceil(math.log2(spec.n))
-        + 9
-        + spec.sum_slot
-    )
-
-
-def _width_formula(spec: Spec) -> str:
-    return f"2d + r + log2(mn) + {11 + spec.sum_slot}"
-
-
-THEOREM1 = Theorem(
-    number=1,
-    build=build,
-    derive=derive,
-    checks=SEVEN,
-    lemmas=proof.SEVEN,
-    proof=proof,
-    largest_scores=largest_scores,
-    width=_width,
-    width_bound=embedding_bound,
-    width_formula=_width_formula,
-    layers=LAYERS,
-    source="Xiong et al., 2024; layers, lemmas and bounds are ours",
-    statement="A seven layer transformer with embedding dimension O(d + log(mn)) with K heads per "
-    "attention layer can perform K "
-    "tasks on vectors of dimension d in superposition, with weighting based on m different "
-    "in-context examples each of length n.",
-    hypotheses=(
-        BOUNDED,
-        DECIDED,
-        "A sum slot is blank. Examples that no task or several explain are left out.",
-    ),
-)
+from verify.record import Theorem
 
 
 @dataclass(frozen=True)
@@ -123,7 +66,7 @@ def worst(lemmas: Sequence[Lemma]) -> Lemma:
     return replace(first, least_gap=gap, faults=tuple(faults))
 
 
-def check_structure(model: Transformer, spec: Spec, theorem: Theorem = THEOREM1) -> list[str]:
+def check_structure(theorem: Theorem, model: Transformer, spec: Spec) -> list[str]:
     """What is wrong with the transformer's shape; empty when it has the theorem's layers of K
     heads, mask, and width."""
     wrong = []
@@ -151,14 +94,25 @@ def check_structure(model: Transformer, spec: Spec, theorem: Theorem = THEOREM1)
     return wrong
 
 
-def check_prompt(
+class Seen(NamedTuple):
+    """What a run showed of one layer: by subspace the largest distance from the ideal stream, the
+    least score gap, by token the most near losers of any head, and by head and token the best score
+    of a key other than BOS."""
+
+    distances: Mapping[str, float]
+    least_gap: float
+    near: Int[np.ndarray, "N"]
+    best: Float[np.ndarray, "K N"]
+
+
+def check_lemmas(
+    theorem: Theorem,
     model: Transformer,
     tasks: Sequence[Task],
     prompt: Prompt,
     feature_map: FeatureMap | None = None,
-    input_norm: float | None = None,
+    *,
     trace: Trace | None = None,
-    theorem: Theorem = THEOREM1,
 ) -> list[Lemma]:
     """Run one prompt (or take its `trace`) and hold every layer's residual stream and score gaps
     against its lemma."""
@@ -166,11 +120,9 @@ def check_prompt(
     verdict = judge(tasks, prompt, spec.tolerance, spec.margin, feature_map, spec.sum_slot)
     if trace is None:  # the oracle has judged the prompt; the weights are on trial
         trace = model.trace(prompt, attention=False, enforce=False)
-    setting = theorem.proof.setting(spec, prompt.tokens, input_norm)
+    setting = theorem.proof.setting(spec, prompt.tokens)
     bounds = theorem.proof.errors(setting)
-    streams = ideal_streams(
-        theorem.checks, spec, tasks, prompt, verdict, blocks=theorem.blocks(spec)
-    )
+    streams = ideal_streams(theorem, spec, tasks, prompt, verdict)
     next(streams)
     lemmas = []
     for i, (layer, ideal) in enumerate(zip(model.layers, streams, strict=True)):
@@ -179,43 +131,24 @@ def check_prompt(
             subspace: _distance(trace.read(name, subspace), ideal[subspace])
             for subspace in model.residual.names
         }
-        lemmas.append(
-            hold(
-                setting,
-                i,
-                bounds[i],
-                ideal,
-                distances,
-                float(trace.gaps[name].min()),
-                trace.near[name].max(0),
-                trace.best[name],
-                theorem,
-            )
+        seen = Seen(
+            distances, float(trace.gaps[name].min()), trace.near[name].max(0), trace.best[name]
         )
+        lemmas.append(check_lemma(theorem, setting, i, bounds[i], ideal, seen))
     return lemmas
 
 
-def hold(
-    setting: Setting,
-    index: int,
-    bounds: Errors,
-    ideal: Stream,
-    distances: Mapping[str, float],
-    least_gap: float,
-    near: Int[np.ndarray, "N"],
-    best: Float[np.ndarray, "K N"],
-    theorem: Theorem = THEOREM1,
+def check_lemma(
+    theorem: Theorem, setting: Setting, index: int, bounds: Errors, ideal: Stream, seen: Seen
 ) -> Lemma:
-    """Hold what was seen of layer `index` (from 0) against its lemma: distances from the ideal
-    stream by subspace, the least gap, by token the most near losers of any head, and by head and
-    token the best score of a key other than BOS."""
+    """Hold what was seen of layer `index` (from 0) against its lemma, whose bounds these are."""
     spec, gains, check = setting.spec, setting.gains, theorem.checks[index]
     layer = gains.score_error[index][0]
     apart = gains.spread(layer)
     # Winners that tie exactly do so in floats too.
     winner = apart + gains.error(layer) if apart else 0.0
     faults = _selection_faults(
-        check, theorem.lemmas[index].near(spec), gains.T, winner, ideal, near, best
+        check, theorem.lemmas[index].near(spec), gains.T, winner, ideal, seen
     )
     results = [
         Lemma(
@@ -224,11 +157,11 @@ def hold(
             name,
             distance,
             bound_of(bounds, name, spec),
-            least_gap,
+            seen.least_gap,
             gains.T - 2 * gains.error(layer),
             faults,
         )
-        for name, distance in distances.items()
+        for name, distance in seen.distances.items()
     ]
     return worst(
         [one for one in results if one.subspace in check.WRITES or not one.observed <= one.bound]
@@ -236,28 +169,23 @@ def hold(
 
 
 def _selection_faults(
-    check: ModuleType,
-    allowed: int,
-    T: float,
-    winner: float,
-    ideal: Stream,
-    near: Int[np.ndarray, "N"],
-    best: Float[np.ndarray, "K N"],
+    check: ModuleType, allowed: int, T: float, winner: float, ideal: Stream, seen: Seen
 ) -> tuple[str, ...]:
-    """Hypotheses of Lemma 0 beyond the least gap: few losers are near, none at tokens outside the
-    layer's business, and a winner of a folded layer scores at most `winner` from 0."""
-    faults = []
-    concerned = check.concerned(ideal)
-    if near[concerned].max(initial=0) > allowed:
-        faults.append(f"{near[concerned].max()} losers are less than 2T behind, not {allowed}")
-    if near[~concerned].any():
+    """Hypotheses of Lemma 0 beyond the least gap: at tokens that ask, at most `allowed` losers are
+    near, at all others none; and where winners score 0, they do so up to `winner`."""
+    faults, near = [], seen.near
+    asking = check.asks(ideal)
+    if near[asking].max(initial=0) > allowed:
+        faults.append(f"{near[asking].max()} losers are less than 2T behind, not {allowed}")
+    if near[~asking].any():
         faults.append(
-            f"{near[~concerned].max()} losers are less than 2T behind at a token that should read "
+            f"{near[~asking].max()} losers are less than 2T behind at a token that should read "
             "BOS alone"
         )
     # BOS as a query token has position code 0, and no claim is made of its scores.
-    off = best[:, 1:][~(np.abs(best[:, 1:]) <= winner) & ~(best[:, 1:] <= -T)]
-    if check.FOLDED and off.size:
+    best = seen.best[:, 1:]
+    off = best[~(np.abs(best) <= winner) & ~(best <= -T)]
+    if check.WINNERS_SCORE_0 and off.size:
         faults.append(f"a winner scores {off[np.abs(off).argmax()]:.6g}, not 0")
     return tuple(faults)
 
@@ -267,11 +195,12 @@ def bound_of(errors: Errors, subspace: str, spec: Spec) -> float:
     return max(errors.x, errors.f) if subspace == "x" and not spec.features else errors.of(subspace)
 
 
+def answer_error(answer: np.ndarray, vector: np.ndarray) -> float:
+    """The distance of an answer from the superposition, in max norm; NaN if anything is not a
+    number."""
+    return _distance(answer, vector)
+
+
 def _distance(actual: np.ndarray, ideal: np.ndarray) -> float:
     """The largest difference of a coordinate; NaN if anything is not a number."""
     return float(np.max(np.abs(actual.astype(np.float64) - ideal)))
-
-
-def answer_error(answer: np.ndarray, vector: np.ndarray) -> float:
-    """The distance of an answer from the superposition, in max norm."""
-    return _distance(answer, vector)

@@ -1,23 +1,89 @@
-"""What the theorems' commands share: their common options, and the run that verifies a theorem and
-reports."""
+"""The command of a theorem, `python -m verify.theoremN`: options as the theorem's record has them,
+then random tasks and prompts, a run, every lemma checked, a report."""
 
 import argparse
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import Any, NamedTuple, NoReturn
 
-from verify import cli
+import numpy as np
+from rich.console import Console
 
-if TYPE_CHECKING:
-    from verify.theorem import Theorem
+from verify import balls, cli
+from verify.draw import draw_instance, draw_prompt
+from verify.enclosure import certify
+from verify.record import Theorem
+from verify.verification import verify
 
 
-def parser(prog: str, number: int) -> cli.Parser:
-    """The options that every theorem's command has."""
+class Option(NamedTuple):
+    """An option that not every theorem has. of_prompt: it is asked of every prompt, and not of the
+    tasks; settings: as argparse takes them."""
+
+    of_prompt: bool
+    settings: dict[str, Any]
+
+    @staticmethod
+    def flag(name: str) -> str:
+        """What is typed for an option."""
+        return f"--{name.replace('_', '-')}"
+
+
+OPTIONS = {
+    "features": Option(
+        False,
+        {
+            "type": cli.whole(0),
+            "default": 0,
+            "metavar": "r",
+            "help": "ReLU features that the tasks read; 0: the input itself (0)",
+        },
+    ),
+    "sum_slot": Option(
+        False,
+        {
+            "action": "store_true",
+            "help": "make the last input slot of each example hold the sum of the others",
+        },
+    ),
+    "ambiguous": Option(
+        True,
+        {
+            "type": cli.whole(0),
+            "default": 0,
+            "help": "examples of each prompt that several tasks explain (0)",
+        },
+    ),
+    "pure": Option(
+        True, {"action": "store_true", "help": "show one task a prompt instead of a mixture"}
+    ),
+    "agree": Option(
+        True,
+        {
+            "action": "store_true",
+            "help": "ask a query on which all tasks agree, where rounding is amplified most",
+        },
+    ),
+}
+
+
+def prog(theorem: Theorem) -> str:
+    """What the command of a theorem is called."""
+    return f"python -m verify.theorem{theorem.number}"
+
+
+def run(theorem: Theorem) -> NoReturn:
+    """Run the command and exit: 0 if all holds, 1 if something does not, 2 for a bad request."""
+    cli.run(lambda: main(theorem), prog(theorem))
+
+
+def parser(theorem: Theorem) -> cli.Parser:
+    """The options of a theorem's command: those of every theorem, and those that its record
+    names."""
     parser = cli.Parser(
-        prog,
-        description=f"Build Theorem {number}'s transformer for random tasks, run it on random "
-        "prompts, check every lemma.",
+        prog(theorem),
+        description=f"Build Theorem {theorem.number}'s transformer for random tasks, run it on "
+        "random prompts, check every lemma.",
     )
     add = parser.add_argument
     add("--K", type=cli.whole(1), default=4, help="tasks, and heads per layer (4)")
@@ -52,38 +118,28 @@ def parser(prog: str, number: int) -> cli.Parser:
         help="certify the first prompt in ball arithmetic too (needs python-flint)",
     )
     cli.add_json(parser)
+    for name in theorem.options:
+        add(Option.flag(name), **OPTIONS[name].settings)
     return parser
 
 
-def parse(parser: cli.Parser) -> argparse.Namespace:
-    """The options as given. Raises MissingExtra where a certificate is asked for without
-    python-flint."""
-    options = parser.parse_args()
-    if options.certify:
-        from verify.balls import flint
-
-        flint()
-    return options
-
-
-def run(options: argparse.Namespace, prog: str, theorem: "Theorem", **request: object) -> int:
+def main(theorem: Theorem) -> int:
     """Verify a theorem on random tasks and prompts, print or write the report; 0 if all holds, 1 if
     something does not.
 
-    request: what else `draw_instance` is told.
+    Raises ValueError for a request that cannot be met, MissingExtra where a certificate is asked
+    for without python-flint.
     """
-    import numpy as np
+    options = parser(theorem).parse_args()
+    if options.certify:  # better known before the work than after it
+        balls.flint()
+    return _verify(theorem, options)
 
-    from verify.draw import draw_instance, draw_prompt
-    from verify.verification import verify
 
+def _verify(theorem: Theorem, options: argparse.Namespace) -> int:
     started = time.perf_counter()
     rng = np.random.default_rng(options.seed)
-    kind = {
-        name: getattr(options, name)
-        for name in ("noise", "ambiguous", "pure", "agree")
-        if hasattr(options, name)
-    }
+    asked = {of_prompt: _asked(theorem, options, of_prompt) for of_prompt in (False, True)}
     instance = draw_instance(
         rng,
         K=options.K,
@@ -92,28 +148,28 @@ def run(options: argparse.Namespace, prog: str, theorem: "Theorem", **request: o
         n=options.n,
         coldness=options.coldness,
         dtype=options.dtype,
-        **request,
+        **asked[False],
+        **theorem.drawn,
     )
-    prompts = [draw_prompt(rng, instance, **kind) for _ in range(options.prompts)]
+    prompts = [
+        draw_prompt(rng, instance, noise=options.noise, **asked[True])
+        for _ in range(options.prompts)
+    ]
     report = verify(
+        theorem,
         instance,
         prompts,
         seed=options.seed,
         noise=options.noise,
-        ambiguous=kind.get("ambiguous", 0),
+        ambiguous=asked[True].get("ambiguous", 0),
         started=started,
-        theorem=theorem,
     )
     certificate = None
     if options.certify:
-        from verify.enclosure import certify
-
         certificate = certify(
-            report.model, instance.tasks, prompts[0], instance.feature_map, theorem
+            theorem, report.model, instance.tasks, prompts[0], instance.feature_map
         )
     if options.json != "-":
-        from rich.console import Console
-
         report.show(Console())
         if certificate is not None:
             certificate.show(Console())
@@ -123,7 +179,17 @@ def run(options: argparse.Namespace, prog: str, theorem: "Theorem", **request: o
     holds = report.holds and (certificate is None or certificate.holds)
     if not holds:
         print(
-            f"{prog}: Theorem {theorem.number} does not hold here; the table names what fails",
+            f"{prog(theorem)}: Theorem {theorem.number} does not hold here; the table names what "
+            "fails",
             file=sys.stderr,
         )
     return cli.HOLDS if holds else cli.FAILS
+
+
+def _asked(theorem: Theorem, options: argparse.Namespace, of_prompt: bool) -> dict[str, Any]:
+    """What the theorem's own options ask of each prompt, or of the tasks."""
+    return {
+        name: getattr(options, name)
+        for name in theorem.options
+        if OPTIONS[name].of_prompt == of_prompt
+    }

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 
 from construct import FeatureMap, Prompt, Spec, Task
 from construct.floats import DTYPES
-from verify.oracle import apply, fill
+from verify.oracle import features_of, fill
 
 # An example is drawn again until its margin holds; a request that fails this often is called
 # impossible.
@@ -79,7 +79,7 @@ def draw_instance(
     feature_map = _feature_map(rng, features, d) if features else None
     r = features or d
     target = _word(rng, d) if one_hot else _unit(rng, d) / 2
-    phi = apply(feature_map, shared)
+    phi = features_of(feature_map, shared)
     tasks = []
     slots = rng.integers(n - 1, size=K)
     slots[1:2] = slots[0]  # so that two tasks agree on an example that shows x* in one slot
@@ -236,7 +236,7 @@ def _agreeing(slots: Int[np.ndarray, "K"]) -> Int[np.ndarray, "tasks"]:
 def _outputs(
     tasks: list[Task], feature_map: FeatureMap | None, inputs: np.ndarray, sum_slot: bool
 ) -> Float[np.ndarray, "K d"]:
-    phi = apply(feature_map, fill(inputs, sum_slot))
+    phi = features_of(feature_map, fill(inputs, sum_slot))
     return np.stack([task.weight @ phi[task.slot] + task.bias for task in tasks])
 
 

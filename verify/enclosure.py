@@ -1,5 +1,5 @@
-"""A certificate of a theorem on one prompt: rigorous enclosures of the transformer's answer, lemma
-quantities and gaps.
+"""A theorem certified on one prompt: rigorous enclosures of the transformer's answer, of what the
+lemmas bound, and of the gaps.
 
 The stored weights run over real numbers in ball arithmetic. The target, sum_i (m_i/M) g_i(X), and
 what each layer must leave behind, as the theorem's own checks say it, are computed in balls from
@@ -18,11 +18,11 @@ from rich.console import Console
 from rich.table import Table
 
 from construct import FeatureMap, Prompt, Task, Transformer
-from verify import balls
-from verify.check import THEOREM1, Lemma, hold
+from verify import balls, cli
+from verify.check import Lemma, Seen, check_lemma
 from verify.ideal import ideal_streams
 from verify.oracle import ABSTAINED, Verdict
-from verify.theorem import Theorem
+from verify.record import Theorem
 
 # Bits left after everything that is known to cancel: a score, and what is left of a weight within
 # e^-2T of 0 or 1.
@@ -30,7 +30,7 @@ GUARD_BITS = 64
 
 
 @dataclass(frozen=True)
-class Certificate:
+class Enclosure:
     """What is certain of one prompt. Every number is an upper bound of a distance, or a lower bound
     of a gap.
 
@@ -59,17 +59,13 @@ class Certificate:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """The certificate with plain numbers; null where a number is not finite."""
-
-        def finite(number: float) -> float | None:
-            return number if math.isfinite(number) else None
-
+        """The enclosure with plain numbers; null where a number is not finite."""
         return {
             "holds": self.holds,
-            "answer_error": finite(self.answer_error),
-            "float_distance": finite(self.float_distance),
+            "answer_error": cli.finite(self.answer_error),
+            "float_distance": cli.finite(self.float_distance),
             "error_bound": self.error_bound,
-            "enclosure_radius": finite(self.radius),
+            "enclosure_radius": cli.finite(self.radius),
             "bits": self.bits,
             "seconds": round(self.seconds, 3),
             "lemmas": [
@@ -77,16 +73,16 @@ class Certificate:
                     "layer": lemma.layer,
                     "name": lemma.name,
                     "holds": lemma.holds and tie,
-                    "observed": finite(lemma.observed),
+                    "observed": cli.finite(lemma.observed),
                     "bound": lemma.bound,
-                    "least_gap": finite(lemma.least_gap),
+                    "least_gap": cli.finite(lemma.least_gap),
                 }
                 for lemma, tie in zip(self.lemmas, self.ties, strict=True)
             ],
         }
 
     def show(self, console: Console) -> None:
-        """Print the certificate: a row a layer, then the two distances of the answer."""
+        """Print the enclosure: a row a layer, then the two distances of the answer."""
         table = Table(
             "layer", "subspace", "at most", "bound", "gap at least", "certain", box=SIMPLE_HEAD
         )
@@ -121,12 +117,12 @@ class Certificate:
 
 
 def certify(
+    theorem: Theorem,
     model: Transformer,
     tasks: Sequence[Task],
     prompt: Prompt,
     feature_map: FeatureMap | None = None,
-    theorem: Theorem = THEOREM1,
-) -> Certificate:
+) -> Enclosure:
     """Certify one prompt. Raises balls.MissingExtra without python-flint, ValueError for a prompt
     outside the hypotheses."""
     started = time.perf_counter()
@@ -137,18 +133,12 @@ def certify(
     selections = [
         balls.Selection(gains.T, error, gains.spread(name)) for name, error in gains.score_error
     ]
-    largest = max(theorem.largest_scores(spec, gains).values())
-    bits = (
-        np.finfo(spec.dtype).nmant
-        + 1
-        + math.ceil(math.log2(largest) + 2 * gains.T / math.log(2))
-        + GUARD_BITS
-    )
-    with balls.precision(bits):
-        verdict = judge(tasks, prompt, spec.tolerance, spec.margin, feature_map, spec.sum_slot)
-        streams = ideal_streams(
-            theorem.checks, spec, tasks, prompt, verdict, dtype=object, blocks=theorem.blocks(spec)
+    bits = _bits_needed(theorem, model)
+    with balls.working_bits(bits):
+        verdict = verdict_in_balls(
+            tasks, prompt, spec.tolerance, spec.margin, feature_map, spec.sum_slot
         )
+        streams = ideal_streams(theorem, spec, tasks, prompt, verdict, dtype=object)
         embedded = _embedded(model, next(streams))
         lemmas, tied = [], []
         for i, (ideal, enclosed) in enumerate(
@@ -166,22 +156,11 @@ def certify(
                 if enclosed.wide
                 else enclosed.least_gap
             )
-            lemmas.append(
-                hold(
-                    setting,
-                    i,
-                    bounds[i],
-                    ideal,
-                    distances,
-                    gap,
-                    enclosed.near,
-                    enclosed.best,
-                    theorem,
-                )
-            )
+            seen = Seen(distances, gap, enclosed.near, enclosed.best)
+            lemmas.append(check_lemma(theorem, setting, i, bounds[i], ideal, seen))
             tied.append(enclosed.ties)
         answer = actual[-1, model.residual.where("y")]
-        return Certificate(
+        return Enclosure(
             lemmas=lemmas,
             ties=tied,
             answer_error=_farthest(answer, verdict.vector),
@@ -193,7 +172,16 @@ def certify(
         )
 
 
-def judge(
+def _bits_needed(theorem: Theorem, model: Transformer) -> int:
+    """Bits with which a score keeps a float's digits, and a weight within e^-2T of 0 or 1 is told
+    from it."""
+    spec, gains = model.spec, model.gains
+    largest = max(theorem.largest_scores(spec, gains).values())
+    cancels = math.ceil(math.log2(largest) + 2 * gains.T / math.log(2))
+    return np.finfo(spec.dtype).nmant + 1 + cancels + GUARD_BITS
+
+
+def verdict_in_balls(
     tasks: Sequence[Task],
     prompt: Prompt,
     tolerance: float,

@@ -3,14 +3,16 @@ through a theorem's layers."""
 
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from verify import cli
-
-if TYPE_CHECKING:
-    from verify.explorer.data import Subject
-    from verify.theorem import Theorem
+from verify.draw import draw_instance, draw_prompt
+from verify.explorer.data import MOST_PROMPTS, Subject, collect
+from verify.theorem import ALL, Theorem
 
 PROG = "python -m verify.explain"
 
@@ -29,9 +31,9 @@ def parser() -> cli.Parser:
     add(
         "--theorem",
         type=int,
-        choices=(1, 2, 3),
+        choices=tuple(ALL),
         default=1,
-        help="whose transformer: Theorem 1, 2 or 3 (1)",
+        help=f"whose transformer: that of Theorem {', '.join(map(str, ALL))} (1)",
     )
     add("--K", type=cli.whole(1), help="random tasks (4)")
     add("--d", type=cli.whole(1), help="dimension of their vectors (16)")
@@ -58,18 +60,11 @@ def parser() -> cli.Parser:
     return parser
 
 
-def random_subject(K: int, d: int, m: int, n: int, seed: int, theorem: "Theorem") -> "Subject":
+def random_subject(K: int, d: int, m: int, n: int, seed: int, theorem: Theorem) -> Subject:
     """Random tasks that the theorem can perform, and mixtures of them in front of one query. Raises
     Impossible (a ValueError)."""
-    from dataclasses import replace
-
-    import numpy as np
-
-    from verify.draw import draw_instance, draw_prompt
-    from verify.explorer.data import Subject
-
     rng = np.random.default_rng(seed)
-    instance = draw_instance(rng, K=K, d=d, m=m, n=n, sphere=theorem.sphere)
+    instance = draw_instance(rng, K=K, d=d, m=m, n=n, **theorem.drawn)
     kinds = _kinds(K, m, theorem.ambiguity)
     prompts = [draw_prompt(rng, instance, **kind) for kind in kinds.values()]
     return Subject(
@@ -85,8 +80,6 @@ def random_subject(K: int, d: int, m: int, n: int, seed: int, theorem: "Theorem"
 def _kinds(K: int, m: int, ambiguity: bool) -> dict[str, dict[str, Any]]:
     """By title, the kinds of prompts: pure and mixed ones, as many as K tasks and m
     examples have."""
-    import numpy as np
-
     kinds: dict[str, dict[str, Any]] = {}
     if K > 1:
         kinds["drawn from all tasks alike"] = {"shares": np.ones(K) / K}
@@ -102,10 +95,9 @@ def _kinds(K: int, m: int, ambiguity: bool) -> dict[str, dict[str, Any]]:
     return kinds | {"nothing but noise": {"noise": m}}
 
 
-def typed_subject(files: list[str], family: str | None) -> "Subject":
+def typed_subject(files: list[str], family: str | None) -> Subject:
     """Typed prompts of one family. Raises ValueError for an unreadable prompt, more than five, or
     two families."""
-    from verify.explorer.data import MOST_PROMPTS, Subject
     from verify.families.text import read
 
     if len(files) > MOST_PROMPTS:
@@ -153,16 +145,15 @@ def main() -> int:
         raise ValueError(
             f"{asked}: for random prompts, and --prompt shows typed ones; leave out one of the two"
         )
-    from verify.explorer.data import THEOREMS, collect
     from verify.explorer.page import page
 
     started = time.perf_counter()
-    theorem = THEOREMS[options.theorem]
+    theorem = ALL[options.theorem]
     if options.prompt:
         subject = typed_subject(options.prompt, options.family)
     else:
         subject = random_subject(**DRAWN | drawn, theorem=theorem)
-    report = collect(subject, theorem)
+    report = collect(theorem, subject)
     text = page(report)
     out = options.out or f"theorem{theorem.number}.html"
     try:

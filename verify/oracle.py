@@ -1,4 +1,4 @@
-"""The oracle: what Theorem 1 says, in plain NumPy float64, from the definition alone.
+"""The oracle: what the theorems say, in plain NumPy float64, from the definition alone.
 
 It shares no code with the layers: it never sees a weight of the transformer, only tasks, a prompt
 and two thresholds.
@@ -53,7 +53,7 @@ def judge(
     """The verdict on a prompt. Raises ValueError if a residual lies between tolerance and
     margin."""
     inputs, query = fill(prompt.inputs, sum_slot), fill(prompt.query, sum_slot)
-    features, query_features = apply(feature_map, inputs), apply(feature_map, query)
+    features, query_features = features_of(feature_map, inputs), features_of(feature_map, query)
     guesses = np.stack([features[:, task.slot] @ task.weight.T + task.bias for task in tasks])
     residuals = np.linalg.norm(guesses - prompt.labels, axis=-1)
     # A residual on the boundary is computed with an error of its own; the definition's "at most"
@@ -85,7 +85,7 @@ def judge(
     )
 
 
-def apply(
+def features_of(
     feature_map: FeatureMap | None, inputs: Float[np.ndarray, "*tokens d"]
 ) -> Float[np.ndarray, "*tokens r"]:
     """The features phi(x)."""

@@ -12,9 +12,10 @@ from rich.table import Table
 
 from construct import Answer, Spec, Transformer
 from construct.gains import CommonGains
+from verify import cli
 from verify.check import Lemma
 from verify.oracle import Verdict
-from verify.theorem import Theorem
+from verify.record import Theorem
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,8 +62,8 @@ class Report:
             "heads": self.heads,
             "embedding_dim": self.embedding_dim,
             "embedding_bound": self.embedding_bound,
-            "max_error": _finite(self.max_error),
-            "error_bound": _finite(self.error_bound),
+            "max_error": cli.finite(self.max_error),
+            "error_bound": cli.finite(self.error_bound),
             "prompts": self.prompts,
             "seconds": round(self.seconds, 3),
             "device": self.device,
@@ -71,9 +72,9 @@ class Report:
                     "layer": lemma.layer,
                     "name": lemma.name,
                     "holds": lemma.holds,
-                    "observed": _finite(lemma.observed),
-                    "bound": _finite(lemma.bound),
-                    "least_gap": _finite(lemma.least_gap),
+                    "observed": cli.finite(lemma.observed),
+                    "bound": cli.finite(lemma.bound),
+                    "least_gap": cli.finite(lemma.least_gap),
                 }
                 for lemma in self.lemmas
             ],
@@ -192,7 +193,3 @@ def recovered_weights(
         system, np.append(answer.vector.astype(np.float64), total), rcond=None
     )
     return weights if rank == len(outputs) else None
-
-
-def _finite(number: float) -> float | None:
-    return float(number) if math.isfinite(number) else None

@@ -5,16 +5,17 @@ from collections.abc import Sequence
 
 import jax
 
-from construct import Prompt, Transformer
-from verify.check import THEOREM1, answer_error, check_prompt, check_structure, worst
+from construct import Prompt, Trace, Transformer
+from verify.check import answer_error, check_lemmas, check_structure, worst
 from verify.cli import progress
 from verify.draw import Instance
 from verify.oracle import judge
+from verify.record import Theorem
 from verify.report import Report
-from verify.theorem import Theorem
 
 
 def verify(
+    theorem: Theorem,
     instance: Instance,
     prompts: Sequence[Prompt],
     *,
@@ -23,36 +24,32 @@ def verify(
     noise: int = 0,
     ambiguous: int = 0,
     started: float | None = None,
-    theorem: Theorem = THEOREM1,
 ) -> Report:
     """Check a model (default: built from the instance) on the prompts. seed, noise, ambiguous: as
     they were asked for.
 
-    The answers come from one batched call, the lemmas from a trace of every prompt. Raises
-    ValueError on prompts outside the hypotheses.
+    Answers and lemmas come from one trace of every prompt, so that the layers are compiled once.
+    Raises ValueError on prompts outside the hypotheses.
     """
     started = time.perf_counter() if started is None else started
     spec, tasks, feature_map = instance.spec, instance.tasks, instance.feature_map
     model = theorem.build(spec, tasks, feature_map) if model is None else model
-    wrong = check_structure(model, spec, theorem)
+    wrong = check_structure(theorem, model, spec)
     # The oracle refuses prompts outside the hypotheses; what the model refuses after that is the
     # model's fault.
     verdicts = [
         judge(tasks, prompt, spec.tolerance, spec.margin, feature_map, spec.sum_slot)
         for prompt in prompts
     ]
-    try:
-        answers = model(list(prompts))
-    except ValueError as error:
-        wrong.append(f"the model refuses a prompt within the hypotheses: {error}")
-        answers = [model.trace(prompt, attention=False, enforce=False).answer for prompt in prompts]
-    for i, (answer, verdict) in enumerate(zip(answers, verdicts, strict=True)):
-        if (answer.recognized != verdict.recognized).any():
+    answers, by_prompt = [], []
+    for i, prompt in enumerate(progress(prompts, len(prompts), f"checking {len(prompts)} prompts")):
+        trace, refusal = _trace(model, prompt)
+        if refusal is not None:
+            wrong.append(f"the model refuses prompt {i}, which is within the hypotheses: {refusal}")
+        if (trace.answer.recognized != verdicts[i].recognized).any():
             wrong.append(f"prompt {i}: recognized other tasks than the definition does")
-    by_prompt = [
-        check_prompt(model, tasks, prompt, feature_map, theorem=theorem)
-        for prompt in progress(prompts, len(prompts), f"checking {len(prompts)} prompts")
-    ]
+        answers.append(trace.answer)
+        by_prompt.append(check_lemmas(theorem, model, tasks, prompt, feature_map, trace=trace))
     return Report(
         theorem=theorem,
         model=model,
@@ -77,3 +74,11 @@ def verify(
         answer=answers[0],
         verdict=verdicts[0],
     )
+
+
+def _trace(model: Transformer, prompt: Prompt) -> tuple[Trace, ValueError | None]:
+    """A prompt's trace, and the model's reason if it would refuse to answer it."""
+    try:
+        return model.trace(prompt, attention=False), None
+    except ValueError as refusal:
+        return model.trace(prompt, attention=False, enforce=False), refusal

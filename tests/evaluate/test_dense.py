@@ -16,7 +16,7 @@ from construct.prompt import batch_of, embed
 from proofs import theorem1 as proof
 from tests.evaluate.cases import drawn, model_of
 from tests.strategies import Case, Shape
-from tests.theorem1.layers import FEATURES, RANDOM, SUMS
+from tests.theorem1.cases import FEATURES, RANDOM, SUMS
 
 DOUBLE = Case("random", Shape(6, 10, 9, 3, features=20, dtype="float64"), 2, (9,), (1,), (1,))
 

@@ -6,11 +6,12 @@ import pytest
 from verify import explain
 from verify.explorer import data as explorer
 from verify.explorer.page import page
+from verify.theorem import ALL
 
 
-@pytest.fixture(scope="session", params=tuple(explorer.THEOREMS), ids="theorem{}".format)
+@pytest.fixture(scope="session", params=tuple(ALL), ids="theorem{}".format)
 def theorem(request):
-    return explorer.THEOREMS[request.param]
+    return ALL[request.param]
 
 
 @pytest.fixture(scope="session")
@@ -21,7 +22,7 @@ def subject(theorem):
 
 @pytest.fixture(scope="session")
 def report(subject, theorem):
-    return explorer.collect(subject, theorem)
+    return explorer.collect(theorem, subject)
 
 
 @pytest.fixture(scope="session")

@@ -153,7 +153,7 @@ def test_the_tasks_are_seen_where_the_stream_holds_them(report, traces, theorem)
 
 def test_a_bound_that_is_passed_is_seen(subject, theorem, monkeypatch):
     monkeypatch.setattr(theorem.proof, "error_bound", lambda *_: 0.0)
-    assert not explorer.collect(subject, theorem)["holds"]
+    assert not explorer.collect(theorem, subject)["holds"]
 
 
 def test_a_layer_that_breaks_its_lemma_is_seen(subject, theorem):
@@ -162,7 +162,7 @@ def test_a_layer_that_breaks_its_lemma_is_seen(subject, theorem):
         theorem,
         build=lambda *parts: damaged(theorem.build(*parts), last, "W_O", lambda W_O: 1.01 * W_O),
     )
-    report = explorer.collect(subject, wrong)
+    report = explorer.collect(wrong, subject)
     lemmas = report["prompts"][0]["lemmas"]
     assert not report["holds"] and [lemma["within"] for lemma in lemmas] == [True] * (
         len(lemmas) - 1
@@ -175,5 +175,5 @@ def test_a_task_that_is_mistaken_for_another_is_seen(subject, theorem):
         theorem,
         build=lambda spec, tasks, feature_map: theorem.build(spec, tasks[::-1], feature_map),
     )
-    report = explorer.collect(subject, wrong)
+    report = explorer.collect(wrong, subject)
     assert not report["holds"] and not report["prompts"][0]["recognized_right"]

@@ -15,7 +15,7 @@ from construct import build
 from construct.families.family import table, vocabulary
 from construct.families.hats import number_features, read_number
 from verify.families import WRITINGS, language_words, open_family
-from verify.oracle import apply, fill, judge
+from verify.oracle import features_of, fill, judge
 
 EXAMPLES = 8
 family_names = pytest.mark.parametrize("name", list(WRITINGS))
@@ -48,7 +48,7 @@ def every_input(name):
 
 def outputs(family, inputs):
     """By task and slot: W_i phi(x_slot) + b_i for stacked inputs, sum slots filled."""
-    features = apply(family.feature_map, fill(inputs, family.sum_slot))
+    features = features_of(family.feature_map, fill(inputs, family.sum_slot))
     return [
         [features[:, slot] @ task.weight.T for slot in range(family.slots)] for task in family.tasks
     ]
@@ -139,7 +139,7 @@ def test_hats_are_one_hot_at_whole_numbers(least, width):
     for number in range(greatest + 1):
         x = np.eye(len(words))[number]
         hot = x if number >= least else np.zeros(len(words))
-        np.testing.assert_array_equal(matrix @ apply(features, x), hot)
+        np.testing.assert_array_equal(matrix @ features_of(features, x), hot)
 
 
 @pytest.mark.parametrize("name", ["AB", "add_translate"])

@@ -5,7 +5,7 @@ import numpy as np
 
 from construct import FeatureMap, Prompt, Task
 from verify.draw import Instance
-from verify.oracle import apply, fill
+from verify.oracle import features_of, fill
 
 D, FEATURES, M, N = 4, 5, 11, 4
 EDGE = 1e-5  # how close to rho and delta the labels come, relative: beyond float32's rounding
@@ -28,7 +28,7 @@ def feature_tasks(
         weight=rng.normal(size=(FEATURES, D)) / 2, bias=rng.uniform(0, 0.5, FEATURES)
     )
     agree, vanish = unit(rng), unit(rng)
-    phi, zero = apply(feature_map, agree), apply(feature_map, vanish)
+    phi, zero = features_of(feature_map, agree), features_of(feature_map, vanish)
     target = unit(rng) / 2
     tasks = []
     for slot in slots:
@@ -58,7 +58,7 @@ def inputs_of(rng: np.random.Generator, one: Instance) -> np.ndarray:
 
 def outputs_of(one: Instance, inputs: np.ndarray) -> np.ndarray:
     """g_i of one example's inputs, (K, d)."""
-    phi = apply(one.feature_map, fill(inputs, one.spec.sum_slot))
+    phi = features_of(one.feature_map, fill(inputs, one.spec.sum_slot))
     return np.stack([task.weight @ phi[task.slot] + task.bias for task in one.tasks])
 
 

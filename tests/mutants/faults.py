@@ -7,13 +7,13 @@ trapezoid.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from flax import nnx
 
 from construct import Task, Transformer
-from construct.residual import position_code
+from tests.mutants.fault import Fault, put, swap_name
 from tests.mutants.suite import Suite
 
 OPERATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -27,24 +27,15 @@ TRAPEZOIDS = ("commit", "recognize")  # layers whose MLP, if any, is four units 
 HEAD = 1
 
 
-@dataclass(frozen=True)
-class Fault:
-    """A named fault of one layer; `strike` changes a copy of the model in place."""
-
-    layer: str
-    name: str
-    strike: Callable[[Transformer], None]
-
-
 def copy(model: Transformer) -> Transformer:
     """A model with the same weights, whose parameters can be changed."""
     return nnx.clone(model)
 
 
 def all_faults(suite: Suite, model: Transformer) -> list[Fault]:
-    """Every fault of every layer that changes a number, and of Theorem 3's mask."""
-    special = {1: _codes, 2: _offers, 3: _gates}[suite.theorem.number]
-    return [*_blocks(model), *_mlp_blocks(model), *_swaps(model), *_rebuilt(suite), *special(model)]
+    """Every fault of every layer that changes a number, and the theorem's own."""
+    own = suite.edge.faults(model)
+    return [*_blocks(model), *_mlp_blocks(model), *_swaps(model), *_rebuilt(suite), *own]
 
 
 def _blocks(model: Transformer) -> Iterator[Fault]:
@@ -90,7 +81,7 @@ def _operations(
 
         def strike(model: Transformer, change: Callable = change) -> None:
             param = getattr(model.layer(layer).banks[bank], matrix)
-            _put(param, where, change)
+            put(param, where, change)
 
         yield Fault(layer, f"{matrix}[{block}] {operation}", strike)
 
@@ -121,15 +112,9 @@ def _mlp_blocks(model: Transformer) -> Iterator[Fault]:
                             where: tuple = where,
                             layer: str = layer.name,
                         ) -> None:
-                            _put(getattr(model.layer(layer).mlp, matrix), where, change)
+                            put(getattr(model.layer(layer).mlp, matrix), where, change)
 
                         yield Fault(layer.name, f"MLP {matrix}[{unit}, {name}] {operation}", strike)
-
-
-def _put(param: nnx.Param, where: tuple, change: Callable[[np.ndarray], np.ndarray]) -> None:
-    array = np.array(param[...])
-    array[where] = change(array[where])
-    param[...] = array
 
 
 def _swaps(model: Transformer) -> Iterator[Fault]:
@@ -147,13 +132,13 @@ def _swaps(model: Transformer) -> Iterator[Fault]:
 
 def _swap(layer: str, bank: int, matrix: str, left: int, right: int) -> Fault:
     def strike(model: Transformer) -> None:
-        _put(
+        put(
             getattr(model.layer(layer).banks[bank], matrix),
             ([left, right],),
             lambda heads: heads[::-1],
         )
 
-    return Fault(layer, f"{matrix} of heads {left} and {right} swapped", strike)
+    return Fault(layer, swap_name(matrix, left, right), strike)
 
 
 def _rebuilt(suite: Suite) -> Iterator[Fault]:
@@ -174,8 +159,8 @@ def _rebuilt(suite: Suite) -> Iterator[Fault]:
 
     for i in range(len(tasks)):
         slot, matrix = f"the slot of task {i} off by one", f"the matrix of task {i} another's"
-        yield from _replaced(slot, suite.slot_layers, lambda i=i: suite.build(moved(i)))
-        yield from _replaced(matrix, suite.task_layers, lambda i=i: suite.build(mistaken(i)))
+        yield from _replaced(slot, suite.edge.SLOT_LAYERS, lambda i=i: suite.build(moved(i)))
+        yield from _replaced(matrix, suite.edge.TASK_LAYERS, lambda i=i: suite.build(mistaken(i)))
     layers = [check.__name__.rpartition("_")[2] for check in suite.theorem.checks]
     T = suite.theorem.derive(spec).T
     yield from _replaced("T four times too small", layers, lambda: suite.build(coldness=T / 4))
@@ -188,109 +173,3 @@ def _replaced(name: str, layers: object, make: Callable[[], Transformer]) -> Ite
             nnx.update(model.layer(layer), nnx.state(make().layer(layer)))
 
         yield Fault(layer, name, strike)
-
-
-def _rows(
-    model: Transformer, layer: str, matrix: str, where: tuple, name: str, change: Callable
-) -> Fault:
-    """A fault of all heads of a layer's first bank at once."""
-    return Fault(
-        layer,
-        f"{matrix}: {name}",
-        lambda model: _put(getattr(model.layer(layer).banks[0], matrix), where, change),
-    )
-
-
-def _roll(codes: np.ndarray) -> np.ndarray:
-    return np.roll(codes, 1, axis=0)
-
-
-def _recoded(number: int, other: int, bits: int) -> Callable[[np.ndarray], np.ndarray]:
-    """Turns what was written with the code of one number into another's."""
-    change = position_code(other, bits) / position_code(number, bits)
-    return lambda block: block * change
-
-
-def _codes(model: Transformer) -> Iterator[Fault]:
-    """Theorem 1: all tasks' codes shifted by one, where they are written and where they are read;
-    the query's index off by one."""
-    z, shifted = model.residual.where("z"), "codes shifted by one task"
-    yield _rows(model, "recognize", "W_V", (slice(None), slice(0, 2)), shifted, _roll)
-    for layer in ("fetch", "execute"):
-        yield _rows(
-            model,
-            layer,
-            "W_Q",
-            (slice(None), model.layer(layer).banks[0].rows("code"), z),
-            shifted,
-            _roll,
-        )
-    yield _query_index(model, "fetch", "place")
-
-
-def _query_index(model: Transformer, layer: str, term: str) -> Fault:
-    spec, e = model.spec, model.residual.where("e")
-    change = _recoded(spec.m, spec.m - 1, spec.example_bits)
-    return _rows(
-        model,
-        layer,
-        "W_K",
-        (slice(None), model.layer(layer).banks[0].rows(term), e),
-        "the query's index off by one",
-        change,
-    )
-
-
-def _offers(model: Transformer) -> Iterator[Fault]:
-    """Theorem 2: the code that cancels the query's index, and the one that cancels the label's
-    slot, off by one."""
-    spec, bank, where = model.spec, model.layer("pair").banks[0], model.residual.where
-    for term, flag, number, bits in (
-        ("example", "qry", spec.m, spec.example_bits),
-        ("slot", "lab", spec.n - 1, spec.slot_bits),
-    ):
-        block = (slice(None), bank.rows(term), where(flag).start)
-        name = f"{flag} cancels the {term} before its own"
-        yield _rows(model, "pair", "W_K", block, name, _recoded(number, number - 1, bits))
-
-
-def _gates(model: Transformer) -> Iterator[Fault]:
-    """Theorem 3: the task vector's coordinates shifted by one task, where they are written and
-    read; the query's index off by one; a gate of another slope; the mask dropped."""
-    w = model.residual.where("w")
-    yield _rows(model, "recognize", "W_O", (slice(None), w), "w shifted by one task", _roll)
-    yield _rows(
-        model,
-        "tally",
-        "W_O",
-        (slice(None), w),
-        "w shifted by one task",
-        lambda block: np.roll(block, 1, axis=1),
-    )
-    for layer in ("balance", "open", "correct"):
-        yield _query_index(model, layer, "place")
-        if layer != "balance":
-            rows = model.layer(layer).banks[0].rows("weight")
-            yield _rows(model, layer, "W_Q", (slice(None), rows, w), "w shifted by one task", _roll)
-            yield _rows(
-                model,
-                layer,
-                "W_Q",
-                (slice(None), rows),
-                "the slope 1% off",
-                lambda block: 1.01 * block,
-            )
-        yield _rows(
-            model,
-            layer,
-            "W_O",
-            (slice(None),),
-            "the coefficient 1% off",
-            lambda block: 1.01 * block,
-        )
-    for layer in model.layers:
-        yield Fault(
-            layer.name,
-            "the mask dropped",
-            lambda model, name=layer.name: setattr(model.layer(name), "causal", False),
-        )

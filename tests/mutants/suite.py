@@ -1,32 +1,58 @@
-"""The suites by theorem: what to strike, and the prompts on which verification must see it."""
+"""The suites, one a theorem: what to strike, and the prompts on which verification must see it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib import import_module
+from typing import Protocol
+
+import numpy as np
 
 from construct import Prompt, Task, Transformer
-from tests.mutants import theorem1, theorem2, theorem3
-from verify.check import THEOREM1, check_prompt, check_structure
+from tests.mutants.fault import Fault
+from verify.check import check_lemmas, check_structure
 from verify.draw import Instance
-from verify.theorem import Theorem
-from verify.theorem2 import THEOREM2
-from verify.theorem3 import THEOREM3
+from verify.ideal import Stream
+from verify.theorem import ALL, Theorem
+
+
+class Edge(Protocol):
+    """What a module tests/mutants/theoremN.py has.
+
+    instance, prompts: tasks and prompts at the edge of the theorem's hypotheses, for a dtype and a
+    coldness. faults: those that only this theorem's weights can have. SLOT_LAYERS, TASK_LAYERS: the
+    layers that know a task's slot, and its matrix. EQUIVALENT: the faults, by layer and name, that
+    change no answer. TOLD_IN: the file that says how many there are.
+
+    SHOWS: by source of error (`leaks`, `rounds`) and layer, the subspaces in which a lemma without
+    it is refuted. FEATURE_LAYERS: the ones that only tasks with features try. LENGTHS: of the other
+    layers' prompts, few examples, whose mean hides no rounding. holds_output(layer, ideal): the
+    tokens whose y is an output after that layer.
+    """
+
+    instance: Callable[..., Instance]
+    prompts: Callable[..., Sequence[Prompt]]
+    faults: Callable[[Transformer], Iterator[Fault]]
+    SLOT_LAYERS: tuple[str, ...]
+    TASK_LAYERS: tuple[str, ...]
+    EQUIVALENT: set[tuple[str, str]]
+    TOLD_IN: str
+    SHOWS: Mapping[str, Mapping[str, str]]
+    FEATURE_LAYERS: tuple[str, ...]
+    LENGTHS: tuple[int, ...]
+    holds_output: Callable[[str, Stream], np.ndarray]
 
 
 @dataclass(frozen=True)
 class Suite:
-    """A theorem's suite: `make` and `prompts` take a dtype and a coldness, if not the default ones.
-    slot_layers, task_layers: the layers that know a task's slot, and its matrix."""
+    """A theorem, and the module that says what to strike and where to see it."""
 
     theorem: Theorem
-    make: Callable[..., Instance]
-    prompts: Callable[..., Sequence[Prompt]]
-    slot_layers: tuple[str, ...]
-    task_layers: tuple[str, ...]
+    edge: Edge
 
     @property
     def instance(self) -> Instance:
         """The tasks and the Spec."""
-        return self.make()
+        return self.edge.instance()
 
     def build(
         self, tasks: Sequence[Task] | None = None, coldness: float | None = None
@@ -40,25 +66,15 @@ class Suite:
         """The first layer at fault, in structure or on any prompt; None if verification
         finds none."""
         one, order = self.instance, [layer.name for layer in model.layers]
-        wrong = check_structure(model, one.spec, self.theorem)
+        wrong = check_structure(self.theorem, model, one.spec)
         blamed = [name for name in order for fault in wrong if name in fault.split()]
-        for prompt in self.prompts():
-            lemmas = check_prompt(model, one.tasks, prompt, one.feature_map, theorem=self.theorem)
+        for prompt in self.edge.prompts():
+            lemmas = check_lemmas(self.theorem, model, one.tasks, prompt, one.feature_map)
             blamed += [lemma.name for lemma in lemmas if not lemma.holds]
         return min(blamed, key=order.index, default=None)
 
 
-GATES = ("balance", "open", "correct")
-SUITES = (
-    Suite(
-        THEOREM1,
-        theorem1.instance,
-        theorem1.prompts,
-        ("recognize", "fetch"),
-        ("recognize", "execute"),
-    ),
-    Suite(THEOREM2, theorem2.instance, theorem2.prompts, ("recognize",), ("recognize",)),
-    Suite(
-        THEOREM3, theorem3.instance, theorem3.prompts, ("recognize", *GATES), ("recognize", *GATES)
-    ),
+SUITES = tuple(
+    Suite(theorem, import_module(f"tests.mutants.theorem{number}"))
+    for number, theorem in ALL.items()
 )

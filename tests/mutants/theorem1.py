@@ -5,11 +5,12 @@ Tasks 0, 1, 2 read slot 0, tasks 3 and 4 slot 1, task 5 the sum slot; codes 0, 1
 circle, the longest sum of codes there is. All tasks agree on x* (output t) and on x0 (output 0).
 """
 
+from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
 
-from construct import Prompt, Spec
+from construct import Prompt, Spec, Transformer
 from tests.mutants.draws import (
     EDGE,
     D,
@@ -23,9 +24,34 @@ from tests.mutants.draws import (
     outputs_of,
     prompt_of,
 )
+from tests.mutants.fault import Fault, of_all_heads, query_index, rolled, swapped_heads
 from verify.draw import Instance
+from verify.ideal import Stream, answer_token, committed_labels
 
 SLOTS = (0, 0, 0, 1, 1, 2)
+# The layers that know the slot that a task reads, and the ones that know its matrix.
+SLOT_LAYERS = ("recognize", "fetch")
+TASK_LAYERS = ("recognize", "execute")
+# Heads that fetch from the same slot differ by their gates alone: to exchange two of them changes
+# no answer.
+EQUIVALENT = swapped_heads("fetch", "W_Q", ((0, 1), (1, 2), (3, 4)))
+TOLD_IN = "README.md"
+# Not listed: Pair, Fetch and Commit add no rounding of their own (a single weight of 1 copies, a
+# count is exact).
+SHOWS = {
+    "leaks": {
+        "lift": "x f",
+        "pair": "y",
+        "recognize": "z count",
+        "commit": "z count",
+        "fetch": "f",
+        "execute": "output",
+        "superpose": "output",
+    },
+    "rounds": {"lift": "x f", "recognize": "z count", "execute": "output", "superpose": "output"},
+}
+FEATURE_LAYERS = ("lift",)
+LENGTHS = (1, 3, 5, 11)
 
 
 @cache
@@ -80,3 +106,25 @@ def _agreeing(rng: np.random.Generator, one: Instance, rest: str) -> Example:
         miss = np.linalg.norm(outputs - outputs[0], axis=1)
         if all(d < one.spec.tolerance / 2 or d >= one.spec.margin * (1 + EDGE) for d in miss):
             return inputs, outputs[0]
+
+
+def faults(model: Transformer) -> Iterator[Fault]:
+    """All tasks' codes shifted by one, where they are written and where they are read;
+    the query's index off by one."""
+    z, shifted = model.residual.where("z"), "codes shifted by one task"
+    yield of_all_heads(model, "recognize", "W_V", (slice(None), slice(0, 2)), shifted, rolled)
+    for layer in ("fetch", "execute"):
+        yield of_all_heads(
+            model,
+            layer,
+            "W_Q",
+            (slice(None), model.layer(layer).banks[0].rows("code"), z),
+            shifted,
+            rolled,
+        )
+    yield query_index(model, "fetch", "place")
+
+
+def holds_output(layer: str, ideal: Stream) -> np.ndarray:
+    """The answer token at the end, before it the committed labels."""
+    return answer_token(ideal) if layer == "superpose" else committed_labels(ideal)

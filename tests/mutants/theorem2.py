@@ -5,11 +5,12 @@ Tasks 0, 1, 2 read slot 0, tasks 3 and 4 slot 1, task 5 slot 2. All map x0 to 0.
 explanations.
 """
 
+from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
 
-from construct import Prompt, Spec
+from construct import Prompt, Spec, Transformer
 from tests.mutants.draws import (
     EDGE,
     D,
@@ -21,9 +22,21 @@ from tests.mutants.draws import (
     longest_output,
     prompt_of,
 )
+from tests.mutants.fault import Fault, of_all_heads, recoded
 from verify.draw import Instance
+from verify.ideal import Stream, answer_token, example_inputs, flag
 
 SLOTS = (0, 0, 0, 1, 1, 2)
+# The layers that know the slot that a task reads, and the ones that know its matrix.
+SLOT_LAYERS = TASK_LAYERS = ("recognize",)
+EQUIVALENT: set[tuple[str, str]] = set()
+TOLD_IN = "proofs/theorem2/README.md"
+SHOWS = {
+    "leaks": {"pair": "y q", "recognize": "output ok", "superpose": "output"},
+    "rounds": {"pair": "f h", "recognize": "output", "superpose": "output"},
+}
+FEATURE_LAYERS = ("pair",)
+LENGTHS = (3, 11)
 
 
 @cache
@@ -64,3 +77,23 @@ def prompts(dtype: str = "float32", coldness: float | None = None) -> tuple[Prom
         prompt_of(opposite + missed_opposite[:5], np.zeros((N - 1, D))),
         prompt_of(missed_opposite + explained[1:], vanish),
     )
+
+
+def faults(model: Transformer) -> Iterator[Fault]:
+    """The code that cancels the query's index, and the one that cancels the label's
+    slot, off by one."""
+    spec, bank, where = model.spec, model.layer("pair").banks[0], model.residual.where
+    for term, told_by, number, bits in (
+        ("example", "qry", spec.m, spec.example_bits),
+        ("slot", "lab", spec.n - 1, spec.slot_bits),
+    ):
+        block = (slice(None), bank.rows(term), where(told_by).start)
+        name = f"{told_by} cancels the {term} before its own"
+        yield of_all_heads(model, "pair", "W_K", block, name, recoded(number, number - 1, bits))
+
+
+def holds_output(layer: str, ideal: Stream) -> np.ndarray:
+    """The answer token at the end, before it the inputs that count."""
+    if layer == "superpose":
+        return answer_token(ideal)
+    return example_inputs(ideal) & flag(ideal, "ok")

@@ -8,16 +8,34 @@ task 5 slot 2. Nobody reads slot 3, one bit away from slots 1 and 2: its input n
 norm, and is the one whose output is most like the label.
 """
 
+from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
 
-from construct import Prompt, Spec, Task
+from construct import Prompt, Spec, Task, Transformer
 from construct.theorem3.gains import norm_tolerance
 from tests.mutants.draws import EDGE, Example, M, prompt_of, unit
+from tests.mutants.fault import Fault, of_all_heads, query_index, rolled, swapped_heads
 from verify.draw import Instance
+from verify.ideal import Stream, answer_token
 
 SLOTS = (1, 1, 1, 0, 0, 2)
+# The layers that know the slot that a task reads, and the ones that know its matrix.
+GATES = ("balance", "open", "correct")
+SLOT_LAYERS = TASK_LAYERS = ("recognize", *GATES)
+# All of Balance's gates are 1/2, so its heads of one slot differ by their values alone: to exchange
+# two of them changes no answer.
+EQUIVALENT = swapped_heads("balance", "W_V", ((0, 1), (1, 2), (3, 4)))
+TOLD_IN = "proofs/theorem3/README.md"
+# Not listed: Recognize adds no rounding of its own; what Open and Correct leak is less than what
+# they allow for an error of w, and Correct's rounding no more than the series' remainder.
+SHOWS = {
+    "leaks": {"recognize": "w count", "tally": "w", "balance": "y"},
+    "rounds": {"tally": "w", "balance": "y", "open": "y"},
+}
+FEATURE_LAYERS = ()
+LENGTHS = (3, 11)
 SYMBOLS, N = 8, 5
 MARGIN = 1.3  # wide enough that BOS must be raised where no label asks
 LOW, HIGH = (1, 2, 3), (4, 5, 6, 7)
@@ -129,3 +147,52 @@ def _agreeing(rng: np.random.Generator, one: Instance, slots: tuple[int, ...]) -
         miss = np.linalg.norm(_outputs(one, inputs) - label, axis=1)
         if all(d < 1e-9 or d >= one.spec.margin * (1 + EDGE) for d in miss):
             return inputs, label
+
+
+def faults(model: Transformer) -> Iterator[Fault]:
+    """The task vector's coordinates shifted by one task, where they are written and
+    read; the query's index off by one; a gate of another slope; the mask dropped."""
+    w = model.residual.where("w")
+    yield of_all_heads(model, "recognize", "W_O", (slice(None), w), "w shifted by one task", rolled)
+    yield of_all_heads(
+        model,
+        "tally",
+        "W_O",
+        (slice(None), w),
+        "w shifted by one task",
+        lambda block: np.roll(block, 1, axis=1),
+    )
+    for layer in GATES:
+        yield query_index(model, layer, "place")
+        if layer != "balance":
+            rows = model.layer(layer).banks[0].rows("weight")
+            yield of_all_heads(
+                model, layer, "W_Q", (slice(None), rows, w), "w shifted by one task", rolled
+            )
+            yield of_all_heads(
+                model,
+                layer,
+                "W_Q",
+                (slice(None), rows),
+                "the slope 1% off",
+                lambda block: 1.01 * block,
+            )
+        yield of_all_heads(
+            model,
+            layer,
+            "W_O",
+            (slice(None),),
+            "the coefficient 1% off",
+            lambda block: 1.01 * block,
+        )
+    for layer in model.layers:
+        yield Fault(
+            layer.name,
+            "the mask dropped",
+            lambda model, name=layer.name: setattr(model.layer(name), "causal", False),
+        )
+
+
+def holds_output(layer: str, ideal: Stream) -> np.ndarray:
+    """The answer token."""
+    return answer_token(ideal)

@@ -8,8 +8,8 @@ import pytest
 from construct import Prompt
 from proofs import theorem1 as proof
 from tests.errors import errors
-from verify.check import THEOREM1
 from verify.draw import draw_instance, draw_prompt
+from verify.theorem1 import THEOREM1
 
 SHAPES = {
     "one task": {"K": 1, "d": 1, "m": 1, "n": 2},

@@ -4,16 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from tests.layers import assert_lemma, assert_rejected, corrupt, leak_rate, scale, tokens, trace
 from tests.strategies import cases, shapes
-from tests.theorem1.layers import (
-    FEATURES,
-    SUMS,
-    assert_lemma,
-    assert_rejected,
-    corrupt,
-    tokens,
-    trace,
-)
+from tests.theorem1.cases import FEATURES, SUMS
 
 CASES = settings(max_examples=40)
 
@@ -40,13 +33,6 @@ def test_lift_does_nothing_without_features_or_sums(case):
     assert (streams["lift"] == streams["embed"]).all()
 
 
-def scale(factor):
-    def change(weights):
-        weights *= factor
-
-    return change
-
-
 @pytest.mark.parametrize(
     ("case", "matrix", "factor"),
     [(SUMS, "W_V", 1.001), (SUMS, "W_K", 0.25), (FEATURES, "W_1", 1.001)],
@@ -56,3 +42,7 @@ def test_wrong_weights_are_rejected(case, matrix, factor):
     lemma = assert_rejected(case, "lift", corrupt(case, "lift", matrix, scale(factor)))
     # A gap cut to a quarter still gives the right sum: only the gap tells.
     assert (lemma.least_gap < lemma.required_gap) == (matrix == "W_K")
+
+
+def test_the_leak_falls_as_exp_minus_T():
+    assert leak_rate(1, "lift", "x") == pytest.approx(-1, abs=0.1)

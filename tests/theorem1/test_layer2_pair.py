@@ -3,9 +3,9 @@
 import pytest
 from hypothesis import given, settings
 
+from tests.layers import assert_lemma, assert_rejected, corrupt, leak_rate, scale, tokens, trace
 from tests.strategies import cases
-from tests.theorem1.layers import RANDOM, assert_lemma, assert_rejected, corrupt, tokens, trace
-from tests.theorem1.test_layer1_lift import scale
+from tests.theorem1.cases import RANDOM
 
 CASES = settings(max_examples=40)
 
@@ -31,3 +31,7 @@ def test_labels_are_copied_to_the_last_bit(case):
 def test_wrong_weights_are_rejected(matrix, factor):
     lemma = assert_rejected(RANDOM, "pair", corrupt(RANDOM, "pair", matrix, scale(factor)))
     assert (lemma.least_gap < lemma.required_gap) == (matrix == "W_Q")
+
+
+def test_the_leak_falls_as_exp_minus_T():
+    assert leak_rate(1, "pair", "y") == pytest.approx(-1, abs=0.1)

@@ -4,17 +4,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from tests.strategies import cases
-from tests.theorem1.layers import (
-    RANDOM,
+from tests.layers import (
     assert_lemma,
     assert_rejected,
     corrupt,
+    leak_rate,
     required_gap,
     term,
     tokens,
     trace,
 )
+from tests.strategies import cases
+from tests.theorem1.cases import RANDOM
 
 CASES = settings(max_examples=40)
 
@@ -66,3 +67,7 @@ def test_a_cut_gap_is_refused_by_the_model_itself():
 
     with pytest.raises(ValueError, match=r"example 0, task 0 = .*must be at most tolerance"):
         corrupt(RANDOM, "recognize", "W_Q", change)(RANDOM.prompts[-1])
+
+
+def test_the_leak_falls_as_exp_minus_T():
+    assert leak_rate(1, "recognize", "z") == pytest.approx(-1, abs=0.1)

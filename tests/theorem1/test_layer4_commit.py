@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from tests.layers import assert_lemma, assert_rejected, corrupt, leak_rate, scale, tokens, trace
 from tests.strategies import Case, Shape, cases
-from tests.theorem1.layers import RANDOM, assert_lemma, assert_rejected, corrupt, tokens, trace
-from tests.theorem1.test_layer1_lift import scale
+from tests.theorem1.cases import RANDOM
 from verify.oracle import ABSTAINED
 
 CASES = settings(max_examples=40)
@@ -45,3 +45,7 @@ def test_an_agreement_of_11_and_more_is_not_committed():
 def test_wrong_weights_are_rejected(matrix, factor):
     lemma = assert_rejected(RANDOM, "commit", corrupt(RANDOM, "commit", matrix, scale(factor)))
     assert (lemma.least_gap < lemma.required_gap) == (matrix == "W_Q")
+
+
+def test_the_leak_falls_as_exp_minus_T():
+    assert leak_rate(1, "commit", "count") == pytest.approx(-1, abs=0.1)

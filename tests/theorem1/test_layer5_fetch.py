@@ -1,18 +1,20 @@
 """Lemma 5: a label committed to task i holds the query's features from slot p_i."""
 
+import pytest
 from hypothesis import given, settings
 
-from tests.strategies import cases
-from tests.theorem1.layers import (
-    RANDOM,
+from tests.layers import (
     assert_lemma,
     assert_rejected,
     corrupt,
+    leak_rate,
     required_gap,
     term,
     tokens,
     trace,
 )
+from tests.strategies import cases
+from tests.theorem1.cases import RANDOM
 from verify.oracle import ABSTAINED
 
 CASES = settings(max_examples=40)
@@ -63,3 +65,7 @@ def test_a_low_threshold_is_rejected():
 
     lemma = assert_rejected(RANDOM, "fetch", corrupt(RANDOM, "fetch", "W_Q", change))
     assert lemma.least_gap < lemma.required_gap
+
+
+def test_the_leak_falls_as_exp_minus_T():
+    assert leak_rate(1, "fetch", "f") == pytest.approx(-1, abs=0.1)

@@ -1,21 +1,23 @@
 """Lemma 6: a label committed to task i holds g_i(X_query) in y."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 
 from proofs import theorem1 as proof
-from tests.strategies import cases
-from tests.theorem1.layers import (
-    RANDOM,
+from tests.layers import (
     assert_lemma,
     assert_rejected,
     corrupt,
+    leak_rate,
     required_gap,
+    scale,
     term,
     tokens,
     trace,
 )
-from tests.theorem1.test_layer1_lift import scale
+from tests.strategies import cases
+from tests.theorem1.cases import RANDOM
 from verify.oracle import ABSTAINED
 
 CASES = settings(max_examples=40)
@@ -60,3 +62,7 @@ def test_a_low_threshold_is_rejected():
 
     lemma = assert_rejected(RANDOM, "execute", corrupt(RANDOM, "execute", "W_Q", change))
     assert lemma.least_gap < lemma.required_gap
+
+
+def test_the_leak_falls_as_exp_minus_T():
+    assert leak_rate(1, "execute", "y") == pytest.approx(-1, abs=0.1)

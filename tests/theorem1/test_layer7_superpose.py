@@ -5,17 +5,18 @@ import pytest
 from hypothesis import given, settings
 
 from proofs import theorem1 as proof
-from tests.strategies import Case, Shape, cases
-from tests.theorem1.layers import (
-    RANDOM,
+from tests.layers import (
     assert_lemma,
     assert_rejected,
     corrupt,
+    leak_rate,
     required_gap,
+    scale,
     tokens,
     trace,
 )
-from tests.theorem1.test_layer1_lift import scale
+from tests.strategies import Case, Shape, cases
+from tests.theorem1.cases import RANDOM
 from verify.oracle import ABSTAINED
 
 CASES = settings(max_examples=40)
@@ -64,3 +65,7 @@ def test_wrong_weights_are_rejected(matrix, factor):
         RANDOM, "superpose", corrupt(RANDOM, "superpose", matrix, scale(factor))
     )
     assert (lemma.least_gap < lemma.required_gap) == (matrix == "W_K")
+
+
+def test_the_leak_falls_as_exp_minus_T():
+    assert leak_rate(1, "superpose", "y") == pytest.approx(-1, abs=0.1)

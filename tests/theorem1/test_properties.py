@@ -187,7 +187,7 @@ def errors_at(spec, instance, prompts):
     """The error of each answer at a Spec's coldness."""
     verdicts = Case.verdict
     case = Case("random", Shape(spec.K, spec.d, spec.m, spec.n), 0, ())
-    object.__setattr__(case, "_cooked", (replace(instance, spec=spec), prompts))
+    object.__setattr__(case, "_drawn", (replace(instance, spec=spec), prompts))
     return [
         answer_error(a.vector, verdicts(case, p).vector)
         for p, a in zip(prompts, case.model(prompts), strict=True)
@@ -269,7 +269,7 @@ def test_figures(K, d, m, n, dtype):
     prompt = draw_prompt(rng, instance)
     case = Case("random", Shape(K, d, m, n, dtype=dtype), 0, (m,))
     answer = build(instance.spec, instance.tasks)(prompt)
-    object.__setattr__(case, "_cooked", (instance, [prompt]))
+    object.__setattr__(case, "_drawn", (instance, [prompt]))
     verdict = case.verdict(prompt)
     error = answer_error(answer.vector, verdict.vector)
     assert instance.spec.radius <= 10

@@ -15,16 +15,13 @@ import numpy as np
 
 from construct import FeatureMap, Prompt, Spec, Task, Transformer
 from verify import cli
-from verify.check import THEOREM1, Lemma, answer_error, check_prompt
+from verify.check import Lemma, answer_error, check_lemmas
 from verify.explorer.layers import describe
 from verify.explorer.tasks import Scene, view_of
 from verify.oracle import judge
+from verify.record import Theorem
 from verify.report import recovered_weights
-from verify.theorem import Theorem
-from verify.theorem2 import THEOREM2
-from verify.theorem3 import THEOREM3
 
-THEOREMS = {theorem.number: theorem for theorem in (THEOREM1, THEOREM2, THEOREM3)}
 # Attention below one unit is dropped, the rest is a whole number of units; streams keep 5
 # significant digits.
 WEIGHT_UNIT = 1e-6
@@ -55,7 +52,7 @@ class Subject:
     origin: str = "random tasks"
 
 
-def collect(subject: Subject, theorem: Theorem = THEOREM1) -> dict[str, Any]:
+def collect(theorem: Theorem, subject: Subject) -> dict[str, Any]:
     """Build the transformer, trace every prompt, and gather all that the page shows.
 
     Raises ValueError for a prompt that is too long or outside the theorem's hypotheses, and for
@@ -196,9 +193,7 @@ def _prompt(
 ) -> dict[str, Any]:
     spec, prompt, trace, verdict = subject.spec, subject.prompts[index], scene.trace, scene.verdict
     answer, view = trace.answer, view_of(model.residual)
-    lemmas = check_prompt(
-        model, subject.tasks, prompt, subject.feature_map, trace=trace, theorem=theorem
-    )
+    lemmas = check_lemmas(theorem, model, subject.tasks, prompt, subject.feature_map, trace=trace)
     error, bound = (
         answer_error(answer.vector, verdict.vector),
         theorem.proof.error_bound(spec, prompt.tokens),

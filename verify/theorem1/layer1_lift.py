@@ -1,18 +1,11 @@
 """Check of Lemma 1: a sum slot holds the sum of its example's other inputs, an input token its
 features."""
 
-import numpy as np
-from jaxtyping import Bool
-
-from verify.ideal import Ideal, Stream, flag
+from verify.ideal import Ideal, sum_slots
 
 WRITES = ("x", "f")
-FOLDED = False
-
-
-def concerned(stream: Stream) -> Bool[np.ndarray, "N"]:
-    """Sum slots: every other token has no loser near."""
-    return flag(stream, "sum")
+WINNERS_SCORE_0 = False
+asks = sum_slots
 
 
 def expect(ideal: Ideal) -> None:

@@ -2,17 +2,12 @@
 explain its example."""
 
 import numpy as np
-from jaxtyping import Bool
 
-from verify.ideal import Ideal, Stream, flag
+from verify.ideal import Ideal, example_inputs
 
 WRITES = ("z", "count")
-FOLDED = False
-
-
-def concerned(stream: Stream) -> Bool[np.ndarray, "N"]:
-    """Example inputs: every other token has no loser near."""
-    return flag(stream, "inp") & ~flag(stream, "qry")
+WINNERS_SCORE_0 = False
+asks = example_inputs
 
 
 def expect(ideal: Ideal) -> None:

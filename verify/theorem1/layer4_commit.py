@@ -1,18 +1,11 @@
 """Check of Lemma 4: a label holds the codes and the number of the tasks that explain its example;
 ok says whether it is one."""
 
-import numpy as np
-from jaxtyping import Bool
-
-from verify.ideal import Ideal, Stream, flag
+from verify.ideal import Ideal, labels
 
 WRITES = ("z", "count", "ok")
-FOLDED = False
-
-
-def concerned(stream: Stream) -> Bool[np.ndarray, "N"]:
-    """Labels: every other token has no loser near."""
-    return flag(stream, "lab")
+WINNERS_SCORE_0 = False
+asks = labels
 
 
 def expect(ideal: Ideal) -> None:

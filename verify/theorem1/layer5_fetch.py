@@ -1,18 +1,11 @@
 """Check of Lemma 5: a label committed to task i holds the query's features from slot p_i."""
 
-import numpy as np
-from jaxtyping import Bool
-
-from verify.ideal import Ideal, Stream, flag
+from verify.ideal import Ideal, committed_labels
 
 WRITES = ("x", "f")
-# The scores are folded so that the winner, if it is not BOS, scores exactly 0.
-FOLDED = True
-
-
-def concerned(stream: Stream) -> Bool[np.ndarray, "N"]:
-    """Committed labels: every other token has no loser near."""
-    return flag(stream, "lab") & flag(stream, "ok")
+# The winner's score cancels to exactly 0, unless it is BOS.
+WINNERS_SCORE_0 = True
+asks = committed_labels
 
 
 def expect(ideal: Ideal) -> None:

@@ -1,4 +1,4 @@
-"""Checks of Theorem 2: three layers; the command is `python -m verify.theorem2`."""
+"""The record of Theorem 2: three layers; the command is `python -m verify.theorem2`."""
 
 import math
 
@@ -7,7 +7,7 @@ from construct.theorem2 import THREE, build
 from construct.theorem2.gains import derive, largest_scores
 from construct.theorem2.stream import embedding_bound
 from proofs import theorem2 as proof
-from verify.theorem import BOUNDED, DECIDED, Theorem
+from verify.record import BOUNDED, DECIDED, Theorem
 from verify.theorem2 import layer1_pair, layer2_recognize, layer3_superpose
 
 
@@ -21,23 +21,12 @@ def _width(spec: Spec) -> int:
     )
 
 
-def _blocks(spec: Spec) -> dict[str, int]:
+def _subspaces(spec: Spec) -> dict[str, int]:
     return {"q": spec.d} | ({"h": spec.features} if spec.features else {})
 
 
 THEOREM2 = Theorem(
     number=2,
-    build=build,
-    derive=derive,
-    checks=(layer1_pair, layer2_recognize, layer3_superpose),
-    lemmas=proof.THREE,
-    proof=proof,
-    largest_scores=largest_scores,
-    width=_width,
-    width_bound=embedding_bound,
-    width_formula=lambda spec: "3d + 2r + log2(mn) + 8",
-    blocks=_blocks,
-    layers=THREE,
     source="ours",
     statement="If no example is explained by two tasks, three layers with K heads in each, and no "
     "MLP where phi is the identity, "
@@ -47,5 +36,16 @@ THEOREM2 = Theorem(
         DECIDED,
         "No example is explained by two tasks. Examples that no task explains are left out.",
     ),
-    ambiguity=False,
+    build=build,
+    derive=derive,
+    largest_scores=largest_scores,
+    layers=THREE,
+    lemmas=proof.THREE,
+    checks=(layer1_pair, layer2_recognize, layer3_superpose),
+    proof=proof,
+    width=_width,
+    width_bound=embedding_bound,
+    width_formula=lambda spec: "3d + 2r + log2(mn) + 8",
+    subspaces=_subspaces,
+    options=("features",),
 )

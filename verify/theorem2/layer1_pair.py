@@ -1,18 +1,11 @@
 """Check of Lemma 1: every example input holds its label and the query's content in its own slot,
 and the features of both."""
 
-import numpy as np
-from jaxtyping import Bool
-
-from verify.ideal import Ideal, Stream, flag
+from verify.ideal import Ideal, example_inputs
 
 WRITES = ("y", "q", "f", "h")
-FOLDED = False
-
-
-def concerned(stream: Stream) -> Bool[np.ndarray, "N"]:
-    """Example inputs: every other token has no loser near."""
-    return flag(stream, "inp") & ~flag(stream, "qry")
+WINNERS_SCORE_0 = False
+asks = example_inputs
 
 
 def expect(ideal: Ideal) -> None:

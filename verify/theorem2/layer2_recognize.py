@@ -1,18 +1,11 @@
 """Check of Lemma 2: the input that a task explains holds the task's output on the query, and ok =
 1."""
 
-import numpy as np
-from jaxtyping import Bool
-
-from verify.ideal import Ideal, Stream, flag
+from verify.ideal import Ideal, example_inputs
 
 WRITES = ("y", "ok")
-FOLDED = False
-
-
-def concerned(stream: Stream) -> Bool[np.ndarray, "N"]:
-    """Example inputs: every other token has no loser near."""
-    return flag(stream, "inp") & ~flag(stream, "qry")
+WINNERS_SCORE_0 = False
+asks = example_inputs
 
 
 def expect(ideal: Ideal) -> None:

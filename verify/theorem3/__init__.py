@@ -1,4 +1,4 @@
-"""Checks of Theorem 3: five causal layers; the command is `python -m verify.theorem3`."""
+"""The record of Theorem 3: five causal layers; the command is `python -m verify.theorem3`."""
 
 import math
 
@@ -7,7 +7,7 @@ from construct.theorem3 import FIVE, build
 from construct.theorem3.gains import derive, largest_scores
 from construct.theorem3.stream import embedding_bound
 from proofs import theorem3 as proof
-from verify.theorem import BOUNDED, DECIDED, Theorem
+from verify.record import BOUNDED, DECIDED, Theorem
 from verify.theorem3 import (
     layer1_recognize,
     layer2_tally,
@@ -23,17 +23,6 @@ def _width(spec: Spec) -> int:
 
 THEOREM3 = Theorem(
     number=3,
-    build=build,
-    derive=derive,
-    checks=(layer1_recognize, layer2_tally, layer3_balance, layer4_open, layer5_correct),
-    lemmas=proof.FIVE,
-    proof=proof,
-    largest_scores=largest_scores,
-    width=_width,
-    width_bound=embedding_bound,
-    width_formula=lambda spec: "2d + K + log2(mn) + 9",
-    blocks=lambda spec: {"w": spec.K},
-    layers=FIVE,
     source="ours",
     statement="If labels and outputs have norm 1, five layers with a causal mask and K heads in "
     "each leave the task vector "
@@ -46,6 +35,18 @@ THEOREM3 = Theorem(
         "within (delta^2 - rho^2)/16 of 1.",
         "phi is the identity. Examples that no task or several explain are left out.",
     ),
-    sphere=True,
+    build=build,
+    derive=derive,
+    largest_scores=largest_scores,
     causal=True,
+    layers=FIVE,
+    lemmas=proof.FIVE,
+    checks=(layer1_recognize, layer2_tally, layer3_balance, layer4_open, layer5_correct),
+    proof=proof,
+    width=_width,
+    width_bound=embedding_bound,
+    width_formula=lambda spec: "2d + K + log2(mn) + 9",
+    subspaces=lambda spec: {"w": spec.K, "count": 1},
+    options=("ambiguous", "pure", "agree"),
+    drawn={"sphere": True},
 )

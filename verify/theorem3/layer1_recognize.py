@@ -1,17 +1,10 @@
 """Check of Lemma 1: a label holds the tasks that explain its example, their number, and ok."""
 
-import numpy as np
-from jaxtyping import Bool
-
-from verify.ideal import Ideal, Stream, flag
+from verify.ideal import Ideal, labels
 
 WRITES = ("w", "count", "ok")
-FOLDED = False
-
-
-def concerned(stream: Stream) -> Bool[np.ndarray, "N"]:
-    """Labels: every other token has no loser near."""
-    return flag(stream, "lab")
+WINNERS_SCORE_0 = False
+asks = labels
 
 
 def expect(ideal: Ideal) -> None:

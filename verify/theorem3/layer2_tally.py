@@ -1,11 +1,11 @@
 """Check of Lemma 2: the answer token holds the prevalence of each task."""
 
-from verify.ideal import Ideal
-from verify.theorem1.layer7_superpose import FOLDED, concerned
-
-__all__ = ["FOLDED", "WRITES", "concerned", "expect"]
+from verify.ideal import Ideal, answer_token
 
 WRITES = ("w",)
+# A winner scores exactly 0.
+WINNERS_SCORE_0 = True
+asks = answer_token
 
 
 def expect(ideal: Ideal) -> None:

@@ -1,13 +1,12 @@
 """Check of Lemma 3: the answer token holds half of c_1 times the sum of all outputs."""
 
 from construct.theorem3.gains import derive
-from verify.ideal import Ideal
-from verify.theorem1.layer7_superpose import concerned
-
-__all__ = ["FOLDED", "WRITES", "concerned", "expect"]
+from verify.ideal import Ideal, answer_token
 
 WRITES = ("y",)
-FOLDED = True
+# A winner scores exactly 0.
+WINNERS_SCORE_0 = True
+asks = answer_token
 
 
 def expect(ideal: Ideal) -> None:
