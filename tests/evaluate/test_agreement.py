@@ -11,7 +11,8 @@ from flax import nnx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from construct import Prompt, reading, theorem1, theorem2, theorem3
+from construct import Prompt, theorem1, theorem2, theorem3
+from construct import model as callable_model
 from construct.evaluate.certificate import certificate
 from construct.layers import in_dtype, remembered
 from proofs import theorem1 as proof1
@@ -259,7 +260,7 @@ def test_the_size_picks_the_evaluator(monkeypatch):
     model = model_of(1, instance)
     assert model(prompt).evaluator == "dense"
     short = Prompt(inputs=prompt.inputs[:1], labels=prompt.labels[:1], query=prompt.query)
-    monkeypatch.setattr(reading, "DENSE_TOKENS", short.tokens)
+    monkeypatch.setattr(callable_model, "DENSE_TOKENS", short.tokens)
     answers = model([prompt, short, prompt])
     assert [answer.evaluator for answer in answers] == ["restricted", "dense", "restricted"]
     assert (answers[0].vector == answers[2].vector).all()
@@ -282,5 +283,5 @@ def test_at_a_leaking_coldness_only_dense_answers(monkeypatch):
     )
     with pytest.raises(ValueError, match="not exactly 0"):
         model(prompt, evaluator="restricted")
-    monkeypatch.setattr(reading, "DENSE_TOKENS", 0)
+    monkeypatch.setattr(callable_model, "DENSE_TOKENS", 0)
     assert model(prompt).evaluator == "dense"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from construct import reading
+from construct import model as callable_model
 from construct.evaluate.bounds import code_range, matrix_norm, pair_range
 from construct.evaluate.certificate import certificate
 from construct.layers import Support
@@ -218,7 +218,7 @@ def test_an_ablated_layer_goes_to_the_dense_evaluator(monkeypatch, layer, matrix
     instance, prompt = drawn(1, 1, K=3, d=4, m=6, n=3)
     ablated = damaged(model_of(1, instance), layer, matrix, lambda old: 0 * old)
     assert certificate(ablated).flaw == f"no head of {layer} moves anything"
-    monkeypatch.setattr(reading, "DENSE_TOKENS", 0)
+    monkeypatch.setattr(callable_model, "DENSE_TOKENS", 0)
     assert ablated(prompt).evaluator == "dense"
 
 
