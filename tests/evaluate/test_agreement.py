@@ -11,14 +11,15 @@ from flax import nnx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from construct import Prompt, theorem1, theorem2, theorem3
+from construct import Prompt, Spec, Task, theorem1, theorem2, theorem3
 from construct import model as callable_model
 from construct.evaluate.certificate import certificate
 from construct.layers import in_dtype, remembered
 from proofs import theorem1 as proof1
 from proofs import theorem2 as proof2
 from proofs import theorem3 as proof3
-from tests.evaluate.cases import LAYERS, drawn, model_of
+from tests.evaluate.cases import LAYERS, drawn, model_of, reference_answer
+from tests.mutants import theorem3 as theorem3_edge
 from tests.strategies import SHAPES, cases
 from tests.wrong import damaged
 from verify.check import answer_error
@@ -42,6 +43,11 @@ def test_agrees_with_dense_and_with_the_definition(case):
         assert answer_error(restricted.vector, dense.vector.astype(float)) <= 2 * proof1.rounding(
             case.spec
         )
+        reference = reference_answer(case.model, prompt)
+        assert (restricted.recognized == reference.recognized).all()
+        assert answer_error(
+            restricted.vector, reference.vector.astype(float)
+        ) <= 2 * proof1.rounding(case.spec)
         verdict = case.verdict(prompt)
         assert answer_error(restricted.vector, verdict.prevalence @ verdict.outputs) <= tolerance
 
@@ -53,11 +59,12 @@ def test_agrees_with_dense_and_with_the_definition(case):
 def test_the_other_theorems_agree_too(theorem, dtype, seed):
     instance, prompt = drawn(theorem, seed, K=8, d=16, m=20, n=5, dtype=dtype)
     model = model_of(theorem, instance)
-    dense, restricted = (model(prompt, evaluator=name) for name in ("dense", "restricted"))
-    assert (restricted.recognized == dense.recognized).all()
-    assert answer_error(restricted.vector, dense.vector.astype(float)) <= 2 * THEOREMS[theorem][
-        1
-    ].rounding(instance.spec)
+    restricted = model(prompt, evaluator="restricted")
+    for other in (model(prompt, evaluator="dense"), reference_answer(model, prompt)):
+        assert (restricted.recognized == other.recognized).all()
+        assert answer_error(restricted.vector, other.vector.astype(float)) <= 2 * THEOREMS[theorem][
+            1
+        ].rounding(instance.spec)
 
 
 def perturbed(model, layer, which, where, index, amount):
@@ -224,6 +231,30 @@ def test_a_subspace_that_is_never_written_reads_as_zero(theorem, layer, matrix, 
     assert answer_error(restricted.vector, dense.vector.astype(float)) <= 8 * THEOREMS[theorem][
         1
     ].rounding(instance.spec)
+
+
+def refusal(model, prompt, evaluator):
+    """The words of a refusal."""
+    with pytest.raises(ValueError, match="Theorem 3") as caught:
+        model(prompt, evaluator=evaluator)
+    return str(caught.value).split(";")[0]
+
+
+def test_theorem_3_reads_every_output_norm_and_no_bound_of_it():
+    """Outputs of norm 1 whose bound ||W|| X + ||b|| is longer are taken, and an output of norm 0.6
+    whose bound is 1 is refused: as by the dense evaluator."""
+    edge = theorem3_edge.instance()
+    model, prompt = model_of(3, edge), theorem3_edge.prompts()[0]
+    dense, restricted = (model(prompt, evaluator=name) for name in ("dense", "restricted"))
+    assert (restricted.recognized == dense.recognized).all()
+
+    swap, shrink = np.eye(3)[[1, 2, 0]], np.diag([1, 1, 0.6])
+    tasks = [Task(slot=0, weight=swap), Task(slot=0, weight=shrink)]
+    spec = Spec.of(tasks, m=8, n=2, margin=1.0, radius=1.0, input_radius=1.0)
+    model, x = theorem3.build(spec, tasks), np.eye(3)
+    prompt = Prompt(x[:, None], x @ swap.T, x[:1])
+    words = [refusal(model, prompt, name) for name in ("dense", "restricted")]
+    assert words[0] == words[1] and "example 2, task 1 = an output of norm 0.6" in words[0]
 
 
 def test_what_is_remembered_of_a_model_is_made_anew_when_any_of_its_arrays_changes():

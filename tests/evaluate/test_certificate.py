@@ -3,6 +3,7 @@ and names a leaky layer."""
 
 import numpy as np
 import pytest
+from flax import nnx
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -220,6 +221,25 @@ def test_an_ablated_layer_goes_to_the_dense_evaluator(monkeypatch, layer, matrix
     assert certificate(ablated).flaw == f"no head of {layer} moves anything"
     monkeypatch.setattr(callable_model, "DENSE_TOKENS", 0)
     assert ablated(prompt).evaluator == "dense"
+
+
+@pytest.mark.parametrize(
+    ("supports", "who"),
+    [
+        ({"superpose": Support.QUERY}, "none does"),
+        ({"fetch": Support.LABELS}, "fetch and superpose do"),
+        ({"fetch": Support.INPUTS, "pair": Support.LABELS}, "pair and fetch and superpose do"),
+    ],
+)
+def test_examples_that_do_not_meet_once_go_to_the_dense_evaluator(monkeypatch, supports, who):
+    """Such a layer declares what the restricted evaluator has no way to run."""
+    instance, prompt = drawn(1, 1, K=3, d=4, m=6, n=3)
+    other = nnx.clone(model_of(1, instance))
+    for name, support in supports.items():
+        other.layer(name).support = support
+    assert certificate(other).flaw == f"one layer must gather over all examples, and here {who}"
+    monkeypatch.setattr(callable_model, "DENSE_TOKENS", 0)
+    assert other(prompt).evaluator == "dense"
 
 
 TERMS = {
