@@ -9,6 +9,7 @@ counted. What it measures is how many rooms a reader of the code must enter.
 import sys
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -65,7 +66,7 @@ def main() -> None:
         model, prompt = subject(theorem)
         for evaluator in EVALUATORS:
             model(prompt, evaluator=evaluator)
-            found = crossings(lambda model=model, how=evaluator: model(prompt, evaluator=how))
+            found = crossings(partial(model, prompt, evaluator=evaluator))
             print(f"theorem {theorem}, {evaluator}: {found.total()} crossings")
             for (event, start, end, name), count in found.items():
                 print(f"  {count} {event:6} {start} -> {end} ({name})")

@@ -1,5 +1,8 @@
 """A chunk of examples on the device: its share of the answer, and what its numbers say of the
-theorem's hypotheses."""
+theorem's hypotheses.
+
+A chunk runs piece by piece, so that what Recognize computes of a piece stays in the cache.
+"""
 
 from bisect import bisect_left
 from enum import Enum
@@ -182,16 +185,14 @@ def pieces(
         # on the host, in float64.
         slack = 1 - gamma(x.shape[-1] + 4, x.dtype.name)
         blank = True
-        if (
-            "sum" in plan.residual.names
-        ):  # the sum slot is blank, and holds the sum once Lift has filled it
+        if "sum" in plan.residual.names:  # its slot is blank until Lift writes the sum there
             blank = ~(x[:, -1] != 0).any()
             x = x.at[:, -1].set(x.sum(1))
         short = ((x**2).sum(-1).max() <= slack * limits.input_radius**2) & (
             (y**2).sum(-1).max() <= slack * limits.radius**2
         )
-        # Over the heads first: XLA does that as it makes them, and would store them all for a mask
-        # of examples.
+        # The least over the heads first: XLA takes it while it makes the gaps. Masked first, the
+        # gaps of all heads would be stored.
         decided = jnp.where(real, jnp.abs(found["gap"]).min(0), jnp.inf).min() >= limits.decided
         fits = jnp.where(real, found["output_norm"], 0).max() <= limits.output
         if variant.norms is not Norms.EVERY:
@@ -204,8 +205,8 @@ def pieces(
         return parts, Survey(found, ~(short & blank), ~(decided & fits))
 
     split = lambda a: a.reshape(pieces, piece, *a.shape[1:])  # noqa: E731
-    # Without an axis of slots: where that has length 1, XLA takes its layout for another one and
-    # copies the chunk.
+    # Slots and coordinates as one axis: an axis of one slot has no definite layout, and XLA would
+    # copy the whole chunk into the one that it picks.
     parts, survey = jax.lax.map(
         run, (split(x.reshape(len(x), -1)), split(y), start + jnp.arange(pieces) * piece)
     )

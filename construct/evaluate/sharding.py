@@ -319,7 +319,9 @@ class Shards:
             if here.start >= stop:
                 continue
             held = jax.tree.map(
-                lambda array, first=here.start: _held(array, first), survey, is_leaf=_is_array
+                lambda array, first=here.start: _rows_of_device(array, first),
+                survey,
+                is_leaf=_is_array,
             )
             try:
                 found[here] = decode(_examples_last(held), here.start, here.stop)
@@ -350,8 +352,9 @@ def _examples_last(survey: dict[str, Any]) -> dict[str, np.ndarray]:
     }
 
 
-def _held(array: Array, first: int) -> np.ndarray:
-    """What this process has of the examples from `first` on: one device's rows, of all heads."""
+def _rows_of_device(array: Array, first: int) -> np.ndarray:
+    """What this process has of the examples from `first` on: the rows of one device, or of all that
+    share its heads."""
     by_task = array.sharding.spec[0] != EXAMPLES
     parts = {}
     for shard in array.addressable_shards:
