@@ -1,16 +1,13 @@
 """Every matrix product asks for the highest precision: a GPU multiplies in TF32 by default, with 11
 bits, which breaks scores."""
 
-from concurrent.futures import ThreadPoolExecutor
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from construct.evaluate import chunk
+from construct.evaluate import chunk, prepared
 from construct.evaluate.dense import read_batch
-from construct.evaluate.streaming import Run
 from construct.layers import in_dtype
 from construct.prompt import batch_of
 from proofs import theorem1 as proof
@@ -50,24 +47,31 @@ def dense(model, prompt):
     )(batch_of([prompt], model.spec))
 
 
-def restricted(model, prompt, sketch):
-    run = Run(model, prompt.query, "prompt", sketch, ThreadPoolExecutor(1))
-    arrays = (prompt.inputs.astype(model.spec.dtype), prompt.labels.astype(model.spec.dtype))
+def restricted(model, prompt, sketch, monkeypatch):
+    monkeypatch.setattr(prepared, "sketch_size", lambda *_: sketch)
+    ready = prepared.prepare(model, screen=True)
+    arrays = (
+        part.astype(model.spec.dtype) for part in (prompt.query, prompt.inputs, prompt.labels)
+    )
     return jax.make_jaxpr(
-        lambda x, y: chunk.run_alone(
-            run.plan, run.norms, run.limits, run.query, x, y, len(x), static=run.static
+        lambda query, x, y: chunk.run_alone(
+            ready.plan, ready.norms, ready.limits, query, x, y, len(x), variant=ready.variant
         )
     )(*arrays)
 
 
 @pytest.mark.parametrize("theorem", [1, 2, 3])
 @pytest.mark.parametrize("sketch", [None, 0, 3])
-def test_all_products_ask_for_the_highest_precision(theorem, sketch):
+def test_all_products_ask_for_the_highest_precision(theorem, sketch, monkeypatch):
     """sketch: None for the dense evaluator, else the coordinates of the restricted one's screen."""
     instance, prompt = drawn(theorem, 1, K=3, d=6, m=8, n=3)
     model = model_of(theorem, instance)
     with in_dtype(model.spec.dtype):
-        program = dense(model, prompt) if sketch is None else restricted(model, prompt, sketch)
+        program = (
+            dense(model, prompt)
+            if sketch is None
+            else restricted(model, prompt, sketch, monkeypatch)
+        )
     found = [product.params["precision"] for product in products(program.jaxpr)]
     assert len(found) > 3
     assert all(one in (HIGHEST, (HIGHEST, HIGHEST)) for one in found)

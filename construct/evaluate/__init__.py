@@ -1,9 +1,17 @@
-"""The restricted evaluator: scores, softmax and values on each layer's declared support alone, from
-the stored weights.
+"""Evaluators: ways to run a stack of layers on a prompt and read what its theorem reads of it.
 
-Time and memory grow with the number of tokens and not with its square. The weights are read block
-by block (`blocks`, `plan`), heads attend on the support (`attention`, `screening`), the layers run
-on those tokens that the answer depends on (`program`), examples come in chunks (`streaming`).
-`certificate` shows from the weights and the Spec that no token attends outside the support. The
-dense pass in `construct.evaluate.dense` ignores all of this, and is the reference.
+`dense` scores all pairs of tokens and knows nothing of what the heads are for; `record` is a dense
+run that keeps every stream, `bf16` one that multiplies bfloat16 numbers. `reference` runs the dense
+layers on the few tokens that the layers' declared supports allow (`supports`): a page to read.
+
+The restricted evaluator is that idea at speed, in time and memory linear in the tokens:
+
+- `certificate` and `bounds` show from the weights and the Spec that no token attends outside the
+  support, or say what is in the way, and then only `dense` answers;
+- `plan` and `blocks` cut the stored weights at the subspaces of the stream;
+- `attention` and `screening` score, weigh and move on the support alone;
+- `program` runs the layers on those tokens that the answer depends on, and `chunk` does so for some
+  of the examples, with the theorem's hypotheses checked on the way;
+- `prepared` is what all of that needs of a model, made once;
+- `streaming` takes examples from any iterable, on one device or, by `sharding`, on a `mesh`.
 """

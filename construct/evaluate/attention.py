@@ -197,8 +197,8 @@ def _all_heads(bank: BankPlan, moved: Stream) -> Stream:
     """What heads on all devices move, from what this device's heads do."""
     if bank.axis is None:
         return moved
-    # One head to a device: then blocks that differ by head look shared here, and so would the basis
-    # of a mixture.
+    # Where a device has one head alone, that head's block counts as shared though other devices'
+    # differ: the basis of such a mixture is not theirs, so it is summed out before they are added.
     mixed = {
         name: values
         for name, values in moved.items()
@@ -238,8 +238,8 @@ def _mixture(block: Block, values: Values, weight: Weights, own: bool) -> Mixed 
 def _mix_keys(weight: Weights) -> Float[Array, "k #q #g"]:
     """sum_h of the weight of each key, all heads together."""
     if weight.within is None:
-        # As a product, or XLA fuses the sum with what reads it and repeats it there for every
-        # coordinate.
+        # Written as a product of matrices, which XLA computes once. A sum it would fuse into what
+        # reads it, and repeat there for every coordinate.
         return product("h,hqg->qg", jnp.ones(len(weight.share), weight.share.dtype), weight.share)[
             None
         ]

@@ -26,8 +26,8 @@ from construct.evaluate.bounds import (
     mlp,
     pair_range,
 )
-from construct.evaluate.plan import works
-from construct.evaluate.program import needed
+from construct.evaluate.plan import moves
+from construct.evaluate.program import gathering, needed
 from construct.evaluate.supports import GATHERS, keys_of
 from construct.floats import gamma, hard_gap
 from construct.layers import Heads, Layer, Stack, Support, remembered
@@ -70,11 +70,11 @@ def _certificate(model: Stack) -> Certificate:
     spec, gains = model.spec, model.gains
     flaws = list(_structure(model))
     bounds, gaps, kinds = embedded(spec, model.residual, gains.input_radius), [], Kinds(spec.n)
-    wanted = needed(model.layers, attends)
+    wanted = needed(model.layers, moves)
     for layer, after in zip(model.layers, wanted[1:], strict=True):
         matter = {kind for kind in range(kinds.count) if kinds.roles[kind] in after}
         bounds, gap, computed = _advance(model, layer, bounds, matter)
-        if not attends(layer):
+        if not moves(layer):
             continue
         gaps.append((layer.name, gap))
         if not gap >= gains.T:
@@ -91,11 +91,6 @@ def _certificate(model: Stack) -> Certificate:
     return Certificate(tuple(gaps), flaws[0] if flaws else None)
 
 
-def attends(layer: Layer) -> bool:
-    """Whether any head of a layer moves anything."""
-    return any(works(bank) for bank in layer.banks)
-
-
 def _structure(model: Stack) -> Iterator[str]:
     """What the evaluator takes for granted of the weights, where it is not so."""
     if not model.gains.hard:
@@ -106,13 +101,19 @@ def _structure(model: Stack) -> Iterator[str]:
         )
     codes = model.residual.where("e")
     for layer in model.layers:
-        if not all(bank.idle for bank in layer.banks) and not attends(layer):
+        if not all(bank.idle for bank in layer.banks) and not moves(layer):
             yield f"no head of {layer.name} moves anything"
         written = [bank.W_O[...][:, codes] for bank in layer.banks] + (
             [] if layer.mlp is None else [layer.mlp.W_2[...][codes]]
         )
         if any(np.asarray(rows).any() for rows in written):
             yield f"{layer.name} writes to e, which must stay the code of a token's example"
+    gathers = [model.layers[i].name for i in gathering(model.layers, moves)]
+    if len(gathers) != 1:
+        yield (
+            "one layer must gather over all examples, and here "
+            f"{' and '.join(gathers) or 'none'} {'do' if gathers else 'does'}"
+        )
 
 
 def _advance(
@@ -128,7 +129,7 @@ def _advance(
     center, radius = np.zeros_like(bounds.center), np.zeros_like(bounds.radius)
     least = computed = np.inf
     for bank in layer.banks:
-        if not works(bank):
+        if not moves(bank):
             continue
         scores = ScoreBounds(model, layer, bank, bounds)
         values = ValueBounds(bank, bounds)

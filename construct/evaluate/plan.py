@@ -1,8 +1,8 @@
 """The plan of an evaluation: a model's stored weights, cut into blocks, with the heads that do
 nothing left out.
 
-A plan is made from the numbers that the model holds now, and is kept only while the model holds the
-very same arrays.
+A plan is made from the numbers that the model holds now (`construct.evaluate.prepared` keeps it
+only while the model holds the very same arrays), so that an edited weight counts like any other.
 """
 
 from collections.abc import Iterator
@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from functools import partial
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
 from construct.evaluate.blocks import Blocks, Leaf, cut, cut_rows
 from construct.floats import unit_roundoff
-from construct.layers import Heads, Layer, Stack, Support, remembered
+from construct.layers import Heads, Layer, Stack, Support
 from construct.residual import Residual
 
 # W_Q and W_K are rounded once each, and so is their ratio on either side: that many roundings
@@ -111,7 +110,7 @@ class Plan:
 
 
 def make_plan(model: Stack, sketch: int = 0) -> Plan:
-    """The plan of a model on the host; sketch: the coordinates by which Recognize is screened (0:
+    """The plan of a model, on the host; sketch: the coordinates by which Recognize is screened (0:
     it is not)."""
     screened = {model.readout.layer: sketch} if sketch else {}
     layers = tuple(
@@ -121,16 +120,8 @@ def make_plan(model: Stack, sketch: int = 0) -> Plan:
     return Plan(layers, outputs, model.residual, model.spec.m, model.spec.n)
 
 
-def plan_of(model: Stack, sketch: int = 0) -> Plan:
-    """`make_plan` on the device, remembered for as long as the model's arrays are the same
-    objects."""
-    return remembered(
-        model, ("plan", sketch), lambda: jax.tree.map(jnp.asarray, make_plan(model, sketch))
-    )
-
-
 def _layer(layer: Layer, residual: Residual, sketch: int) -> LayerPlan:
-    banks = tuple(_bank(bank, residual, sketch) for bank in layer.banks if works(bank))
+    banks = tuple(_bank(bank, residual, sketch) for bank in layer.banks if moves(bank))
     if layer.mlp is None:
         return LayerPlan(layer.name, layer.support, layer.causal, banks, {}, {})
     W_1, W_2 = (np.asarray(weight[...])[None] for weight in (layer.mlp.W_1, layer.mlp.W_2))
@@ -139,9 +130,12 @@ def _layer(layer: Layer, residual: Residual, sketch: int) -> LayerPlan:
     )
 
 
-def works(bank: Heads) -> bool:
-    """Whether a bank moves anything: not if W_V or W_O is 0 throughout, whatever its scores."""
-    return bool(np.asarray(bank.W_V[...]).any() and np.asarray(bank.W_O[...]).any())
+def moves(part: Layer | Heads) -> bool:
+    """Whether a bank of heads, or any bank of a layer, moves anything: not if W_V or W_O is 0
+    throughout, whatever its scores."""
+    if isinstance(part, Layer):
+        return any(moves(bank) for bank in part.banks)
+    return bool(np.asarray(part.W_V[...]).any() and np.asarray(part.W_O[...]).any())
 
 
 def _bank(bank: Heads, residual: Residual, sketch: int) -> BankPlan:

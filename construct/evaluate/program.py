@@ -41,35 +41,35 @@ class Share(NamedTuple):
 Shares = dict[str, list[Share]]  # by class of query tokens, then by bank
 
 
-def needed(
-    layers: Iterable[Any], attends: Callable[[Any], bool] = lambda layer: bool(layer.banks)
-) -> list[set[str]]:
-    """The classes of tokens whose stream matters, before the first layer, after it, ..., after the
-    last.
+def _moves(layer: LayerPlan) -> bool:
+    """A plan keeps only the banks that move something."""
+    return bool(layer.banks)
 
-    attends: whether any head of a layer moves anything.
-    """
+
+def needed(layers: Iterable[Any], moves: Callable[[Any], bool] = _moves) -> list[set[str]]:
+    """The classes of tokens whose stream matters, before the first layer, after it, ..., after the
+    last; moves(layer): whether any of its heads moves anything."""
     wanted = [{ANSWER}]
     for layer in reversed(list(layers)):
         after = wanted[0]
         keys = (
             {key for tokens in after for key in keys_of(layer.support, tokens)}
-            if attends(layer)
+            if moves(layer)
             else set()
         )
         wanted.insert(0, after | keys | {BOS})
     return wanted
 
 
+def gathering(layers: Iterable[Any], moves: Callable[[Any], bool] = _moves) -> list[int]:
+    """The indices of the layers that gather over all examples."""
+    return [i for i, layer in enumerate(layers) if layer.support in GATHERS and moves(layer)]
+
+
 def meeting(plan: Plan) -> int:
-    """The index of the one layer that gathers over all examples. Raises AssertionError if it is not
-    one."""
-    found = [i for i, layer in enumerate(plan.layers) if layer.support in GATHERS and layer.banks]
-    assert len(found) == 1, "one layer reads all examples"
-    (index,) = found
-    assert not needed(plan.layers)[index + 1] & {INPUT, LABEL}, (
-        "nobody reads an example after the meeting"
-    )
+    """The index of the one layer that gathers over all examples; the certificate refuses a model in
+    which several do, or none. After it nobody reads an example: whoever did would gather too."""
+    (index,) = gathering(plan.layers)
     return index
 
 

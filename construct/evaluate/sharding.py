@@ -24,9 +24,10 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float
 
 from construct.evaluate import chunk, program
-from construct.evaluate.chunk import Found, Limits, Static
+from construct.evaluate.chunk import Limits, Norms, Survey, Variant
 from construct.evaluate.mesh import EXAMPLES, HEADS, rows_of, together
 from construct.evaluate.plan import BankPlan, LayerPlan, Plan
+from construct.evaluate.prepared import Prepared
 from construct.layers import Stack, remembered
 
 # A refusal travels between processes as so many bytes, cut off there; longer than any that the
@@ -75,7 +76,7 @@ def _by_head(tree: Any, heads: int | None) -> Any:
     )
 
 
-@partial(jax.jit, static_argnames=("mesh", "K", "group", "static"))
+@partial(jax.jit, static_argnames=("mesh", "K", "group", "variant"))
 def _chunk(
     plan: Plan,
     norms: dict[str, Array],
@@ -89,11 +90,13 @@ def _chunk(
     mesh: Mesh,
     K: int,
     group: int,
-    static: Static,
+    variant: Variant,
 ) -> tuple[program.Shares, Array, Array, dict[str, Array], dict[str, Array]]:
     """A chunk's shares of the answer in groups of `group` examples; whether a vector is too long,
     whether a hypothesis is in doubt; and what was surveyed, by name: what has a row for each task,
     and the rest with examples first."""
+
+    every = variant.norms is Norms.EVERY
 
     def run(
         plan: Plan,
@@ -106,8 +109,8 @@ def _chunk(
         count: Array,
     ) -> tuple:
         start = jax.lax.axis_index(EXAMPLES) * len(x)
-        parts, found = chunk.pieces(
-            plan, norms, limits, before, x, y, first, start, count, static=static
+        parts, survey = chunk.pieces(
+            plan, norms, limits, before, x, y, first, start, count, variant=variant
         )
         banks = plan.layers[program.meeting(plan)].banks
         parts = {
@@ -115,15 +118,15 @@ def _chunk(
             for name, some in parts.items()
         }
         grouped = jax.tree.map(
-            partial(_grouped, size=group // min(static.piece, len(x))), parts, is_leaf=_is_part
+            partial(_grouped, size=group // min(variant.piece, len(x))), parts, is_leaf=_is_part
         )
         flags = jax.lax.pmax(
-            jnp.stack([found.suspect, found.doubtful]).astype(jnp.int32), mesh.axis_names
+            jnp.stack([survey.suspect, survey.doubtful]).astype(jnp.int32), mesh.axis_names
         )
-        by_task = {name: found.survey[name] for name in ("gap", "output_norm") if static.full}
+        by_task = {name: survey.found[name] for name in ("gap", "output_norm") if every}
         rest = {
             name: jnp.moveaxis(value, -1, 0)
-            for name, value in found.survey.items()
+            for name, value in survey.found.items()
             if name not in by_task
         }
         return jax.vmap(program.combine_all)(grouped), flags[0] > 0, flags[1] > 0, by_task, rest
@@ -157,7 +160,7 @@ def _chunk(
             everywhere,
             everywhere,
         ),
-        out_specs=(everywhere, everywhere, everywhere, by_task if static.full else {}, rows),
+        out_specs=(everywhere, everywhere, everywhere, by_task if every else {}, rows),
         check_vma=False,  # gathered parts are alike everywhere, which its types cannot tell
     )
     return shared(plan, norms, limits, before, x, y, first, count)
@@ -198,36 +201,38 @@ def _grouped(part: program.Share, size: int) -> program.Share:
 
 
 class Shards:
-    """The mesh at work on one prompt: places arrays, runs chunks, and brings the readings back."""
+    """The mesh at work on one prompt: places arrays, runs chunks, and brings the readings back.
+
+    One chunk runs at a time, so that all processes send theirs in the same order, and what it is
+    sent must stay as it is: a process reads its own devices' rows of it, perhaps out of a file.
+    """
+
+    threads = 1
+    copies = False
+    alone = None  # no prompt is so short that it is answered in one call
 
     def __init__(
-        self,
-        model: Stack,
-        mesh: Mesh,
-        sketch: int,
-        plan: Plan,
-        norms: dict[str, np.ndarray],
-        limits: Limits,
-        before: list[program.Classes],
-        static: Static,
+        self, model: Stack, mesh: Mesh, ready: Prepared, before: list[program.Classes]
     ) -> None:
         # Plain axes, whatever types the caller's mesh gave them.
         names = (EXAMPLES, HEADS) if HEADS in mesh.shape else (EXAMPLES,)
         rows = rows_of(mesh)
         self.mesh = Mesh(rows if len(names) == 2 else rows[:, 0], names)
         self.examples, self.heads = rows.shape
-        self.spec, self.limits, self.static = model.spec, limits, static
+        self.chunk = chunk.CHUNK * self.examples
+        self.spec, self.limits, self.variant = model.spec, ready.limits, ready.variant
         self.own = [i for i, row in enumerate(rows) if row[0].process_index == jax.process_index()]
 
         def place() -> tuple[Plan, dict[str, Array]]:
-            shared = split_heads(plan, self.heads)
+            shared = split_heads(ready.plan, self.heads)
             specs = _specs(shared, self.heads, model.spec.K)
-            norm_specs = _by_head(norms, model.spec.K if self.heads > 1 else None)
+            norm_specs = _by_head(ready.norms, model.spec.K if self.heads > 1 else None)
             return jax.tree.map(self._put, shared, specs), jax.tree.map(
-                self._put, norms, norm_specs
+                self._put, ready.norms, norm_specs
             )
 
-        self.plan, self.norms = remembered(model, ("shards", sketch, self.mesh), place)
+        key = ("shards", ready.sketch, self.mesh)
+        self.plan, self.norms = remembered(model, key, place)
         self.before = jax.tree.map(lambda leaf: self._put(leaf, PartitionSpec()), before)
 
     def _put(self, array: Any, spec: PartitionSpec) -> Array:
@@ -253,53 +258,56 @@ class Shards:
             shape, NamedSharding(self.mesh, PartitionSpec(EXAMPLES)), rows
         )
 
-    def take(
+    def send(
         self, x: np.ndarray, y: np.ndarray, first: int
-    ) -> Callable[..., tuple[list[program.Shares], Found]]:
-        """Place a chunk; run(static) then sends it off, for the shares of the answer that one
-        device would get, chunk by chunk of its own, and for what is found."""
+    ) -> tuple[np.ndarray, np.ndarray, Callable[[Variant], tuple[list[program.Shares], Survey]]]:
+        """The chunk as the host keeps it, placed on the devices, and how to run it: for the shares
+        of the answer that one device would get, chunk by chunk of its own, and for what is
+        found."""
         count, group = len(x), chunk.CHUNK
         # A device gets whole pieces, as one device would cut them: fewer rows could be multiplied
         # in another order.
         length = chunk.padded_length
         share = max(
-            length(-(-count // self.examples), group), min(self.static.piece, length(count, group))
+            length(-(-count // self.examples), group), min(self.variant.piece, length(count, group))
         )
-        rows = (self._rows(x, share), self._rows(y, share))
         arguments = (
             self.plan,
             self.norms,
             self.limits,
             self.before,
-            *rows,
+            self._rows(x, share),
+            self._rows(y, share),
             np.int32(first),
             np.int32(count),
         )
         fixed = {"mesh": self.mesh, "K": self.spec.K, "group": group}
 
-        def run(static: Static) -> tuple[list[program.Shares], Found]:
+        def run(variant: Variant) -> tuple[list[program.Shares], Survey]:
             with together():
-                parts, suspect, doubtful, by_task, rest = _chunk(*arguments, **fixed, static=static)
+                parts, suspect, doubtful, by_task, rest = _chunk(
+                    *arguments, **fixed, variant=variant
+                )
                 here = jax.tree.map(lambda leaf: leaf.addressable_data(0), parts)
                 shares = [
                     jax.tree.map(lambda leaf, i=i: leaf[i], here) for i in range(-(-count // group))
                 ]
-            return shares, Found({"by task": by_task, "rest": rest}, suspect, doubtful)
+            return shares, Survey({"by task": by_task, "rest": rest}, suspect, doubtful)
 
-        return run
+        return x, y, run
 
-    def agreed(self, found: Found) -> Found:
+    def agreed(self, survey: Survey) -> Survey:
         """The same with its two flags on the host: every process sees the same ones."""
         with together():
-            return found._replace(suspect=bool(found.suspect), doubtful=bool(found.doubtful))
+            return survey._replace(suspect=bool(survey.suspect), doubtful=bool(survey.doubtful))
 
     def recognize(
-        self, recognize: Callable[..., np.ndarray], survey: dict[str, Any], start: int, stop: int
+        self, decode: Callable[..., np.ndarray], survey: dict[str, Any], stop: int
     ) -> np.ndarray:
-        """The tasks of a chunk's examples; recognize(survey, start, stop) does it for some rows.
+        """The tasks of a chunk's `stop` examples; decode(found, start, stop) does it for some rows.
         Raises what that raises."""
         if jax.process_count() == 1:
-            return recognize(_examples_last(jax.tree.map(np.asarray, survey)), start, stop)
+            return decode(_examples_last(jax.tree.map(np.asarray, survey)), 0, stop)
         surveyed = [array.shape[-1] for array in survey["by task"].values()] + [
             len(array) for array in survey["rest"].values()
         ]
@@ -311,10 +319,12 @@ class Shards:
             if here.start >= stop:
                 continue
             held = jax.tree.map(
-                lambda array, first=here.start: _held(array, first), survey, is_leaf=_is_array
+                lambda array, first=here.start: _rows_of_device(array, first),
+                survey,
+                is_leaf=_is_array,
             )
             try:
-                found[here] = recognize(_examples_last(held), here.start, here.stop)
+                found[here] = decode(_examples_last(held), here.start, here.stop)
             except ValueError as error:
                 refusal = refusal or str(error).encode()[:MESSAGE]
         return self._share(found, refusal)
@@ -342,8 +352,9 @@ def _examples_last(survey: dict[str, Any]) -> dict[str, np.ndarray]:
     }
 
 
-def _held(array: Array, first: int) -> np.ndarray:
-    """What this process has of the examples from `first` on: one device's rows, of all heads."""
+def _rows_of_device(array: Array, first: int) -> np.ndarray:
+    """What this process has of the examples from `first` on: the rows of one device, or of all that
+    share its heads."""
     by_task = array.sharding.spec[0] != EXAMPLES
     parts = {}
     for shard in array.addressable_shards:

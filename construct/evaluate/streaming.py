@@ -3,13 +3,18 @@ share of the answer each.
 
 What a chunk's numbers say of the theorem's hypotheses is summed up on the device; only a chunk that
 raises a doubt is looked at again on the host, by the same checks that the dense evaluator runs.
+
+One `Run` serves a prompt whatever it runs on. What it runs on is told by one object: `OneDevice`
+here, or the `Shards` of a mesh in `construct.evaluate.sharding`. A mesh of one device would do for
+the first too, and does for a long prompt at a few percent more time; a short prompt it takes ten
+times as long, as JAX places each array and each result by itself.
 """
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import cached_property, partial
-from typing import Any, TypeVar
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -19,17 +24,13 @@ from jaxtyping import Array, Float, Int
 from construct import checks
 from construct.answer import Answer
 from construct.evaluate import chunk, program
-from construct.evaluate.plan import Plan, plan_of
-from construct.evaluate.screening import sketch_size
+from construct.evaluate.chunk import Norms, Survey, Variant
+from construct.evaluate.prepared import Prepared, prepare
 from construct.evaluate.sharding import Shards
 from construct.layers import Stack, in_dtype, remembered
-from construct.prompt import check_examples
+from construct.prompt import Prompt, check_examples
 from construct.readout import Readings
 from construct.spec import Spec
-
-# From so many tasks on, screening pays: measured on two cores (see benchmarks/scale.py for what is
-# near them). Results do not depend on it.
-SCREENED_TASKS = 48
 
 # So many chunks run at once, each from a thread of its own: JAX runs what one thread sends one by
 # one, and a chunk's short steps leave cores idle. Measured on two cores; a matter of speed alone.
@@ -38,16 +39,129 @@ UNDER_WAY = 2
 # Bytes; XLA copies an array on the host that begins elsewhere.
 ALIGNMENT = 64
 
-T = TypeVar("T")
-
 Examples = tuple[np.ndarray, np.ndarray]  # inputs (b, n-1, d), labels (b, d)
+
+# Run a chunk that was sent: its shares of the answer, and what was found in it.
+Call = Callable[[Variant], tuple[list[program.Shares], Survey]]
+
+
+class Query:
+    """The query, and BOS, before each layer up to the one where all examples meet: the same beside
+    every example, and run once."""
+
+    def __init__(self, ready: Prepared, query: Float[np.ndarray, "slots d"]) -> None:
+        self.ready, self.query = ready, query
+
+    @cached_property
+    def _prelude(self) -> tuple[list[program.Classes], Array]:
+        ready = self.ready
+        return chunk.start_query(
+            ready.plan, ready.norms, ready.limits, self.query, variant=ready.variant
+        )
+
+    @property
+    def before(self) -> list[program.Classes]:
+        """These tokens before each layer."""
+        return self._prelude[0]
+
+    @cached_property
+    def norms(self) -> Float[np.ndarray, "K slots 1"]:
+        """The norms of all tasks' outputs on the query, or a bound of them within the limit."""
+        return np.asarray(self._prelude[1])
+
+
+class OneDevice:
+    """The device that JAX runs on: it reads a chunk where it lies in the host's memory, if it can,
+    and answers a prompt of less than a chunk in one call.
+
+    threads: how many chunks run at once. copies: it keeps copies of what it is sent. alone: the
+    answer's vector, where the prompt was so short.
+    """
+
+    threads = UNDER_WAY
+    copies = True
+
+    def __init__(self, ready: Prepared, query: Query, dtype: str) -> None:
+        self.ready, self.query, self.dtype = ready, query, dtype
+        self.chunk = chunk.CHUNK
+        self.alone: np.ndarray | None = None
+
+    def send(self, x: np.ndarray, y: np.ndarray, first: int) -> tuple[np.ndarray, np.ndarray, Call]:
+        """The chunk as the host is to keep it, and how to run it. A chunk of full size is copied,
+        as the iterator may fill its memory again; a shorter one is `owned` already."""
+        count, whole = len(x), len(x) == self.chunk
+        copy = padded_copy if whole else padded
+        size = self.chunk if whole else chunk.padded_length(count, self.chunk)
+        sent = [copy(part, size, self.dtype) for part in (x, y)]
+        if not first and not whole:
+            return x, y, partial(self._run_alone, *sent, count)
+        if whole:
+            x, y = (
+                copied if copied.dtype == part.dtype else owned(part)
+                for part, copied in zip((x, y), sent, strict=True)
+            )
+        # Made here, and not by whichever thread is first.
+        before = self.query.before
+        return x, y, partial(self._run, before, *sent, first, count)
+
+    def _run(
+        self,
+        before: list[program.Classes],
+        x: np.ndarray,
+        y: np.ndarray,
+        first: int,
+        count: int,
+        variant: Variant,
+    ) -> tuple[list[program.Shares], Survey]:
+        ready = self.ready
+        with in_dtype(self.dtype):  # a thread has its own
+            shares, survey = chunk.run_chunk(
+                ready.plan, ready.norms, ready.limits, before, x, y, first, count, variant=variant
+            )
+            jax.block_until_ready((shares, survey))
+        return [shares], survey
+
+    def _run_alone(
+        self, x: np.ndarray, y: np.ndarray, count: int, variant: Variant
+    ) -> tuple[list[program.Shares], Survey]:
+        """The only chunk: no shares are left to put together."""
+        ready = self.ready
+        if len(x) == 2 * variant.piece:  # a loop of two costs more than a larger piece does
+            variant = variant._replace(piece=len(x))
+        vector, norms, survey = chunk.run_alone(
+            ready.plan, ready.norms, ready.limits, self.query.query, x, y, count, variant=variant
+        )
+        self.alone, self.query.norms = np.asarray(vector), np.asarray(norms)
+        return [], survey
+
+    def agreed(self, survey: Survey) -> Survey:
+        """The same with its two flags on the host."""
+        # By NumPy, which is several times faster at it than an array on the device.
+        suspect, doubtful = (bool(np.asarray(flag)) for flag in survey[1:])
+        return survey._replace(suspect=suspect, doubtful=doubtful)
+
+    def recognize(
+        self, decode: Callable[..., np.ndarray], found: dict[str, Array], count: int
+    ) -> Int[np.ndarray, "c"]:
+        """The tasks of a chunk's `count` examples, by decode(found, first row, last row)."""
+        return decode(found, 0, count)
+
+
+class Sent(NamedTuple):
+    """A chunk under way: its first example's place in the prompt, its examples as the host keeps
+    them, how to run it again, and how to wait for it."""
+
+    first: int
+    x: np.ndarray
+    y: np.ndarray
+    call: Call
+    wait: Callable[[], tuple[list[program.Shares], Survey]]
 
 
 class Run:
-    """One prompt under way: its plan, the query, and what has been read of its examples so far.
+    """One prompt under way: the query, the chunks sent off, and what has been read so far.
 
-    threads: where chunks wait for the device; with a mesh they do not, so that all processes send
-    theirs in the same order.
+    threads: where chunks of full size wait for the device, if it runs several at once.
     """
 
     def __init__(
@@ -55,50 +169,30 @@ class Run:
         model: Stack,
         query: Float[np.ndarray, "slots d"],
         name: str,
-        sketch: int,
-        threads: Executor,
+        screen: bool | None,
+        threads: Executor | None = None,
         mesh: Mesh | None = None,
     ) -> None:
         self.model, self.spec, self.name, self.threads = model, model.spec, name, threads
-
-        def prepare() -> tuple[Plan, dict[str, np.ndarray], chunk.Limits, chunk.Static]:
-            plan = plan_of(model, sketch)
-            return (
-                plan,
-                chunk.block_norms(plan),
-                chunk.limits(model),
-                chunk.static(model, sketch),
-            )
-
-        # Once for all prompts, as all of it follows from the model and the sketch.
-        self.plan, self.norms, self.limits, self.static = remembered(
-            model, ("run", sketch), prepare
+        # Once for all prompts, as all of it follows from the weights.
+        self.ready: Prepared = remembered(
+            model, ("restricted", screen), partial(prepare, model, screen)
         )
-        self.query = query.astype(self.spec.dtype)
-        self.query_norms: np.ndarray | None = None
-        self.vector: np.ndarray | None = None
-        self.shards = None
-        if mesh is not None:
-            self.shards = Shards(
-                model, mesh, sketch, self.plan, self.norms, self.limits, self.before, self.static
-            )
+        self.variant = self.ready.variant
+        self.query = Query(self.ready, query.astype(self.spec.dtype))
+        self.devices: OneDevice | Shards = (
+            OneDevice(self.ready, self.query, self.spec.dtype)
+            if mesh is None
+            else Shards(model, mesh, self.ready, self.query.before)
+        )
         self.first = 0
-        self.parts: list[program.Shares] = []
+        self.shares: list[program.Shares] = []
         self.recognized: list[np.ndarray] = []
-        self._pending: deque = deque()
+        self._under_way: deque[Sent] = deque()
 
-    @cached_property
-    def before(self) -> list[program.Classes]:
-        """BOS and the query before each layer; makes them, and the norms of the query's outputs."""
-        before, norms = chunk.start_query(
-            self.plan, self.norms, self.limits, self.query, static=self.static
-        )
-        self.query_norms = np.asarray(norms)
-        return before
-
-    def take(self, x: np.ndarray, y: np.ndarray, size: int) -> None:
-        """Send a chunk off, and look at an earlier one where enough are under way."""
-        count = len(x)
+    def take(self, x: np.ndarray, y: np.ndarray) -> None:
+        """Send a chunk off, and read an earlier one where enough are under way."""
+        count, whole = len(x), len(x) == self.devices.chunk
         if self.first + count > self.spec.m:
             raise checks.refuse(
                 f"{self.name}.inputs",
@@ -106,98 +200,49 @@ class Run:
                 f"must be at most m = {self.spec.m}",
                 "drop some or build with a larger m",
             )
-        if self.shards is None:
-            alone = (
-                not self.first and count < size
-            )  # a short one is the last, and most often the only one
-            # A short one is `owned` already: nobody else writes to it.
-            prepare = padded if count < size else padded_copy
-            sent = [
-                prepare(part, chunk.padded_length(count, size), self.spec.dtype) for part in (x, y)
-            ]
-            if not self.first:
-                self.static = self.static._replace(
-                    exact=not chunk.bounded(self.spec, self.norms, self.limits, sent[0])
-                )
-            run = self._alone(*sent, count) if alone else self._one_device(*sent, count)
-            if count == size:
-                x, y = (
-                    copy if copy.dtype == part.dtype else owned(part)
-                    for part, copy in zip((x, y), sent, strict=True)
-                )
-            # A short one runs here, without a thread's start.
-            result = (
-                self.threads.submit(run, static=self.static).result
-                if count == size
-                else _now(run, self.static)
-            )
-        else:
+        if not self.devices.copies:
             x, y = owned(x), owned(y)
-            run = self.shards.take(x, y, self.first)
-            result = _now(run, self.static)
-        self._pending.append((self.first, x, y, result, run))
+        x, y, call = self.devices.send(x, y, self.first)
+        threads = self.threads if whole and self.devices.threads > 1 else None
+        if not self.first and threads and self.variant.norms is Norms.LONGEST:
+            # Likely the later chunks are like the first; one that is not is run again.
+            norms = Norms.BOUND if self.ready.bounded(x) else Norms.LONGEST
+            self.variant = self.variant._replace(norms=norms)
+        if threads is None:
+            done = call(self.variant)
+            wait = lambda: done  # noqa: E731
+        else:
+            wait = threads.submit(call, self.variant).result
+        self._under_way.append(Sent(self.first, x, y, call, wait))
         self.first += count
-        if len(self._pending) > UNDER_WAY:
-            self._settle()
+        if len(self._under_way) > UNDER_WAY:
+            self._read()
 
-    def _one_device(
-        self, x: np.ndarray, y: np.ndarray, count: int
-    ) -> Callable[..., tuple[list[program.Shares], chunk.Found]]:
-        arguments = (self.plan, self.norms, self.limits, self.before, x, y, self.first, count)
+    def _read(self) -> None:
+        """Wait for the oldest chunk under way, check the hypotheses on it, and keep its tasks.
 
-        def run(static: chunk.Static) -> tuple[list[program.Shares], chunk.Found]:
-            with in_dtype(self.spec.dtype):  # a thread has its own
-                parts, found = jax.block_until_ready(chunk.run_chunk(*arguments, static=static))
-            return [parts], found
+        Raises ValueError where a hypothesis fails.
+        """
+        first, x, y, call, wait = self._under_way.popleft()
+        shares, survey = wait()
+        self.shares += shares
+        survey = self.devices.agreed(survey)
+        if survey.suspect:
+            self._check_examples(first, x, y)
+        doubtful = survey.doubtful or not self.query.norms.max() <= self.ready.limits.output
+        if doubtful and self.variant.norms is not Norms.EVERY:
+            survey = call(self.variant._replace(norms=Norms.EVERY))[1]
 
-        return run
+        def decode(found: dict[str, Any], start: int, stop: int) -> Int[np.ndarray, "c"]:
+            return self._decode(y[start:stop], found, first + start, doubtful)
 
-    def _alone(
-        self, x: np.ndarray, y: np.ndarray, count: int
-    ) -> Callable[..., tuple[list[program.Shares], chunk.Found]]:
-        """The only chunk: no shares are left to put together."""
-        arguments = (self.plan, self.norms, self.limits, self.query, x, y, count)
+        self.recognized.append(self.devices.recognize(decode, survey.found, len(y)))
+        if doubtful and self.variant.norms is Norms.BOUND:
+            # The checks passed, so only the bound was too long: these inputs are longer than those
+            # of the first chunk, and those of later ones may be.
+            self.variant = self.variant._replace(norms=Norms.LONGEST)
 
-        def run(static: chunk.Static) -> tuple[list[program.Shares], chunk.Found]:
-            if len(x) == 2 * static.piece:  # a loop of two costs more than a larger piece does
-                static = static._replace(piece=len(x))
-            vector, norms, found = chunk.run_alone(*arguments, static=static)
-            self.vector, self.query_norms = np.asarray(vector), np.asarray(norms)
-            return [], found
-
-        return run
-
-    def _settle(self) -> None:
-        first, x, y, result, run = self._pending.popleft()
-        parts, found = result()
-        self.parts += parts
-        if self.shards is not None:
-            found = self.shards.agreed(found)
-        # As NumPy's, whose truth is found several times faster than that of an array on the device.
-        if np.asarray(found.suspect):
-            self._check_chunk(first, x, y)
-        doubtful = (
-            bool(np.asarray(found.doubtful)) or not self.query_norms.max() <= self.limits.output
-        )
-        if doubtful and not self.static.full:
-            found = run(static=self.static._replace(full=True, exact=True))[1]
-
-        def recognize(survey: dict[str, Array | np.ndarray], start: int, stop: int) -> np.ndarray:
-            survey = {
-                name: np.asarray(value)[..., : stop - start] for name, value in survey.items()
-            }
-            if "output_norm" in survey:
-                survey["output_norm"] = np.concatenate(
-                    [survey["output_norm"], self.query_norms], axis=2
-                ).swapaxes(1, 2)
-            return _recognize(self.model, self.name, y[start:stop], survey, first + start, doubtful)
-
-        whole = recognize if self.shards is None else partial(self.shards.recognize, recognize)
-        self.recognized.append(whole(found.survey, 0, len(y)))
-        if doubtful:  # and yet all is well: its inputs are longer than those of the first chunk
-            self.static = self.static._replace(exact=True)
-
-    def _check_chunk(self, first: int, x: np.ndarray, y: np.ndarray) -> None:
+    def _check_examples(self, first: int, x: np.ndarray, y: np.ndarray) -> None:
         """The checks of a prompt's examples, in the caller's own format. Raises ValueError if they
         fail."""
         for what, part in (("inputs", x), ("labels", y)):
@@ -209,39 +254,34 @@ class Run:
                 )
         check_examples(self.spec, x, y, self.name, self.model.gains.input_radius, first)
 
-    def finish(self) -> tuple[np.ndarray, np.ndarray]:
-        """The answer's vector, and the task that each example was committed to."""
-        while self._pending:
-            self._settle()
-        if self.vector is None:
+    def _decode(
+        self, labels: np.ndarray, found: dict[str, Any], first: int, doubtful: bool
+    ) -> Int[np.ndarray, "c"]:
+        """The tasks of some examples, from what was found of them (and of padding).
+
+        Raises ValueError where a hypothesis fails; `doubtful`: the device could not rule that out,
+        and kept gaps and norms.
+        """
+        found = {name: np.asarray(value)[..., : len(labels)] for name, value in found.items()}
+        norms = found.get("output_norm")
+        if norms is not None:
+            norms = np.concatenate([norms, self.query.norms], axis=2).swapaxes(1, 2)
+        code = found["code"].T if "code" in found else None
+        readings = Readings(None, found.get("gap"), norms, code, found.get("ok"))
+        readout = self.model.readout
+        enforce = doubtful or readout.always
+        return readout.decode(self.model, labels, self.name, readings, enforce=enforce, first=first)
+
+    def answer(self) -> Answer:
+        """The answer, once all chunks are taken. Raises ValueError where a hypothesis fails."""
+        while self._under_way:
+            self._read()
+        vector = self.devices.alone
+        if vector is None:
             # On the host, where stacking a few small arrays takes no call of the device.
-            stacked = jax.tree.map(lambda *parts: np.stack(parts), *self.parts)
-            self.vector = np.asarray(chunk.finish(self.plan, self.before, stacked))
-        return self.vector, np.concatenate(self.recognized)
-
-
-def _recognize(
-    model: Stack,
-    name: str,
-    labels: np.ndarray,
-    survey: dict[str, np.ndarray],
-    first: int,
-    doubtful: bool,
-) -> Int[np.ndarray, "m"]:
-    """The tasks of a chunk of examples, whose output norms are (K, m' + 1, n - 1).
-
-    Raises ValueError where a hypothesis fails; `doubtful`: the device could not rule that out, and
-    kept gaps and norms.
-    """
-    code = survey["code"].T if "code" in survey else None
-    readings = Readings(None, survey.get("gap"), survey.get("output_norm"), code, survey.get("ok"))
-    enforce = doubtful or model.readout.always
-    return model.readout.decode(model, labels, name, readings, enforce=enforce, first=first)
-
-
-def _now(run: Callable[..., T], static: chunk.Static) -> Callable[[], T]:
-    done = run(static=static)
-    return lambda: done
+            stacked = jax.tree.map(lambda *parts: np.stack(parts), *self.shares)
+            vector = np.asarray(chunk.finish(self.ready.plan, self.query.before, stacked))
+        return Answer(vector, np.concatenate(self.recognized), self.spec.K, "restricted")
 
 
 def owned(part: np.ndarray) -> np.ndarray:
@@ -335,6 +375,16 @@ def check_block(spec: Spec, block: Any, index: int) -> Examples:
     return tuple(part if part.dtype.kind == "f" else part.astype(float) for part in (x, y))
 
 
+def answer_prompt(model: Stack, prompt: Prompt, name: str) -> Answer:
+    """The answer to a checked prompt. Raises ValueError where a hypothesis fails on it."""
+    if prompt.examples >= chunk.CHUNK:
+        return answer_blocks(model, [(prompt.inputs, prompt.labels)], prompt.query, name=name)
+    with in_dtype(model.spec.dtype):
+        run = Run(model, prompt.query, name, screen=None)
+        run.take(prompt.inputs, prompt.labels)
+        return run.answer()
+
+
 def answer_blocks(
     model: Stack,
     blocks: Iterable[Any],
@@ -348,16 +398,14 @@ def answer_blocks(
     """The answer to a prompt that comes in blocks; `progress` is told of examples done, `screen`
     None screens where it pays.
 
-    mesh: the devices that share the examples, and the heads; None is one device.
+    mesh: the devices that share the examples, and the heads; None is one device. Raises ValueError
+    for weights without a certificate, bad blocks, and hypotheses that fail.
     """
     spec = model.spec
-    wanted = screen if screen is not None else spec.K >= SCREENED_TASKS
-    sketch = sketch_size(spec.K, spec.d, spec.margin, spec.radius) if wanted else 0
     with in_dtype(spec.dtype), ThreadPoolExecutor(UNDER_WAY) as threads:
-        run = Run(model, query, name, sketch, threads, mesh)
-        size = chunk.CHUNK if run.shards is None else chunk.CHUNK * run.shards.examples
-        for x, y in rechunk(blocks, spec, size):
-            run.take(x, y, size)
+        run = Run(model, query, name, screen, threads, mesh)
+        for x, y in rechunk(blocks, spec, run.devices.chunk):
+            run.take(x, y)
             if progress is not None:
                 progress(run.first)
         if not run.first:
@@ -367,5 +415,4 @@ def answer_blocks(
                 "a prompt needs at least one example",
                 "yield a block of b >= 1 examples",
             )
-        vector, recognized = run.finish()
-    return Answer(vector, recognized, spec.K, "restricted")
+        return run.answer()

@@ -6,6 +6,8 @@ from functools import cache
 import numpy as np
 
 from construct import Prompt, Transformer, theorem1, theorem2, theorem3
+from construct.answer import Answer, answer_of
+from construct.evaluate import reference
 from verify.draw import Instance, draw_instance, draw_prompt
 
 LAYERS = {
@@ -37,3 +39,13 @@ def model_of(theorem: int, instance: Instance) -> Transformer:
         built = {1: theorem1.build, 2: theorem2.build, 3: theorem3.build}[theorem]
         _models[key] = built(*parts) if theorem == 3 else built(*parts, instance.feature_map)
     return _models[key]
+
+
+def reference_answer(model: Transformer, prompt: Prompt) -> Answer:
+    """The reference evaluator's answer, checked as a call's. Raises ValueError where a hypothesis
+    fails."""
+    readings = reference.read_prompt(model, prompt)
+    recognized = model.readout.decode(
+        model, prompt.labels, "prompt", readings, enforce=True, first=0
+    )
+    return answer_of(readings.vector, recognized, model.spec.K, "reference")

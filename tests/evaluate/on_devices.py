@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 from jax.sharding import Mesh
 
 from construct import theorem1, theorem2, theorem3
-from construct.evaluate import attention, chunk, sharding
+from construct.evaluate import attention, chunk, prepared, sharding
 from construct.evaluate import mesh as meshes
-from construct.evaluate.plan import plan_of
+from construct.evaluate.plan import make_plan
 from proofs import theorem1 as proof1
 from proofs import theorem2 as proof2
 from proofs import theorem3 as proof3
 from verify.draw import draw_instance, draw_prompt
 
-chunk.CHUNK, chunk.LONGEST_PIECE = 32, 16
+chunk.CHUNK, prepared.LONGEST_PIECE = 32, 16
 
 M = 128
 LEAST = M - 15  # so that the last chunk is longer than a piece: fewer shapes to compile
@@ -103,7 +103,7 @@ def test_heads_shared_out_agree_within_the_rounding(which, seed, examples, cuts)
 
 def test_a_device_holds_its_heads_alone():
     case = CASES["theorem 1"]
-    plan = sharding.split_heads(plan_of(case.model), 4)
+    plan = sharding.split_heads(make_plan(case.model), 4)
     split = [bank for layer in plan.layers for bank in layer.banks if bank.axis]
     assert any(bank.count == case.spec.K // 4 for bank in split)
     specs = jax.tree.leaves(sharding._specs(plan, 4, case.spec.K))

@@ -11,13 +11,15 @@ from flax import nnx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from construct import Prompt, reading, theorem1, theorem2, theorem3
+from construct import Prompt, Spec, Task, theorem1, theorem2, theorem3
+from construct import model as callable_model
 from construct.evaluate.certificate import certificate
 from construct.layers import in_dtype, remembered
 from proofs import theorem1 as proof1
 from proofs import theorem2 as proof2
 from proofs import theorem3 as proof3
-from tests.evaluate.cases import LAYERS, drawn, model_of
+from tests.evaluate.cases import LAYERS, drawn, model_of, reference_answer
+from tests.mutants import theorem3 as theorem3_edge
 from tests.strategies import SHAPES, cases
 from tests.wrong import damaged
 from verify.check import answer_error
@@ -41,6 +43,11 @@ def test_agrees_with_dense_and_with_the_definition(case):
         assert answer_error(restricted.vector, dense.vector.astype(float)) <= 2 * proof1.rounding(
             case.spec
         )
+        reference = reference_answer(case.model, prompt)
+        assert (restricted.recognized == reference.recognized).all()
+        assert answer_error(
+            restricted.vector, reference.vector.astype(float)
+        ) <= 2 * proof1.rounding(case.spec)
         verdict = case.verdict(prompt)
         assert answer_error(restricted.vector, verdict.prevalence @ verdict.outputs) <= tolerance
 
@@ -52,11 +59,12 @@ def test_agrees_with_dense_and_with_the_definition(case):
 def test_the_other_theorems_agree_too(theorem, dtype, seed):
     instance, prompt = drawn(theorem, seed, K=8, d=16, m=20, n=5, dtype=dtype)
     model = model_of(theorem, instance)
-    dense, restricted = (model(prompt, evaluator=name) for name in ("dense", "restricted"))
-    assert (restricted.recognized == dense.recognized).all()
-    assert answer_error(restricted.vector, dense.vector.astype(float)) <= 2 * THEOREMS[theorem][
-        1
-    ].rounding(instance.spec)
+    restricted = model(prompt, evaluator="restricted")
+    for other in (model(prompt, evaluator="dense"), reference_answer(model, prompt)):
+        assert (restricted.recognized == other.recognized).all()
+        assert answer_error(restricted.vector, other.vector.astype(float)) <= 2 * THEOREMS[theorem][
+            1
+        ].rounding(instance.spec)
 
 
 def perturbed(model, layer, which, where, index, amount):
@@ -225,6 +233,30 @@ def test_a_subspace_that_is_never_written_reads_as_zero(theorem, layer, matrix, 
     ].rounding(instance.spec)
 
 
+def refusal(model, prompt, evaluator):
+    """The words of a refusal."""
+    with pytest.raises(ValueError, match="Theorem 3") as caught:
+        model(prompt, evaluator=evaluator)
+    return str(caught.value).split(";")[0]
+
+
+def test_theorem_3_reads_every_output_norm_and_no_bound_of_it():
+    """Outputs of norm 1 whose bound ||W|| X + ||b|| is longer are taken, and an output of norm 0.6
+    whose bound is 1 is refused: as by the dense evaluator."""
+    edge = theorem3_edge.instance()
+    model, prompt = model_of(3, edge), theorem3_edge.prompts()[0]
+    dense, restricted = (model(prompt, evaluator=name) for name in ("dense", "restricted"))
+    assert (restricted.recognized == dense.recognized).all()
+
+    swap, shrink = np.eye(3)[[1, 2, 0]], np.diag([1, 1, 0.6])
+    tasks = [Task(slot=0, weight=swap), Task(slot=0, weight=shrink)]
+    spec = Spec.of(tasks, m=8, n=2, margin=1.0, radius=1.0, input_radius=1.0)
+    model, x = theorem3.build(spec, tasks), np.eye(3)
+    prompt = Prompt(x[:, None], x @ swap.T, x[:1])
+    words = [refusal(model, prompt, name) for name in ("dense", "restricted")]
+    assert words[0] == words[1] and "example 2, task 1 = an output of norm 0.6" in words[0]
+
+
 def test_what_is_remembered_of_a_model_is_made_anew_when_any_of_its_arrays_changes():
     """Replaced or filled anew, whichever matrix it is: JAX's own walk over the modules knows how
     many there are."""
@@ -259,7 +291,7 @@ def test_the_size_picks_the_evaluator(monkeypatch):
     model = model_of(1, instance)
     assert model(prompt).evaluator == "dense"
     short = Prompt(inputs=prompt.inputs[:1], labels=prompt.labels[:1], query=prompt.query)
-    monkeypatch.setattr(reading, "DENSE_TOKENS", short.tokens)
+    monkeypatch.setattr(callable_model, "DENSE_TOKENS", short.tokens)
     answers = model([prompt, short, prompt])
     assert [answer.evaluator for answer in answers] == ["restricted", "dense", "restricted"]
     assert (answers[0].vector == answers[2].vector).all()
@@ -282,5 +314,5 @@ def test_at_a_leaking_coldness_only_dense_answers(monkeypatch):
     )
     with pytest.raises(ValueError, match="not exactly 0"):
         model(prompt, evaluator="restricted")
-    monkeypatch.setattr(reading, "DENSE_TOKENS", 0)
+    monkeypatch.setattr(callable_model, "DENSE_TOKENS", 0)
     assert model(prompt).evaluator == "dense"

@@ -3,10 +3,11 @@ and names a leaky layer."""
 
 import numpy as np
 import pytest
+from flax import nnx
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from construct import reading
+from construct import model as callable_model
 from construct.evaluate.bounds import code_range, matrix_norm, pair_range
 from construct.evaluate.certificate import certificate
 from construct.layers import Support
@@ -218,8 +219,27 @@ def test_an_ablated_layer_goes_to_the_dense_evaluator(monkeypatch, layer, matrix
     instance, prompt = drawn(1, 1, K=3, d=4, m=6, n=3)
     ablated = damaged(model_of(1, instance), layer, matrix, lambda old: 0 * old)
     assert certificate(ablated).flaw == f"no head of {layer} moves anything"
-    monkeypatch.setattr(reading, "DENSE_TOKENS", 0)
+    monkeypatch.setattr(callable_model, "DENSE_TOKENS", 0)
     assert ablated(prompt).evaluator == "dense"
+
+
+@pytest.mark.parametrize(
+    ("supports", "who"),
+    [
+        ({"superpose": Support.QUERY}, "none does"),
+        ({"fetch": Support.LABELS}, "fetch and superpose do"),
+        ({"fetch": Support.INPUTS, "pair": Support.LABELS}, "pair and fetch and superpose do"),
+    ],
+)
+def test_examples_that_do_not_meet_once_go_to_the_dense_evaluator(monkeypatch, supports, who):
+    """Such a layer declares what the restricted evaluator has no way to run."""
+    instance, prompt = drawn(1, 1, K=3, d=4, m=6, n=3)
+    other = nnx.clone(model_of(1, instance))
+    for name, support in supports.items():
+        other.layer(name).support = support
+    assert certificate(other).flaw == f"one layer must gather over all examples, and here {who}"
+    monkeypatch.setattr(callable_model, "DENSE_TOKENS", 0)
+    assert other(prompt).evaluator == "dense"
 
 
 TERMS = {

@@ -14,6 +14,7 @@ from jax.sharding import Mesh
 from construct import Prompt, Spec, Task, build
 from construct.evaluate import chunk, streaming
 from construct.evaluate.attention import softmax
+from construct.evaluate.chunk import Norms
 from construct.evaluate.program import halved_sum
 from proofs import theorem1 as proof
 from tests.evaluate.cases import drawn, model_of
@@ -55,7 +56,6 @@ def test_any_cut_gives_the_same_answer(at):
 @pytest.mark.parametrize("length", [1, 7, 16])
 def test_any_chunk_gives_the_answer(monkeypatch, length):
     monkeypatch.setattr(chunk, "CHUNK", length)
-    monkeypatch.setattr(chunk, "SHORTEST", length)
     done = []
     answer = MODEL.stream(cut([5, 30]), PROMPT.query, progress=done.append)
     assert (answer.recognized == WHOLE.recognized).all()
@@ -126,7 +126,7 @@ def test_an_iterator_may_fill_the_same_memory_again(monkeypatch, sizes, dtype, m
 def test_a_prompt_of_one_chunk_is_copied_as_often_as_it_must_be(monkeypatch, count, dtype, copies):
     """Once, as its iterator may fill the memory again; twice where it must be padded or
     converted."""
-    monkeypatch.setattr(chunk, "SHORTEST", 8)
+    monkeypatch.setattr(chunk, "LENGTHS", (8, 16, 32))
     padded_copy, made = streaming.padded_copy, []
 
     def counted(part, *arguments):
@@ -206,9 +206,11 @@ def test_outputs_whose_bound_is_too_long_are_computed(monkeypatch, bias, scale, 
     prompt = Prompt(x, x[:, 0] @ weight.T + tasks[0].bias, x[0])
     run_chunk, ran = chunk.run_chunk, []
 
-    def counted(*arguments, static):
-        ran.append("again" if static.full else "exact" if static.exact else "bound")
-        return run_chunk(*arguments, static=static)
+    words = {Norms.BOUND: "bound", Norms.LONGEST: "exact", Norms.EVERY: "again"}
+
+    def counted(*arguments, variant):
+        ran.append(words[variant.norms])
+        return run_chunk(*arguments, variant=variant)
 
     monkeypatch.setattr(chunk, "run_chunk", counted)
     dense, answer = (model(prompt, evaluator=name) for name in ("dense", "restricted"))

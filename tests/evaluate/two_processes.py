@@ -13,7 +13,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from construct import theorem1, theorem2
-from construct.evaluate import chunk
+from construct.evaluate import chunk, prepared
 from proofs import theorem1 as proof
 from verify.draw import draw_instance, draw_prompt
 
@@ -62,7 +62,7 @@ def check(build, mesh, folder):
 
 if __name__ == "__main__":
     jax.distributed.initialize(sys.argv[1], 2, int(sys.argv[2]), initialization_timeout=120)
-    chunk.CHUNK, chunk.LONGEST_PIECE = 32, 16
+    chunk.CHUNK, prepared.LONGEST_PIECE = 32, 16
     devices = np.array(jax.devices())
     check(theorem1.build, Mesh(devices, ("examples",)), Path(sys.argv[3]))
     check(theorem2.build, Mesh(devices.reshape(-1, 2), ("examples", "heads")), Path(sys.argv[3]))
