@@ -14,7 +14,7 @@ from jaxtyping import Array, ArrayLike, Bool, Float
 from construct import checks
 from construct.answer import Answer, Trace
 from construct.evaluate.bf16 import pieces_of
-from construct.evaluate.certificate import certificate
+from construct.evaluate.certificate import NoCertificate, certificate
 from construct.evaluate.dense import read_prompts
 from construct.evaluate.mesh import check_mesh
 from construct.evaluate.places import (
@@ -274,20 +274,31 @@ class Transformer(Stack):
         if not enforce:
             self._only_dense(evaluator, "answers without the hypotheses need")
             return self._dense(prompts, names, enforce=False)
-        evaluators = [self._evaluator(prompt, evaluator) for prompt in prompts]
-        dense = [i for i, one in enumerate(evaluators) if one != "restricted"]
-        together = self._dense(
-            [prompts[i] for i in dense], [names[i] for i in dense], narrow=evaluator == "bf16"
-        )
-        answers = dict(zip(dense, together, strict=True))
+        answers: dict[int, Answer] = {}
+        if evaluator is not None:
+            self._check_evaluator(evaluator)
         for i, (prompt, name) in enumerate(zip(prompts, names, strict=True)):
-            if evaluators[i] == "restricted":
-                blocks = [(prompt.inputs, prompt.labels)]
+            tokens = 1 + (len(prompt.labels) + 1) * self.spec.n
+            if evaluator == "restricted" or (evaluator is None and tokens > DENSE_TOKENS):
                 try:
-                    answers[i] = answer_blocks(self, blocks, prompt.query, name=name)
-                except ValueError as error:
-                    raise self._refusal(error) from None
+                    answers[i] = self._restricted(prompt, name)
+                except NoCertificate:
+                    if evaluator is not None:
+                        raise
+        rest = [i for i in range(len(prompts)) if i not in answers]
+        together = self._dense(
+            [prompts[i] for i in rest], [names[i] for i in rest], narrow=evaluator == "bf16"
+        )
+        answers |= dict(zip(rest, together, strict=True))
         return [answers[i] for i in range(len(prompts))]
+
+    def _restricted(self, prompt: Prompt, name: str) -> Answer:
+        try:
+            return answer_blocks(self, [(prompt.inputs, prompt.labels)], prompt.query, name=name)
+        except NoCertificate:
+            raise
+        except ValueError as error:
+            raise self._refusal(error) from None
 
     def _only_dense(self, evaluator: str | None, who: str) -> None:
         if evaluator not in (None, "dense"):
@@ -321,33 +332,22 @@ class Transformer(Stack):
         readings = read_hooked(self, prompts, each)
         return self._decoded(prompts, names, readings, enforce=False)
 
-    def _evaluator(self, prompt: Prompt, asked: str | None) -> str:
-        """Which evaluator a prompt goes to: the one that is asked for, or by size 'dense' or
-        'restricted'.
-
-        Raises ValueError for an unknown name, weights without certificate ('restricted'), or
-        another dtype than float32 ('bf16').
-        """
-        if asked is None:
-            tokens = 1 + (len(prompt.labels) + 1) * self.spec.n
-            return "restricted" if tokens > DENSE_TOKENS and certificate(self).valid else "dense"
-        if asked not in ("dense", "bf16", "restricted"):
+    def _check_evaluator(self, name: str) -> None:
+        """Refuse an evaluator's name that is unknown, or 'bf16' with another dtype than float32."""
+        if name not in ("dense", "bf16", "restricted"):
             raise checks.refuse(
                 "evaluator",
-                repr(asked),
+                repr(name),
                 "must be 'dense', 'bf16' or 'restricted'",
                 "leave it out to pick by size",
             )
-        if asked == "restricted":
-            certificate(self).require()
-        if asked == "bf16" and self.spec.dtype != "float32":
+        if name == "bf16" and self.spec.dtype != "float32":
             raise checks.refuse(
                 "evaluator",
                 "'bf16'",
                 f"keeps its sums in float32, and cannot give the answer in {self.spec.dtype}",
                 "use evaluator='dense', or build with dtype='float32'",
             )
-        return asked
 
     def _dense(
         self,
@@ -408,7 +408,7 @@ class Transformer(Stack):
         return Answer(readings.vector, recognized, self.spec.K, evaluator)
 
     def _refusal(self, error: ValueError) -> ValueError:
-        """What a run's figures refuse, and with weights that were changed, that these may be why."""
+        """A refusal of a run's figures; if weights were changed, that these may be why."""
         if self.as_built:
             return error
         return ValueError(

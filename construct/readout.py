@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
 from construct import checks
 from construct.gains import CommonGains
@@ -94,11 +94,6 @@ def check_output_norms(
             "read (Lemma 3)",
             "build with a larger radius",
         )
-
-
-def at_slots(by_slot: Float[np.ndarray, "K m slots"], slots: tuple[int, ...]) -> np.ndarray:
-    """By task and example, what stands in the task's own slot: (K, m)."""
-    return np.take_along_axis(by_slot, np.array(slots)[:, None, None], axis=2)[..., 0]
 
 
 def residual_slack(spec: Spec, gains: Any) -> float:

@@ -5,7 +5,8 @@ import pytest
 from benchmarks.crossings import EVALUATORS, crossings, subject
 from construct import checks
 
-MOST = 15
+# Theorems 2 and 3 check each example of a restricted run one by one, which is another room.
+MOST = {1: 15, 2: 16, 3: 18}
 
 
 @pytest.mark.parametrize("theorem", [1, 2, 3])
@@ -14,7 +15,7 @@ def test_a_warm_call_crosses_between_few_files(theorem, evaluator):
     model, prompt = subject(theorem)
     model(prompt, evaluator=evaluator)
     found = crossings(lambda: model(prompt, evaluator=evaluator))
-    assert 0 < found.total() <= MOST, "\n".join(map(str, found))
+    assert 0 < found.total() <= MOST[theorem], "\n".join(map(str, found))
 
 
 def test_each_call_into_another_file_and_its_return_are_counted():

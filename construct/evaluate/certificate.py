@@ -35,6 +35,10 @@ from construct.residual import position_code
 from construct.roles import BOS
 
 
+class NoCertificate(ValueError):
+    """The weights have no certificate: the dense evaluator alone can answer with them."""
+
+
 @dataclass(frozen=True)
 class Certificate:
     """gaps: by layer that attends, the least certified gap between the winner and a key outside the
@@ -50,14 +54,15 @@ class Certificate:
         return self.flaw is None
 
     def require(self) -> None:
-        """Raise ValueError if the certificate is not valid."""
+        """Raise NoCertificate if the certificate is not valid."""
         if self.flaw is not None:
-            raise checks.refuse(
+            error = checks.refuse(
                 "evaluator",
                 "'restricted'",
                 f"needs weights with a certificate, but {self.flaw}",
                 "use evaluator='dense'",
             )
+            raise NoCertificate(*error.args)
 
 
 def certificate(model: Stack) -> Certificate:

@@ -2,6 +2,7 @@
 preserve the norm is refused."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import cast
 
 import numpy as np
@@ -11,7 +12,7 @@ from construct import checks
 from construct.answer import ABSTAINED
 from construct.floats import gamma
 from construct.layers import Stack
-from construct.readout import Readings, Readout, at_slots, check_decided, check_output_norms
+from construct.readout import Readings, Readout, check_decided, check_output_norms
 from construct.roles import LABEL
 from construct.spec import Spec
 from construct.theorem3.gains import Gains
@@ -36,6 +37,7 @@ def decode(
     return np.where(said, np.nan_to_num(code).argmax(1), ABSTAINED)
 
 
+@lru_cache(maxsize=256)
 def norm_slack(spec: Spec, gains: Gains) -> float:
     """Norms are computed in the model's own format: d products and sums on numbers of at most ||W||
     X + ||b||."""
@@ -53,7 +55,9 @@ def _check_norms(
     check_output_norms(spec, examples, name, readings.output_norm, slack, first)
     norms = np.linalg.norm(labels.astype(float), axis=-1)
     _refuse_norms(gains.norm_tolerance, norms, lambda j: (f"{name}.labels[{first + j}]", "a label"))
-    for i, norms in enumerate(at_slots(readings.output_norm[:, :examples], stack.slots)):
+    own = np.array(stack.slots)[:, None, None]
+    in_slot = np.take_along_axis(readings.output_norm[:, :examples], own, axis=2)[..., 0]
+    for i, norms in enumerate(in_slot):
         # A square is off by twice the slack times the norm, which the tolerance keeps below 2.
         _refuse_norms(
             gains.norm_tolerance + 4 * slack,
