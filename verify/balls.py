@@ -234,7 +234,7 @@ def _mlp(W_1: np.ndarray, W_2: np.ndarray, h: "arb_mat") -> "arb_mat":
     ok. Elsewhere each unit is a ball of its own."""
     arb_mat = flint().arb_mat
     before = h * exact(W_1).transpose()
-    linear: dict[tuple[bool, ...], arb_mat] = {}
+    linear: dict[tuple[bool, ...], Any] = {}
     rows = []
     for token in range(h.nrows()):
         units = [before[token, unit] for unit in range(len(W_1))]

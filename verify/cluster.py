@@ -107,7 +107,8 @@ def supervise(arguments: list[str], options: argparse.Namespace) -> int:
         finally:
             child.kill()
             child.wait()
-            child.stdin.close()
+            if child.stdin is not None:
+                child.stdin.close()
         log.seek(0)
         said = log.read().splitlines()
     own = [line for line in said if line.startswith(PROG)]

@@ -20,7 +20,7 @@ from rich.table import Table
 from construct import FeatureMap, Prompt, Task, Transformer
 from verify import balls, cli
 from verify.check import Lemma, Seen, check_lemma
-from verify.ideal import ideal_streams
+from verify.ideal import Stream, ideal_streams
 from verify.oracle import ABSTAINED, Verdict
 from verify.record import Theorem
 
@@ -140,7 +140,7 @@ def certify(
         )
         streams = ideal_streams(theorem, spec, tasks, prompt, verdict, dtype=object)
         embedded = _embedded(model, next(streams))
-        lemmas, tied = [], []
+        lemmas, tied, actual = [], [], embedded
         for i, (ideal, enclosed) in enumerate(
             zip(streams, balls.enclose(model, embedded, selections), strict=True)
         ):
@@ -248,7 +248,7 @@ def _fill(inputs: np.ndarray, sum_slot: bool) -> np.ndarray:
     )
 
 
-def _embedded(model: Transformer, ideal: dict[str, np.ndarray]) -> np.ndarray:
+def _embedded(model: Transformer, ideal: Stream) -> np.ndarray:
     """The ideal stream before the first layer, rounded to the model's dtype as a prompt is."""
     blocks = [ideal[name].astype(float).astype(model.spec.dtype) for name in model.residual.names]
     return np.concatenate(blocks, axis=1)

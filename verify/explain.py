@@ -5,7 +5,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from verify import cli
 from verify.draw import draw_instance, draw_prompt
 from verify.explorer.data import MOST_PROMPTS, Subject, collect
 from verify.theorem import ALL, Theorem
+
+if TYPE_CHECKING:
+    from verify.families.text import TextPrompt
 
 PROG = "python -m verify.explain"
 
@@ -111,7 +114,7 @@ def typed_subject(files: list[str], family: str | None) -> Subject:
             f"{', '.join(sorted({t.family.name for t in texts}))}; pass one"
         )
 
-    def names(text: "object") -> list[str]:
+    def names(text: "TextPrompt") -> list[str]:
         rows = [(f"{j} ", words, label) for j, (words, label) in enumerate(text.examples)] + [
             ("query ", text.query, "?")
         ]

@@ -171,7 +171,7 @@ def plot(results: Results, stem: str) -> list[Any]:
 def main() -> int:
     """Run the experiment, print and plot it; 0 if every prompt follows its mixture, 1 if not."""
     options = parser().parse_args()
-    pairs = [tuple(pair) for pair in options.pair or PAIRS]
+    pairs = [(first, second) for first, second in options.pair or PAIRS]
     results = experiment(pairs, options.examples, options.prompts, options.seed)
     paths = plot(results, options.out)
     report = as_json(results, options.seed)

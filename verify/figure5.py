@@ -8,6 +8,7 @@ that an answer is a distribution over words.
 """
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -90,7 +91,7 @@ def parser() -> cli.Parser:
 
 
 def experiment(
-    families: list[str], examples: int, pairs: int, steps: int, dtype: str, seed: int
+    families: Sequence[str], examples: int, pairs: int, steps: int, dtype: str, seed: int
 ) -> list[Curve]:
     """The curves, patched and prompted for each pair of tasks of each family."""
     from dataclasses import replace
@@ -109,10 +110,12 @@ def experiment(
         spec = replace(family.spec(examples), dtype=dtype)
         model, bound = build(spec, family.tasks), proof.error_bound(spec)
         for _ in cli.progress(range(pairs), pairs, name):
-            pair = tuple(int(i) for i in rng.choice(len(family.tasks), 2, replace=False))
+            first, second = map(int, rng.choice(len(family.tasks), 2, replace=False))
+            pair = (first, second)
             query = draw(rng, family, writing, pair)
-            words = tuple(family.coordinate[family.answers(query)[i]] for i in pair)
-            tasks = tuple(family.names[i] for i in pair)
+            said = family.answers(query)
+            words = (family.coordinate[said[first]], family.coordinate[said[second]])
+            tasks = (family.names[first], family.names[second])
             shares = np.linspace(0, 1, steps + 1)
             counts = [round(examples * share) for share in shares]
             prompts = [

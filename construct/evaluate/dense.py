@@ -276,10 +276,14 @@ def run(
     layers = list(layers)
     for i, layer in enumerate(layers):
         answer_only = i == len(layers) - 1 and ties is None
-        asked = {} if pieces is None else {"pieces": pieces[i]}
-        tie = None if ties is None else ties[i]
         after, seen = apply_layer(
-            layer, stream, real, tie=tie, keep=keep, answer_only=answer_only, **asked
+            layer,
+            stream,
+            real,
+            tie=None if ties is None else ties[i],
+            keep=keep,
+            answer_only=answer_only,
+            pieces=None if pieces is None else pieces[i],
         )
         if see is not None:
             see(layer, stream, after, seen)

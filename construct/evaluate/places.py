@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Bool, Float
 
 from construct import checks
@@ -95,7 +96,7 @@ def touched(hooks: Hooks, residual: Residual, place: str, value: Array) -> Array
         new = hook(seen)
         if new is None:
             continue
-        if not isinstance(new, jax.core.Tracer):
+        if not isinstance(new, Tracer):
             new = checked(key, new, seen.shape)
         else:
             checks.shape(f"hooks[{key!r}]", new, seen.shape, "the place that it replaces")

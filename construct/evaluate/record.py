@@ -168,9 +168,9 @@ def _hooked(
     seen = []
     for name, tie in zip(names, _ties(model), strict=True):
         with in_dtype(model.spec.dtype):
-            gaps = [np.asarray(part) for part in _gaps(kept[f"{name}.attn.scores"], tie)]
+            gap, near, best = map(np.asarray, _gaps(kept[f"{name}.attn.scores"], tie))
         pattern = kept[f"{name}.attn.pattern"] if keep else None
-        seen.append(Seen(*gaps, pattern, kept[f"{name}.resid_mid"]))
+        seen.append(Seen(gap, near, best, pattern, kept[f"{name}.resid_mid"]))
     streams = [kept["embed"], *(kept[f"{name}.resid_post"] for name in names)]
     results = {name: kept[f"{name}.attn.result"] for name in names}
     return one, Record(streams, seen, results), touched.rows[0]

@@ -43,9 +43,11 @@ def _machine(layer: Layer, residual: Residual) -> dict[str, Any]:
     outs = [np.asarray(bank.W_O[...]) for bank in layer.banks]
     values = [np.asarray(bank.W_V[...]) for bank in layer.banks]
     moving = [out.any((1, 2)) & value.any((1, 2)) for out, value in zip(outs, values, strict=True)]
-    by_heads = np.any([out.any((0, 2)) for out in outs], axis=0)
+    by_heads = np.stack([out.any((0, 2)) for out in outs]).any(0)
     by_mlp = (
-        np.zeros(residual.dim, bool) if layer.mlp is None else np.asarray(layer.mlp.W_2[...]).any(1)
+        np.zeros(residual.dim, bool)
+        if layer.mlp is None
+        else np.any(np.asarray(layer.mlp.W_2[...]), axis=1)
     )
     return {
         "heads": np.flatnonzero(np.concatenate(moving)).tolist(),

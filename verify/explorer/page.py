@@ -12,11 +12,12 @@ from verify.explorer.tasks import VIEWS
 
 def page(report: dict[str, Any]) -> str:
     """The whole page as one string; it loads nothing from anywhere."""
+    from bokeh.core.types import ID
     from bokeh.embed import json_item
     from bokeh.resources import Resources
 
     bundle = Resources(mode="inline", components=["bokeh"], minified=True)
-    items = {name: json_item(plot, f"plot-{name}") for name, plot in _plots(report).items()}
+    items = {name: json_item(plot, ID(f"plot-{name}")) for name, plot in _plots(report).items()}
     own = files("verify.explorer")
     parameters = report["parameters"]
     parts = {
