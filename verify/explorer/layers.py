@@ -44,11 +44,9 @@ def _machine(layer: Layer, residual: Residual) -> dict[str, Any]:
     values = [np.asarray(bank.W_V[...]) for bank in layer.banks]
     moving = [out.any((1, 2)) & value.any((1, 2)) for out, value in zip(outs, values, strict=True)]
     by_heads = np.stack([out.any((0, 2)) for out in outs]).any(0)
-    by_mlp = (
-        np.zeros(residual.dim, bool)
-        if layer.mlp is None
-        else np.any(np.asarray(layer.mlp.W_2[...]), axis=1)
-    )
+    by_mlp = np.zeros(residual.dim, bool)
+    if layer.mlp is not None:
+        by_mlp |= np.asarray(layer.mlp.W_2[...]).any(1)
     return {
         "heads": np.flatnonzero(np.concatenate(moving)).tolist(),
         "reads": layer.support.value,
@@ -59,5 +57,5 @@ def _machine(layer: Layer, residual: Residual) -> dict[str, Any]:
     }
 
 
-def _subspaces(written: np.ndarray, residual: Residual) -> list[str]:
+def _subspaces(written: Any, residual: Residual) -> list[str]:
     return [name for name in residual.names if written[residual.where(name)].any()]
