@@ -74,40 +74,24 @@ def draw_instance(
     features.
     """
     assert sphere + one_hot + bool(features) <= 1, "one family of tasks"
-    inputs_of_sum = max(n - 2, 1) if sum_slot else 1
+    input_radius = float(max(n - 2, 1)) if sum_slot else 1.0
     shared = (_word if one_hot else _unit)(rng, d)
     feature_map = _feature_map(rng, features, d) if features else None
-    r = features or d
-    target = _word(rng, d) if one_hot else _unit(rng, d) / 2
-    phi = features_of(feature_map, shared)
-    tasks = []
+    target = _word(rng, d) if one_hot else _unit(rng, d) if sphere else _unit(rng, d) / 2
     slots = rng.integers(n - 1, size=K)
     slots[1:2] = slots[0]  # so that two tasks agree on an example that shows x* in one slot
-    for slot in slots:
-        if one_hot:
-            others = [task.weight for task in tasks if task.slot == slot]
-            tasks.append(Task(slot=int(slot), weight=_function(rng, shared, target, others)))
-        elif sphere:
-            tasks.append(Task(slot=int(slot), weight=_rotation(rng, shared, 2 * target)))
-        else:
-            weight = _matrix(rng, d, r)
-            tasks.append(Task(slot=int(slot), weight=weight, bias=target - weight @ phi))
-    input_radius = float(inputs_of_sum)
-    feature_radius = (
-        input_radius
-        if feature_map is None
-        else feature_map.weight_norm * input_radius + feature_map.bias_norm
-    )
-    # an output is a word, or as many as are summed; two that differ do so by a whole number in some
-    # coordinate
     if one_hot:
+        tasks = _functions(rng, slots, shared, target)
+        # An output is a word, or as many as are summed; two that differ do so by a whole number in
+        # some coordinate.
         radius, margin = input_radius, 1.0
+    elif sphere:
+        tasks = [Task(slot=int(slot), weight=_rotation(rng, shared, target)) for slot in slots]
+        radius = 1.0
+        margin = _margin(rng, tasks, feature_map, n, sum_slot, radius)
     else:
-        radius = (
-            1.0
-            if sphere
-            else max(task.weight_norm * feature_radius + task.bias_norm for task in tasks)
-        )
+        tasks = _affine_maps(rng, slots, features_of(feature_map, shared), target)
+        radius = _longest_output(tasks, feature_map, input_radius)
         margin = _margin(rng, tasks, feature_map, n, sum_slot, radius)
     spec = Spec.of(
         tasks,
@@ -238,6 +222,47 @@ def _outputs(
 ) -> Float[np.ndarray, "K d"]:
     phi = features_of(feature_map, fill(inputs, sum_slot))
     return np.stack([task.weight @ phi[task.slot] + task.bias for task in tasks])
+
+
+def _affine_maps(
+    rng: np.random.Generator,
+    slots: Int[np.ndarray, "K"],
+    source: Float[np.ndarray, "r"],
+    target: Float[np.ndarray, "d"],
+) -> list[Task]:
+    """Tasks W f + b that all map the same features to the same output."""
+    tasks = []
+    for slot in slots:
+        weight = _matrix(rng, len(target), len(source))
+        tasks.append(Task(slot=int(slot), weight=weight, bias=target - weight @ source))
+    return tasks
+
+
+def _functions(
+    rng: np.random.Generator,
+    slots: Int[np.ndarray, "K"],
+    source: Float[np.ndarray, "d"],
+    target: Float[np.ndarray, "d"],
+) -> list[Task]:
+    """Tasks that are functions of words, no two of one slot the same, and take one word to the same
+    other."""
+    tasks: list[Task] = []
+    for slot in slots:
+        others = [task.weight for task in tasks if task.slot == slot]
+        tasks.append(Task(slot=int(slot), weight=_function(rng, source, target, others)))
+    return tasks
+
+
+def _longest_output(
+    tasks: list[Task], feature_map: FeatureMap | None, input_radius: float
+) -> float:
+    """A bound on the norm of an output, whatever the input."""
+    features = (
+        input_radius
+        if feature_map is None
+        else feature_map.weight_norm * input_radius + feature_map.bias_norm
+    )
+    return max(task.weight_norm * features + task.bias_norm for task in tasks)
 
 
 def _margin(
