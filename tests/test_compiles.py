@@ -9,7 +9,9 @@ from tests.evaluate.cases import reference_answer
 from verify.draw import draw_instance, draw_prompt
 
 COMPILED = "/jax/core/compile/backend_compile_duration"
-SHAPE = {"K": 5, "d": 7, "m": 126, "n": 4}  # nobody else's, so that nothing is compiled before
+# Two tokens an example, hence the most examples; nobody else's shape, so that nothing is compiled
+# before.
+SHAPE = {"K": 5, "d": 7, "m": 254, "n": 2}
 LONGEST = 512  # tokens
 PROGRAMS = 8
 
@@ -34,7 +36,7 @@ def test_a_hundred_random_prompts_compile_few_programs():
     rng = np.random.default_rng(0)
     instance = draw_instance(rng, **SHAPE)
     model = build(instance.spec, instance.tasks, instance.feature_map)
-    lengths = rng.integers(1, SHAPE["m"] + 1, size=100)
+    lengths = np.exp(rng.uniform(0, np.log(SHAPE["m"] + 1), size=100))  # short ones as well
     prompts = [draw_prompt(rng, instance, examples=int(length)) for length in lengths]
     assert max(prompt.tokens for prompt in prompts) <= LONGEST
 

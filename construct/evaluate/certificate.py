@@ -108,10 +108,10 @@ def _structure(model: Stack) -> Iterator[str]:
     for layer in model.layers:
         if not all(bank.idle for bank in layer.banks) and not moves(layer):
             yield f"no head of {layer.name} moves anything"
-        written = [bank.W_O[...][:, codes] for bank in layer.banks] + (
-            [] if layer.mlp is None else [layer.mlp.W_2[...][codes]]
+        written = [np.asarray(bank.W_O[...])[:, codes] for bank in layer.banks] + (
+            [] if layer.mlp is None else [np.asarray(layer.mlp.W_2[...])[codes]]
         )
-        if any(np.asarray(rows).any() for rows in written):
+        if any(rows.any() for rows in written):
             yield f"{layer.name} writes to e, which must stay the code of a token's example"
     gathers = [model.layers[i].name for i in gathering(model.layers, moves)]
     if len(gathers) != 1:

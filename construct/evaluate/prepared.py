@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
@@ -58,7 +57,7 @@ def prepare(model: Stack, screen: bool | None = None) -> Prepared:
     spec = model.spec
     wanted = screen if screen is not None else spec.K >= SCREENED_TASKS
     sketch = sketch_size(spec.K, spec.d, spec.margin, spec.radius) if wanted else 0
-    plan = jax.tree.map(jnp.asarray, make_plan(model, sketch))
+    plan = jax.device_put(make_plan(model, sketch))
     return Prepared(
         plan,
         block_norms(plan),

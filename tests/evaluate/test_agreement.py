@@ -43,11 +43,6 @@ def test_agrees_with_dense_and_with_the_definition(case):
         assert answer_error(restricted.vector, dense.vector.astype(float)) <= 2 * proof1.rounding(
             case.spec
         )
-        reference = reference_answer(case.model, prompt)
-        assert (restricted.recognized == reference.recognized).all()
-        assert answer_error(
-            restricted.vector, reference.vector.astype(float)
-        ) <= 2 * proof1.rounding(case.spec)
         verdict = case.verdict(prompt)
         assert answer_error(restricted.vector, verdict.prevalence @ verdict.outputs) <= tolerance
 

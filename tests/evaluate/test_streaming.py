@@ -56,6 +56,7 @@ def test_any_cut_gives_the_same_answer(at):
 @pytest.mark.parametrize("length", [1, 7, 16])
 def test_any_chunk_gives_the_answer(monkeypatch, length):
     monkeypatch.setattr(chunk, "CHUNK", length)
+    monkeypatch.setattr(chunk, "SHORTEST", length)
     done = []
     answer = MODEL.stream(cut([5, 30]), PROMPT.query, progress=done.append)
     assert (answer.recognized == WHOLE.recognized).all()
@@ -126,7 +127,7 @@ def test_an_iterator_may_fill_the_same_memory_again(monkeypatch, sizes, dtype, m
 def test_a_prompt_of_one_chunk_is_copied_as_often_as_it_must_be(monkeypatch, count, dtype, copies):
     """Once, as its iterator may fill the memory again; twice where it must be padded or
     converted."""
-    monkeypatch.setattr(chunk, "LENGTHS", (8, 16, 32))
+    monkeypatch.setattr(chunk, "SHORTEST", 8)
     padded_copy, made = streaming.padded_copy, []
 
     def counted(part, *arguments):
