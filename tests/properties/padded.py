@@ -12,26 +12,29 @@ zeros in it may be added up in another order, so the answer agrees with the mode
 rounding. `test_padded.py` holds both.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
+import jaxtyping
 import numpy as np
+from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
-import construct.theorem1
-import construct.theorem2
-import construct.theorem3
-from construct import Answer, FeatureMap, Prompt, Spec, Task, Transformer
+from construct import Answer, FeatureMap, Prompt, Spec, Task, theorem1, theorem2, theorem3
 from construct.answer import answer_of
 from construct.evaluate.dense import read_layer, run
 from construct.heads import HeadBank
-from construct.layers import MLP, Heads, Layer, LayerWeights, MLPWeights, in_dtype
+from construct.layers import Layer, LayerWeights, MLPWeights, Stack, in_dtype
 from construct.prompt import Batch, check_prompt, embed
-from construct.readout import Readings, Readout
+from construct.readout import Readings
 from construct.residual import Residual
+from construct.theorem1.stream import residual_stream as stream1
+from construct.theorem2.stream import residual_stream as stream2
+from construct.theorem3.stream import residual_stream as stream3
 
 # The largest of everything: tasks K, coordinates d and features r, examples m, tokens n of each.
 LARGEST = {"K": 24, "d": 24, "features": 24, "m": 40, "n": 8}
@@ -49,19 +52,36 @@ TOKENS = Residual(
     )
 )
 
-BUILDS = {
-    1: construct.theorem1.build,
-    2: construct.theorem2.build,
-    3: construct.theorem3.build,
+# By theorem: its layers' modules, its gains, its residual stream, what is read of it.
+PARTS = {
+    1: (theorem1.SEVEN, theorem1.derive, stream1, theorem1.READOUT),
+    2: (theorem2.THREE, theorem2.derive, stream2, theorem2.READOUT),
+    3: (theorem3.FIVE, theorem3.derive, stream3, theorem3.READOUT),
 }
+
+# (theorem, dtype, tokens) of every program that was compiled.
+compiled: list[tuple[int, str, int]] = []
+
+
+@contextmanager
+def unchecked() -> Iterator[None]:
+    """Annotations are not checked: a layer's constructor calls thousands of small functions, and
+    checking these takes longer than all else. Every other test that builds a model checks them."""
+    before = jaxtyping.config.jaxtyping_disable
+    jaxtyping.config.update("jaxtyping_disable", True)
+    try:
+        yield
+    finally:
+        jaxtyping.config.update("jaxtyping_disable", before)
 
 
 @cache
-def largest(theorem: int, dtype: str) -> Transformer:
-    """The model into whose matrices all others of its theorem fit; its own weights are not used."""
+def largest(theorem: int, dtype: str) -> "Padded":
+    """The model among whose matrices all others of its theorem find their place; its own weights
+    are not used."""
     d, n = LARGEST["d"], LARGEST["n"]
     tasks = [Task(slot=0, weight=np.roll(np.eye(d), i, axis=0)) for i in range(LARGEST["K"])]
-    features = FeatureMap(weight=np.eye(LARGEST["features"], d)) if theorem < 3 else None
+    features = None if theorem == 3 else FeatureMap(weight=np.eye(LARGEST["features"], d))
     spec = Spec.of(
         tasks,
         m=LARGEST["m"],
@@ -73,7 +93,28 @@ def largest(theorem: int, dtype: str) -> Transformer:
         dtype=dtype,
         sum_slot=theorem == 1,
     )
-    return BUILDS[theorem](spec, tasks, features)
+    return padded(theorem, spec, tasks, features)
+
+
+def padded(
+    theorem: int, spec: Spec, tasks: Sequence[Task], feature_map: FeatureMap | None = None
+) -> "Padded":
+    """The model of these tasks, as `construct.theoremN.build` makes it but for the checks of its
+    arguments. Raises Infeasible, as that does."""
+    modules, derive, residual_stream, readout = PARTS[theorem]
+    tasks = list(tasks)
+    with unchecked():
+        gains, residual = derive(spec), residual_stream(spec)
+        given = (spec, gains, residual, tasks, *([] if theorem == 3 else [feature_map]))
+        layers = tuple(module.layer(*given) for module in modules)
+        stack = Stack(spec, residual, (), gains, tuple(task.slot for task in tasks), readout)
+    return Padded(theorem, stack, layers)
+
+
+# The matrices of a layer's banks and then of its MLP, by name.
+Matrices = list[dict[str, Any]]
+# What names the terms of heads that do nothing.
+IDLE = ("idle",)
 
 
 class Embedded(NamedTuple):
@@ -89,47 +130,49 @@ class Embedded(NamedTuple):
 class Padded:
     """A model of a theorem, run by the program that serves all models of that theorem and dtype.
 
-    The layers are padded when they are first asked for.
+    stack: what an evaluator must know of the model besides its layers. layers: the model's own
+    weights; `weights` holds them among zeros.
     """
 
     theorem: int
-    model: Transformer
+    stack: Stack
+    layers: tuple[LayerWeights, ...]
 
     @property
-    def common(self) -> Transformer:
+    def common(self) -> "Padded":
         """The largest model of the theorem, which has the common shape."""
-        return largest(self.theorem, self.model.spec.dtype)
+        return largest(self.theorem, self.stack.spec.dtype)
 
     @cached_property
-    def layers(self) -> list[Layer]:
-        """The model's layers in the common shape."""
-        into = coordinates(self.model.residual, self.common.residual)
-        pairs = zip(self.model.layers, self.common.layers, strict=True)
-        with in_dtype(self.model.spec.dtype):
-            return [padded_layer(layer, like, into) for layer, like in pairs]
+    def weights(self) -> list[Matrices]:
+        """By layer, the model's matrices in the common shape, without idle heads."""
+        into = coordinates(self.stack.residual, self.common.stack.residual)
+        pairs = zip(self.layers, self.common.layers, strict=True)
+        return [padded_layer(layer, like, into) for layer, like in pairs]
 
     @cached_property
     def slots(self) -> Int[np.ndarray, "K"]:
         """By task the slot that it reads, 0 for those that are padding."""
-        return np.pad(np.array(self.model.slots), (0, LARGEST["K"] - len(self.model.slots)))
+        return np.pad(np.array(self.stack.slots), (0, LARGEST["K"] - len(self.stack.slots)))
 
     def __call__(self, prompt: Prompt) -> Answer:
         """The answer to a prompt, with the checks and the decoding of a call of the model itself.
 
         Raises ValueError when the prompt is outside the theorem's hypotheses.
         """
-        model = self.model
-        check_prompt(model.spec, prompt, "prompt", model.gains.input_radius)
+        stack = self.stack
+        check_prompt(stack.spec, prompt, "prompt", stack.gains.input_radius)
         readings = self.cut(self.read(self.embed(prompt)), prompt.examples)
-        found = model.readout.decode(
-            model, prompt.labels, "prompt", readings, enforce=True, first=0
+        found = stack.readout.decode(
+            stack, prompt.labels, "prompt", readings, enforce=True, first=0
         )
-        return answer_of(readings.vector, found, model.spec.K, "dense")
+        return answer_of(readings.vector, found, stack.spec.K, "dense")
 
     def embed(self, prompt: Prompt, length: int | None = None) -> Embedded:
         """The prompt in the common shape, padded to `length` tokens (None: the first of LENGTHS
         that holds it); padding comes before the query, as the answer token is the last."""
-        spec, residual, wide = self.model.spec, self.model.residual, self.common.residual
+        spec, residual = self.stack.spec, self.stack.residual
+        wide = self.common.stack.residual
         if length is None:
             length = next(length for length in LENGTHS if length >= prompt.tokens)
         tokens = tokens_of(prompt, spec)
@@ -148,20 +191,16 @@ class Padded:
 
     def read(self, embedded: Embedded) -> Readings:
         """What is read of the one compiled program, in the common shape."""
-        common = self.common
-        with in_dtype(self.model.spec.dtype):
+        dtype = self.stack.spec.dtype
+        with in_dtype(dtype):
             readings = program(
-                self.layers,
-                embedded,
-                self.slots,
-                readout=common.readout,
-                residual=common.residual,
+                self.weights, embedded, self.slots, theorem=self.theorem, dtype=dtype
             )
         return jax.tree.map(np.asarray, readings)
 
     def cut(self, readings: Readings, examples: int) -> Readings:
         """The part of the readings that is not padding."""
-        spec, readout, residual = self.model.spec, self.model.readout, self.model.residual
+        spec, readout, residual = self.stack.spec, self.stack.readout, self.stack.residual
         codes = {}
         if readout.codes is not None:
             size = residual.size(readout.codes[1])
@@ -175,29 +214,41 @@ class Padded:
         )
 
 
-@partial(jax.jit, static_argnames=("readout", "residual"))
+@partial(jax.jit, static_argnames=("theorem", "dtype"))
 def program(
-    layers: Iterable[Layer],
+    weights: list[Matrices],
     embedded: Embedded,
     slots: Int[Array, "K"],
     *,
-    readout: Readout,
-    residual: Residual,
+    theorem: int,
+    dtype: str,
 ) -> Readings:
-    """Run an embedded prompt and read it as its stream passes."""
-    groups = embedded.groups
+    """Run an embedded prompt through layers of these matrices, and read it as its stream passes."""
+    compiled.append((theorem, dtype, len(embedded.stream)))  # said once a compilation
+    common, groups = largest(theorem, dtype), embedded.groups
+    readout, residual = common.stack.readout, common.stack.residual
+    read = {readout.layer} | ({readout.codes[0]} if readout.codes else set())
     found: dict[str, Array] = {}
 
     def see(layer: Layer, before: Array, after: Array, seen: None) -> None:
-        if layer.name in (readout.layer, *(readout.codes or ())[:1]):
-            found.update(
-                read_layer(
-                    readout, layer, before[groups], after[groups], slots, residual, LARGEST["m"]
-                )
-            )
+        if layer.name in read:
+            both = before[groups], after[groups]
+            found.update(read_layer(readout, layer, *both, slots, residual, LARGEST["m"]))
 
+    layers = [filled(layer, given) for layer, given in zip(common.layers, weights, strict=True)]
     last = run(layers, embedded.stream, embedded.real, see=see)
     return Readings(vector=residual.read(last[-1], "y"), **found)
+
+
+def filled(like: LayerWeights, weights: Matrices) -> Layer:
+    """The module of a layer, with other matrices of the same shapes; idle heads are left out."""
+    layer = Layer(like)
+    layer.banks = nnx.List([bank for bank in layer.banks if not bank.idle])
+    parts = [*layer.banks, *([] if layer.mlp is None else [layer.mlp])]
+    for part, matrices in zip(parts, weights, strict=True):
+        for name, matrix in matrices.items():
+            setattr(part, name, nnx.Param(matrix))
+    return layer
 
 
 def tokens_of(prompt: Prompt, spec: Spec) -> Float[np.ndarray, "tokens D"]:
@@ -244,52 +295,52 @@ def coordinates(
     )
 
 
-def padded_layer(layer: Layer, like: Layer, into: Int[np.ndarray, "D"]) -> Layer:
-    """A layer among zeros in the shape of another, whose idle heads are left out; `into`: where its
-    coordinates lie there."""
+def padded_layer(layer: LayerWeights, like: LayerWeights, into: Int[np.ndarray, "D"]) -> Matrices:
+    """The matrices of a layer's banks and MLP among zeros in the shapes of another's; `into`: where
+    its coordinates lie there."""
     assert (layer.name, layer.support, layer.causal, layer.many_heads) == (
         (like.name, like.support, like.causal, like.many_heads)
     ), "padding leaves how a layer is run as it is"
-    own = {_names(bank): bank for bank in layer.banks if not bank.idle}
-    heads = tuple(
-        padded_bank(own.pop(_names(bank), None), bank, into) for bank in like.banks if not bank.idle
-    )
+    own = {names(bank): bank for bank in layer.heads if names(bank) != IDLE}
+    matrices = [
+        padded_bank(own.pop(names(bank), None), bank, into)
+        for bank in like.heads
+        if names(bank) != IDLE
+    ]
     assert not own, "every bank that does something has its place"
-    mlp = None if like.mlp is None else padded_mlp(layer.mlp, like.mlp, into)
-    weights = LayerWeights(
-        like.name, heads, like.support, mlp, causal=like.causal, many_heads=like.many_heads
-    )
-    return Layer(weights)
+    return matrices + ([] if like.mlp is None else [padded_mlp(layer.mlp, like.mlp, into)])
 
 
-def padded_bank(own: Heads | None, like: Heads, into: Int[np.ndarray, "D"]) -> HeadBank:
+def padded_bank(
+    own: HeadBank | None, like: HeadBank, into: Int[np.ndarray, "D"]
+) -> dict[str, np.ndarray]:
     """A bank (None: one that does nothing) among zeros in the shape of another: each term's rows
     are the first rows of the term of that name."""
-    W_Q, W_K, W_V, W_O = (np.zeros(part.shape, part.dtype) for part in _matrices(like))
+    matrices = {name: np.zeros_like(getattr(like, name)) for name in ("W_Q", "W_K", "W_V", "W_O")}
     if own is not None:
-        heads = np.arange(own.count)
+        heads, values = np.arange(len(own.W_V)), np.arange(own.W_V.shape[1])
+        first = np.cumsum([0, *(size for _, size in like.terms)])
         rows = np.concatenate(
-            [np.arange(W_Q.shape[1])[like.rows(name)][:size] for name, size in own.terms]
+            [start + np.arange(size) for start, (_, size) in zip(first, own.terms, strict=False)]
         )
-        values = np.arange(own.W_V.shape[1])
-        at = [(heads, rows, into)] * 2 + [(heads, values, into), (heads, into, values)]
-        for matrix, place, part in zip((W_Q, W_K, W_V, W_O), at, _matrices(own), strict=True):
-            matrix[np.ix_(*place)] = part
-    return HeadBank(W_Q, W_K, W_V, W_O, terms=like.terms)
+        scores, read, write = (heads, rows, into), (heads, values, into), (heads, into, values)
+        for name, place in {"W_Q": scores, "W_K": scores, "W_V": read, "W_O": write}.items():
+            matrices[name][np.ix_(*place)] = getattr(own, name)
+    return matrices
 
 
-def padded_mlp(own: MLP | None, like: MLP, into: Int[np.ndarray, "D"]) -> MLPWeights:
+def padded_mlp(
+    own: MLPWeights | None, like: MLPWeights, into: Int[np.ndarray, "D"]
+) -> dict[str, np.ndarray]:
     """An MLP (None: an empty one) among zeros in the shape of another."""
-    W_1, W_2 = (np.zeros(part.shape, part.dtype) for part in (like.W_1[...], like.W_2[...]))
+    matrices = {name: np.zeros_like(getattr(like, name)) for name in ("W_1", "W_2")}
     if own is not None:
-        rows = np.arange(len(own.W_1[...]))
-        W_1[np.ix_(rows, into)], W_2[np.ix_(into, rows)] = own.W_1[...], own.W_2[...]
-    return MLPWeights(W_1, W_2)
+        rows = np.arange(len(own.W_1))
+        matrices["W_1"][np.ix_(rows, into)] = own.W_1
+        matrices["W_2"][np.ix_(into, rows)] = own.W_2
+    return matrices
 
 
-def _matrices(bank: Heads) -> tuple[Array, ...]:
-    return bank.W_Q[...], bank.W_K[...], bank.W_V[...], bank.W_O[...]
-
-
-def _names(bank: Heads) -> tuple[str, ...]:
+def names(bank: HeadBank) -> tuple[str, ...]:
+    """The names of a bank's terms, which tell which bank it is."""
     return tuple(name for name, _ in bank.terms)
