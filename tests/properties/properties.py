@@ -111,7 +111,8 @@ def nothing(subject: Subject, ask: Ask) -> None:
     assert not answer.vector.any() and not answer.prevalence.any()
 
 
-# By property, which prompts it is asked of.
+# By property, which prompts it is asked of. Without evidence Theorem 3's answer is 0 up to its
+# bound, which is `superposition`.
 PROPERTIES = {
     superposition: one,
     order: one,
