@@ -100,8 +100,9 @@ def two(m: int) -> Sizes:
     )
 
 
-# The fewest examples m that a choice of sizes needs.
-LEAST = {one: 1, half: 2, two: 2}
+# The least of what a shape has, and the fewest examples m that a choice of sizes needs.
+LEAST = {"K": 1, "d": 1, "n": 2}
+LEAST_M = {one: 1, half: 2, two: 2}
 
 
 @st.composite
@@ -111,28 +112,31 @@ def shapes(draw: st.DrawFn, theorem: int = 1, least_m: int = 1) -> Shape:
     Orthogonal matrices that agree on one vector, as those of Theorem 3's subjects do, differ from d
     = 3 on. Theorem 1 alone fills a sum slot, and Theorem 3 has no features.
     """
-    K = draw(st.integers(1, LARGEST["K"]))
-    d = draw(st.integers(3 if theorem == 3 and K > 1 else 1, LARGEST["d"]))
-    n = draw(st.integers(2, LARGEST["n"]))
-    features = st.just(0) if theorem == 3 else st.integers(1, LARGEST["features"])
+    # All is drawn in every case and then cut to what is allowed: a draw that hangs on another one
+    # would keep that from shrinking.
+    K, d, n = (draw(st.integers(least, LARGEST[name])) for name, least in LEAST.items())
+    m = draw(st.integers(least_m, LARGEST["m"]))
+    features = draw(st.just(0) | st.integers(1, LARGEST["features"]))
+    dtype = draw(st.sampled_from(["float32", "float64"]))
+    sum_slot = draw(st.booleans())
     return Shape(
         K,
-        d,
-        draw(st.integers(least_m, LARGEST["m"])),
+        max(d, 3) if theorem == 3 and K > 1 else d,
+        m,
         n,
-        features=draw(st.just(0) | features),
-        dtype=draw(st.sampled_from(["float32", "float64"])),
-        sum_slot=theorem == 1 and n > 2 and draw(st.booleans()),
+        features=features if theorem < 3 else 0,
+        dtype=dtype,
+        sum_slot=sum_slot and theorem == 1 and n > 2,
     )
 
 
-def kinds_of(theorem: int, shape: Shape) -> list[str]:
-    """The families that a theorem's hypotheses allow in a shape. Many tasks explain an example of
-    signs, which Theorem 2 refuses."""
+def kind_of(theorem: int, shape: Shape, asked: str) -> str:
+    """The family that is asked for if the theorem's hypotheses allow it in the shape, else the one
+    that is always there. Many tasks explain an example of signs, which Theorem 2 refuses."""
     if theorem == 3:
-        return ["sphere"]
-    kinds = ("apart", "random") if theorem == 2 else ("apart", "signs", "random")
-    return [kind for kind in kinds if getattr(shape, kind)]
+        return "sphere"
+    allowed = getattr(shape, asked) and not (theorem == 2 and asked == "signs")
+    return asked if allowed else "apart"
 
 
 @st.composite
@@ -143,21 +147,21 @@ def recipes(
     kind: str | None = None,
 ) -> Subject:
     """A theorem's subject of any shape, possible or not."""
-    shape = draw(shapes(theorem, LEAST[sizes]))
+    shape = draw(shapes(theorem, LEAST_M[sizes]))
     lengths = draw(sizes(shape.m))
-    noise = [draw(st.integers(0, min(length, 3))) for length in lengths]
+    asked = draw(st.sampled_from(["apart", "signs", "random"]))
+    odd = [draw(st.tuples(st.integers(0, 3), st.integers(0, 3))) for _ in lengths]
+    noise = tuple(min(length, none) for length, (none, _) in zip(lengths, odd, strict=True))
     # Theorem 2 refuses an example with two explanations.
     most = 0 if theorem == 2 or shape.K == 1 else 3
+    rest = zip(lengths, noise, odd, strict=True)
     return Subject(
-        kind=draw(st.sampled_from(kinds_of(theorem, shape))) if kind is None else kind,
+        kind=kind_of(theorem, shape, asked) if kind is None else kind,
         shape=shape,
         seed=draw(st.integers(0, 2**32 - 1)),
         sizes=lengths,
-        noise=tuple(noise),
-        ambiguous=tuple(
-            draw(st.integers(0, min(length - none, most)))
-            for length, none in zip(lengths, noise, strict=True)
-        ),
+        noise=noise,
+        ambiguous=tuple(min(length - none, several, most) for length, none, (_, several) in rest),
         share=draw(st.sampled_from([0.0, 0.25, 0.9])),
         blank=draw(st.booleans()),
         theorem=theorem,

@@ -77,7 +77,8 @@ def gathering(change: Callable[[np.ndarray, np.ndarray, Residual], None]) -> Cal
         layers = list(model.layers)
         (at,) = (i for i, layer in enumerate(layers) if layer.name == name)
         bank, *idle = layers[at].heads
-        assert bank.terms[0] == ("committed", 1)
+        if bank.terms[0] != ("committed", 1):  # not an assertion, which is what must fail below
+            raise LookupError(f"{name} has no row that says which tokens count")
         bank = replace(bank, W_V=bank.W_V.copy(), W_K=bank.W_K.copy())
         change(bank.W_V, bank.W_K[0, 0], model.stack.residual)
         layers[at] = replace(layers[at], heads=(bank, *idle))
