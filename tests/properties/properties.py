@@ -111,6 +111,25 @@ def nothing(subject: Subject, ask: Ask) -> None:
     assert not answer.vector.any() and not answer.prevalence.any()
 
 
+def unread(subject: Subject, ask: Ask) -> None:
+    """What stands in slots that no task reads does not matter, to the last bit: the softmax is
+    hard."""
+    (prompt,) = subject.prompts
+    spec = subject.spec
+    slots = {task.slot for task in subject.tasks}
+    blank = {spec.n - 2} if spec.sum_slot else set()
+    if blank & slots:  # the sum is read, and with it every slot
+        return
+    others = sorted(set(range(spec.n - 1)) - slots - blank)
+    inputs, query = prompt.inputs.copy(), prompt.query.copy()
+    inputs[:, others] = -np.roll(inputs[:, others], 1, axis=0)
+    query[others] *= -1
+    before = ask(prompt)
+    after = ask(Prompt(inputs=inputs, labels=prompt.labels, query=query))
+    assert (after.recognized == before.recognized).all()
+    assert (after.vector == before.vector).all()
+
+
 # By property, which prompts it is asked of. Without evidence Theorem 3's answer is 0 up to its
 # bound, which is `superposition`.
 PROPERTIES = {
@@ -120,4 +139,5 @@ PROPERTIES = {
     abstention: one,
     mixture: two,
     nothing: one,
+    unread: one,
 }

@@ -18,6 +18,7 @@ from tests.properties.properties import (
     nothing,
     order,
     superposition,
+    unread,
 )
 from tests.properties.strategies import Subject, subjects
 from tests.strategies import Shape
@@ -115,6 +116,14 @@ def credulous(W_V, committed, residual):
     committed[all_of_them], committed[ok] = committed[ok], 0
 
 
+@gathering
+def nosy(W_V, committed, residual):
+    """Every input counts, whatever its slot, and what is gathered has some of its content."""
+    committed[residual.where("ok")] = 0
+    committed[residual.where("inp")] = -committed[residual.where("one")]
+    W_V[0, residual.where("x").start] = 1
+
+
 FAULTS = {
     superposition: shrunk,
     order: uneven,
@@ -122,6 +131,7 @@ FAULTS = {
     mixture: diluted,
     abstention: credulous,
     nothing: credulous,
+    unread: nosy,
 }
 
 
