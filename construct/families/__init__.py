@@ -8,5 +8,6 @@ from construct.families.ab import ab
 from construct.families.family import Family
 from construct.families.letters import ret, word
 from construct.families.plus import plus
+from construct.families.table import from_table
 
-__all__ = ["Family", "ab", "plus", "ret", "word"]
+__all__ = ["Family", "ab", "from_table", "plus", "ret", "word"]
