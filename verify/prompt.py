@@ -3,7 +3,7 @@ what the words alone say.
 
     python -m verify.prompt --text 'France->Paris / Japan->Asia / Brazil->'
     python -m verify.prompt --tasks verbs --theorem 3 --text 'walk->walked / sing->singing / go->'
-    python -m verify.prompt --tasks my.csv --text '...'    a table of one's own: verify.families.tables
+    python -m verify.prompt --tasks my.csv --text '...'    (see verify.families.tables)
 
 The transformer is built for the words that the prompt needs, not for all of its family's.
 """
@@ -162,7 +162,7 @@ class Reply:
             numbers = (
                 f"{task['examples']}",
                 f"{task['prevalence']:.6f}",
-                f"{task['probability']:.6f}",
+                f"{round(task['probability'], 6) + 0.0:.6f}",  # no "-0.000000"
             )
             answer = NOTHING if task["answer"] is None else task["answer"]
             table.add_row(escape(task["name"]), *numbers[:2], escape(answer), numbers[2])

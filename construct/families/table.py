@@ -17,10 +17,11 @@ is in a slot that holds one word. A task takes each row's feature to the row's a
 A blank cell says nothing: there the task's output is the word SILENT, which no label is.
 """
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -35,16 +36,6 @@ from construct.families.family import (
     vocabulary,
 )
 from construct.tasks import FeatureMap, Task
-
-
-class Columns(Protocol):
-    """What has columns by name: a mapping, or a pandas DataFrame."""
-
-    def keys(self) -> Iterable[Any]:
-        """The names of the columns."""
-        ...
-
-    def __getitem__(self, name: Any, /) -> Iterable[Any]: ...
 
 
 @dataclass(frozen=True)
@@ -123,7 +114,7 @@ class Table:
 
 
 def from_table(
-    columns: Columns, *, inputs: str | Sequence[str] | None = None, name: str = "table"
+    columns: Any, *, inputs: str | Sequence[str] | None = None, name: str = "table"
 ) -> Family:
     """The family of a table's tasks.
 
@@ -165,9 +156,11 @@ def tabulate(
     header: Sequence[Any],
     rows: Iterable[tuple[str, Sequence[Any]]],
     inputs: str | Sequence[str] | None = None,
+    marks: Sequence[str] = (),
 ) -> Table:
     """The table of a header and of rows, each with its place in words ("line 3"). Raises ValueError
-    as `from_table` does, and for a row that has more or fewer cells than the header."""
+    as `from_table` does, for a row that has more or fewer cells than the header, and for an input
+    that holds one of the `marks`, which typed prompts are split at."""
     names = [cell(title, name, f"name of column {i + 1}") for i, title in enumerate(header)]
     _distinct(names, name)
     keys = _input_columns(name, names, inputs)
@@ -195,6 +188,14 @@ def tabulate(
                 "must name its input",
                 "fill it in or drop the row",
             )
+        for word, mark in itertools.product(words, marks):
+            if mark in word:
+                raise checks.refuse(
+                    f"{name}, {place}",
+                    repr(word),
+                    f"an input must not hold {mark!r}, which prompts are split at",
+                    "write it otherwise",
+                )
         if words in found:
             raise _twice(name, places[words], place, words, found[words] == answers)
         found[words], places[words] = answers, place

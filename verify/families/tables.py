@@ -62,9 +62,8 @@ def _read(path: Path, inputs: Sequence[str] | None) -> Table:
         header, rows = _json(name, text)
     else:
         header, rows = _separated(name, text, DELIMITERS[suffix])
-    table = tabulate(name, header, rows, inputs)
-    _check_writable(table)
-    return table
+    marks = ("->",) if inputs is None or len(inputs) < 2 else ("->", COMMA)
+    return tabulate(name, header, rows, inputs, marks)
 
 
 def _text(path: Path) -> str:
