@@ -24,6 +24,7 @@ from construct.spec import Spec
 from construct.tasks import FeatureMap, Task
 
 Words = tuple[str, ...]
+Example = tuple[Words | str, str]  # its words and its label; one word may stand alone
 Weights = tuple[Sequence[Task], FeatureMap | None]
 BLANK = ""  # the zero vector: a sum slot before Lift, or a slot beyond a short word
 # What a task says where it says nothing: a word of its own, which is no example's label. So its
@@ -122,56 +123,63 @@ class Family:
         """The one-hot vectors of words; zero for BLANK. Raises ValueError for a word that is not in
         the vocabulary."""
         words = list(words)
+        self._check_known(word for word in words if word != BLANK)
         vectors = np.zeros((len(words), len(self.vocabulary)))
         for row, word in zip(vectors, words, strict=True):
             if word != BLANK:
-                if word not in self.coordinate:
-                    raise checks.refuse(
-                        "word",
-                        repr(word),
-                        f"must be in the vocabulary of {self.name}",
-                        "see Family.vocabulary",
-                    )
                 row[self.coordinate[word]] = 1
         return vectors
 
-    def prompt(self, examples: Sequence[tuple[Words, str]], query: Words) -> Prompt:
-        """The prompt of (words, label) examples and the query's words. Raises ValueError for an
-        unknown word, or a label that is SILENT."""
+    def _check_known(self, words: Iterable[str]) -> None:
+        for word in words:
+            if word not in self.coordinate:
+                raise checks.refuse(
+                    "word",
+                    repr(word),
+                    f"must be in the vocabulary of {self.name}",
+                    "see Family.vocabulary",
+                )
+
+    def prompt(self, examples: Sequence[Example], query: Words | str) -> Prompt:
+        """The prompt of (words, label) examples and the query's words; a single word may be a
+        string. Raises ValueError for an unknown word, a label that is SILENT, or no example."""
         for j, (_, label) in enumerate(examples):
             if label == SILENT:
                 raise checks.refuse(
                     f"examples[{j}]", "no label", "must have a word as its label", "drop it"
                 )
-        inputs = np.stack([self.vectors(self.layout(words)) for words, _ in examples])
+        if not examples:
+            raise checks.refuse("examples", "none", "must be one at least", "pass (words, label)")
+        inputs = [self.vectors(self.layout(_words(words))) for words, _ in examples]
         return Prompt(
-            inputs=inputs,
+            inputs=np.stack(inputs),
             labels=self.vectors(label for _, label in examples),
-            query=self.vectors(self.layout(query)),
+            query=self.vectors(self.layout(_words(query))),
         )
 
-    def explain(self, words: Words, label: str) -> tuple[int, ...]:
+    def explain(self, words: Words | str, label: str) -> tuple[int, ...]:
         """The tasks that explain an example, from the functions alone."""
-        return tuple(
-            i for i, function in enumerate(self.functions.values()) if function(words) == label
-        )
+        return tuple(i for i, answer in enumerate(self.answers(words)) if answer == label)
 
-    def answers(self, words: Words) -> Words:
+    def answers(self, words: Words | str) -> Words:
         """What each task says of a query, from the functions alone."""
-        return tuple(function(words) for function in self.functions.values())
+        return tuple(function(_words(words)) for function in self.functions.values())
 
-    def narrowed(self, prompts: Iterable[tuple[Sequence[tuple[Words, str]], Words]]) -> "Family":
+    def narrowed(self, prompts: Iterable[tuple[Sequence[Example], Words | str]]) -> "Family":
         """The same tasks on the words that these prompts, (examples, query) each, need: the words
         in them, and what every task says of their inputs. Nothing else gets a coordinate, so
-        residuals and answers are the same, on as few coordinates as can be."""
-        given, labels = {}, {}
+        residuals and answers are the same, on as few coordinates as can be. Raises ValueError for
+        a word that is not in the vocabulary."""
+        given: dict[Words, None] = {}
+        labels: dict[str, None] = {}
         for examples, query in prompts:
-            given |= dict.fromkeys([*(words for words, _ in examples), query])
+            given |= dict.fromkeys(_words(words) for words in [*(x for x, _ in examples), query])
             labels |= dict.fromkeys(label for _, label in examples)
         while True:
             tokens = [token for words in given for token in self.layout(words) if token != BLANK]
             said = [word for words in given for word in self.answers(words)]
-            needed = {*tokens, *said, *labels}
+            needed = dict.fromkeys([*tokens, *said, *labels])
+            self._check_known(needed)
             family = replace(
                 self,
                 vocabulary=tuple(word for word in self.vocabulary if word in needed),
@@ -195,6 +203,10 @@ class Family:
                 said = ((words, self.answers(words)) for words in every)
                 return next((words for words, says in said if says[first] != says[i]), None)
         return None
+
+
+def _words(words: Words | str) -> Words:
+    return (words,) if isinstance(words, str) else tuple(words)
 
 
 def vocabulary(*groups: Iterable[str]) -> Words:

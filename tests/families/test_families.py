@@ -190,6 +190,35 @@ def test_a_family_refuses_what_does_not_fit():
         open_family("colors")
 
 
+def test_a_single_word_may_be_a_string():
+    family = opened("plus")
+    pairs, plain = [(("1",), "3"), (("4",), "5")], [("1", "3"), ("4", "5")]
+    for one, other in zip(
+        vars(family.prompt(pairs, ("3",))).values(),
+        vars(family.prompt(plain, "3")).values(),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(one, other)
+    assert family.answers("3") == family.answers(("3",)) and family.explain("1", "3") == (2,)
+    assert opened("country").narrowed([([("France", "Paris")], "Peru")]).rows == (
+        ("France",),
+        ("Peru",),
+    )
+
+
+def test_what_a_family_cannot_hold_is_refused():
+    family = opened("country")
+    with pytest.raises(ValueError, match="examples = none: must be one at least"):
+        family.prompt([], "Peru")
+    with pytest.raises(ValueError, match="word = 'Pari': must be in the vocabulary of country"):
+        family.narrowed([([("France", "Pari")], "Peru")])
+    with pytest.raises(ValueError, match="country = 'Atlantis': must be the inputs of a row"):
+        family.answers("Atlantis")
+    narrow = family.narrowed([([("France", "Paris")], "Peru")])
+    with pytest.raises(ValueError, match="word = 'Japan': must be in the vocabulary"):
+        narrow.narrowed([([("Japan", "Paris")], "Peru")])
+
+
 def test_a_missing_package_is_named(monkeypatch):
     def missing(size):
         raise ModuleNotFoundError("no babel", name="babel")

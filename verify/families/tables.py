@@ -21,8 +21,9 @@ from typing import Any
 import numpy as np
 
 from construct import checks
+from construct.families.columns import tabulate
 from construct.families.family import Words
-from construct.families.table import Table, tabulate
+from construct.families.table import Table
 from verify.families.writing import Writing
 
 DATA = Path(__file__).parent / "data"

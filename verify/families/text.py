@@ -12,24 +12,8 @@ from dataclasses import dataclass, replace
 from construct.families import Family
 from construct.families.family import BLANK, SILENT, Words
 from verify.families import WRITINGS, open_family, tables
+from verify.families.lines import Line, split
 from verify.families.writing import Writing
-
-ARROWS = ("->", "=")
-
-
-@dataclass(frozen=True)
-class Line:
-    """One line of a prompt, split at its arrow: `left` ends with the arrow, `label` is empty on the
-    query's line."""
-
-    number: int
-    left: str
-    label: str
-
-    @property
-    def text(self) -> str:
-        """The line as it was typed, without blanks around it."""
-        return self.left + self.label
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +97,7 @@ def _inputs(family: Family, line: Line, words: Words) -> Words:
         alike = [row for row in family.rows if all(map(_alike, row, words))]
         if alike:
             return _only(line, words, alike)
-        among = [" ".join(row) for row in family.rows]
+        among = [", ".join(row) for row in family.rows]
         raise _unknown(family, line, ", ".join(words), "input", among)
     try:
         given = family.layout(words)
@@ -153,46 +137,6 @@ def _only(line: Line, typed: Words, alike: list[Words]) -> Words:
     )
 
 
-def split(text: str) -> tuple[Line, ...]:
-    """The lines of a prompt: at least one example, then the query. Blank lines are skipped but
-    counted."""
-    lines = []
-    for number, raw in enumerate(text.splitlines(), 1):
-        if not (line := raw.strip()):
-            continue
-        arrow = next((arrow for arrow in ARROWS if arrow in line), None)
-        if arrow is None:
-            raise ValueError(
-                f"line {number}: {line!r} has no '->' or '='; write an example as 'France->Paris' "
-                "or '23@41=64'"
-            )
-        left, _, label = line.partition(arrow)
-        lines.append(Line(number, left.strip() + arrow, label.strip()))
-    if not lines:
-        raise ValueError(
-            "the prompt is empty; write one example a line, such as 'France->Paris', and the query "
-            "last: 'Brazil->'"
-        )
-    if lines[-1].label:
-        last = lines[-1]
-        raise ValueError(
-            f"line {last.number}: no query: the last line {last.text!r} has a label; end with a "
-            f"line such as {last.left!r}"
-        )
-    for line in lines[:-1]:
-        if not line.label:
-            raise ValueError(
-                f"line {line.number}: no label after {line.left!r}; only the query, on the last "
-                "line, has none"
-            )
-    if len(lines) < 2:
-        raise ValueError(
-            f"line {lines[0].number}: no example before the query {lines[0].left!r}; write at "
-            "least one"
-        )
-    return tuple(lines)
-
-
 def _written_alike(
     lines: tuple[Line, ...], known: Mapping[str, Writing], name: str | None
 ) -> list[str]:
@@ -225,9 +169,14 @@ def _written_alike(
 
 def _unknown(family: Family, line: Line, word: str, role: str, among: Iterable[str]) -> ValueError:
     """An unknown word's error, with the nearest known one or what the known ones are."""
-    by_case = {known.casefold(): known for known in among}
-    near = [] if word.isdigit() else difflib.get_close_matches(word.casefold(), by_case, 1)
-    hint = f"did you mean {by_case[near[0]]!r}?" if near else _span(by_case.values())
+    among = list(among)
+    folded = {known.casefold(): known for known in among}
+    near = []
+    if not word.isdigit():
+        near = difflib.get_close_matches(word, among, 1) or [
+            folded[known] for known in difflib.get_close_matches(word.casefold(), folded, 1)
+        ]
+    hint = f"did you mean {near[0]!r}?" if near else _span(among)
     return ValueError(
         f"line {line.number}: unknown word {word!r} as {role} in {line.text!r} ({family.name}); "
         f"{hint}"
