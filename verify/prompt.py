@@ -303,10 +303,10 @@ def parser() -> cli.Parser:
 def source(file: str | None, text: str | None) -> str:
     """The prompt's text from a file, standard input or the option itself. Raises ValueError or
     OSError."""
-    if (file is None) == (text is None):
-        raise ValueError("pass a FILE ('-' for standard input) or --text, one of the two")
-    if text is not None:
+    if text is not None and file is None:
         return text.replace("\\n", "\n").replace(" / ", "\n")
+    if text is not None or file is None:
+        raise ValueError("pass a FILE ('-' for standard input) or --text, one of the two")
     if file == "-":
         return sys.stdin.read()
     return cli.read_file(file)

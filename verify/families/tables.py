@@ -71,11 +71,12 @@ def _text(path: Path) -> str:
     """A file's text, without the byte order mark that spreadsheets write."""
     try:
         data = path.read_bytes()
-        return data.decode("utf-8-sig")
     except OSError as error:
         raise checks.refuse(
             "tasks", path, f"{error.strerror}", "pass a file that exists and can be read"
         ) from None
+    try:
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise checks.refuse(
@@ -178,10 +179,11 @@ def _objects(
     name: str, decoder: json.JSONDecoder, text: str, count: int
 ) -> tuple[Sequence[str], Rows]:
     """The first object's names, and the rows: a name that an object lacks is a blank cell."""
-    blank = re.compile(r"[\s,]*")
     found, end = [], text.index("[") + 1
     for _ in range(count):
-        start = blank.match(text, end).end()  # always matches, be it nothing
+        start = end
+        while text[start] in " \t\r\n,":
+            start += 1
         value, end = decoder.raw_decode(text, start)
         place = f"line {text.count(chr(10), 0, start) + 1}"
         header = list(found[0][1]) if found else None
