@@ -11,6 +11,7 @@ import pytest
 
 from construct.answer import Answer
 from verify import cli, prompt
+from verify.families import WRITINGS
 from verify.families.text import read
 
 COUNTRIES = "France->Paris\nJapan->Asia\n\nItaly->ITALY\nSpain->Paris\nBrazil->"
@@ -55,7 +56,9 @@ def test_a_wrong_answer_does_not_hold(reply):
 
 def test_the_command_fails_when_the_answer_is_wrong(monkeypatch, capsys, reply):
     answer = dataclasses.replace(reply.answer, vector=reply.answer.vector + 1)
-    monkeypatch.setattr(prompt, "ask", lambda text: dataclasses.replace(reply, answer=answer))
+    monkeypatch.setattr(
+        prompt, "ask", lambda text, theorem: dataclasses.replace(reply, answer=answer)
+    )
     assert command(monkeypatch, "--text", "France->Paris / Brazil->") == 1
     assert "not the superposition" in capsys.readouterr().err
 
@@ -65,6 +68,7 @@ def test_json_on_stdout_is_all_that_goes_there(monkeypatch, capsys):
     assert command(monkeypatch, "-", "--json", "-") == 0
     report = json.loads(capsys.readouterr().out)
     assert report["family"] == "plus" and report["evidence"] == 3 and report["holds"]
+    assert report["theorem"] == 1 and report["d"] == 10
     assert report["distribution"][0] == {"word": "3", "probability": pytest.approx(2 / 3, abs=1e-6)}
     assert report["examples"][2] == {
         "line": 3,
@@ -113,6 +117,7 @@ def test_a_file_and_no_evidence(monkeypatch, capsys, tmp_path):
             "line 1: unknown word '5' as input in '5@10=15' (AB); known are 90 words, from '10' to "
             "'99'",
         ),
+        ("Singapore->singapore\nBrazil->", "can be 'Singapore' or 'SINGAPORE'; write which"),
         ("3@4@5=1\n3=", "written like no family here"),
         ("7->12\n3->", "line 1: unknown word '12' as label"),
     ],
@@ -121,6 +126,68 @@ def test_bad_prompts_are_one_line_that_names_the_line(monkeypatch, capsys, text,
     assert command(monkeypatch, "--text", text) == 2
     captured = capsys.readouterr()
     assert wanted in captured.err and captured.err.count("\n") == 1 and captured.out == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "theorem", "wanted"),
+    [
+        ("23@41=64\n10@20=", 2, "Theorem 2 cannot perform the family AB: sum_slot"),
+        ("23+41->64\n10+20->", 3, "Theorem 3 cannot perform the family add_translate: features"),
+        ("Abc->A\ncat->", 2, "line 1: 'Abc->A' is explained by first, First: Theorem 2 allows one"),
+    ],
+)
+def test_a_theorem_that_cannot_hold_a_prompt_says_so(monkeypatch, capsys, text, theorem, wanted):
+    assert command(monkeypatch, "--text", text, "--theorem", str(theorem)) == 2
+    captured = capsys.readouterr()
+    assert wanted in captured.err and captured.err.count("\n") == 1 and captured.out == ""
+
+
+# Equal widths where the number of tasks is, so that few programs are compiled.
+@pytest.mark.parametrize(
+    ("text", "theorem"),
+    [
+        pytest.param(text, theorem, marks=[pytest.mark.slow] if theorem > 1 else [])
+        for text in (
+            "France->Paris\nJapan->Asia\nPeru->",
+            "cat->c\ndog->G\nhen->",
+            "abcdefgh->c\nhgfedcba->h\nbadcfehg->",
+            "7->8\n1->1\n3->",
+        )
+        for theorem in (1, 2, 3)
+    ],
+)
+def test_every_family_without_sums_is_held_by_every_theorem(text, theorem):
+    reply = prompt.ask(read(text), theorem=theorem)
+    assert reply.holds and reply.answer.evidence == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "alike"),
+    [
+        ("france -> paris\njapan -> ", "France->Paris\nJapan->"),
+        (
+            "NEW  zealand->oceania\nItaly->ITALY\nitaly->",
+            "New Zealand->Oceania\nItaly->ITALY\nItaly->",
+        ),
+        ("23 @ 41 = 64\n 10@20=", "23@41=64\n10@20="),
+        ("23 + 41 -> Sixty-Four\n23+41->", "23+41->sixty-four\n23+41->"),
+        ("Walk -> walked\ngo->", "walk->walked\ngo->"),
+    ],
+)
+def test_blanks_and_case_are_forgiven(text, alike):
+    found, wanted = read(text), read(alike)
+    assert found.family.name == wanted.family.name
+    assert (found.examples, found.query) == (wanted.examples, wanted.query)
+
+
+def test_a_family_whose_package_is_missing_does_not_hide_the_others(monkeypatch):
+    def missing(size):
+        raise ModuleNotFoundError("no babel", name="babel")
+
+    monkeypatch.setitem(WRITINGS, "country", dataclasses.replace(WRITINGS["country"], open=missing))
+    assert read("cat->c\ndog->").family.name == "word"
+    with pytest.raises(ValueError, match="needs the package babel"):
+        read("France->Paris\nPeru->", "country")
 
 
 @pytest.mark.parametrize(
@@ -140,6 +207,9 @@ def test_bad_requests(monkeypatch, capsys, arguments):
         ("7->9\n3->", "plus"),
         ("23+41->sixty-four\n23+41->", "add_translate"),
         ("12@12=12\n23@41=", "AB"),
+        ("walk->walked\ngo->", "verbs"),
+        ("big->bigger\nbad->", "adjectives"),
+        ("dog->chien\ncat->", "dictionary"),
         ("New Zealand->Oceania\nSão Tomé & Príncipe->", "country"),
     ],
 )

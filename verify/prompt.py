@@ -1,5 +1,12 @@
 """The command `python -m verify.prompt`: a typed prompt in, the superposition of tasks out, beside
-what the words alone say."""
+what the words alone say.
+
+    python -m verify.prompt --text 'France->Paris / Japan->Asia / Brazil->'
+    python -m verify.prompt --tasks verbs --theorem 3 --text 'walk->walked / sing->singing / go->'
+    python -m verify.prompt --tasks my.csv --text '...'    (see verify.families.tables)
+
+The transformer is built for the words that the prompt needs, not for all of its family's.
+"""
 
 import sys
 import time
@@ -15,21 +22,27 @@ if TYPE_CHECKING:
 
     from construct import Answer
     from verify.families.text import TextPrompt
+    from verify.families.writing import Writing
+    from verify.theorem import Theorem
 
 PROG = "python -m verify.prompt"
 # Lists longer than this are shortened on the terminal; --json has everything.
 ROWS = 24
+# What stands for the answer of a task that says nothing.
+NOTHING = "(nothing)"
 
 
 @dataclass(frozen=True, eq=False)
 class Reply:
     """What the transformer says of a typed prompt, and what follows from the words alone.
 
-    explained: by example, the tasks whose function gives its label. expected (d,): the
-    superposition of the tasks' answers.
+    text: the prompt, in the family that has its words alone, and theorem the number of the theorem
+    whose transformer was asked. explained: by example, the tasks whose function gives its label.
+    expected (d,): the superposition of the tasks' answers.
     """
 
     text: "TextPrompt"
+    theorem: int
     answer: "Answer"
     explained: tuple[tuple[int, ...], ...]
     expected: np.ndarray
@@ -49,25 +62,25 @@ class Reply:
         return self.error <= self.error_bound and bool((self.answer.recognized == recognized).all())
 
     @property
-    def distribution(self) -> list[tuple[str, float]]:
+    def distribution(self) -> list[tuple[str | None, float]]:
         """The words that the answer gives a probability, the likeliest first: one that has evidence
-        has at least 1/M."""
+        has at least 1/M. None: tasks that say nothing."""
         vector, words = self.answer.vector, self.text.family.vocabulary
         least = 1 / max(self.answer.evidence, 1)
         likely = [int(i) for i in np.argsort(-vector, kind="stable") if vector[i] > least / 2]
-        return [(words[i], float(vector[i])) for i in likely]
+        return [(_spoken(words[i]), float(vector[i])) for i in likely]
 
     @property
     def tasks(self) -> list[dict[str, Any]]:
-        """By task: its examples and prevalence, its answer to the query, and that answer's
-        probability."""
+        """By task: its examples and prevalence, its answer to the query (None: it says nothing),
+        and that answer's probability."""
         family = self.text.family
         return [
             {
                 "name": name,
                 "examples": int(self.answer.counts[i]),
                 "prevalence": float(self.answer.prevalence[i]),
-                "answer": word,
+                "answer": _spoken(word),
                 "probability": float(self.answer.vector[family.coordinate[word]]),
             }
             for i, (name, word) in enumerate(
@@ -100,7 +113,9 @@ class Reply:
         names = self.text.family.names
         return {
             "holds": self.holds,
+            "theorem": self.theorem,
             "family": self.text.family.name,
+            "d": len(self.text.family.vocabulary),
             "query": self.text.query_line.left,
             "message": self.answer.message,
             "evidence": self.answer.evidence,
@@ -136,7 +151,8 @@ class Reply:
 
         family = self.text.family
         console.print(
-            f"family {family.name} ({family.dtype}), query {escape(self.text.query_line.left)}  "
+            f"family {escape(family.name)}, Theorem {self.theorem} ({family.dtype}, "
+            f"d = {len(family.vocabulary)}), query {escape(self.text.query_line.left)}  "
             f"{self.answer.message}"
         )
         table = Table("task", "examples", "prevalence", "answer", "probability", box=SIMPLE_HEAD)
@@ -146,9 +162,10 @@ class Reply:
             numbers = (
                 f"{task['examples']}",
                 f"{task['prevalence']:.6f}",
-                f"{task['probability']:.6f}",
+                f"{round(task['probability'], 6) + 0.0:.6f}",  # no "-0.000000"
             )
-            table.add_row(task["name"], *numbers[:2], escape(task["answer"]), numbers[2])
+            answer = NOTHING if task["answer"] is None else task["answer"]
+            table.add_row(escape(task["name"]), *numbers[:2], escape(answer), numbers[2])
         table.add_row("other", "", "", "", f"{abs(self.other):.6f}")
         console.print(table)
         rows = Table("line", "example", "recognized as", box=SIMPLE_HEAD)
@@ -157,7 +174,7 @@ class Reply:
             rows.add_row(
                 str(line.number),
                 escape(line.text),
-                family.names[task] if task >= 0 else f"abstained: {self.why(j)}",
+                escape(family.names[task] if task >= 0 else f"abstained: {self.why(j)}"),
             )
         console.print(rows)
         if len(self.text.lines) > ROWS:
@@ -173,21 +190,57 @@ class Reply:
         )
 
 
-def ask(text: "TextPrompt", m: int | None = None) -> Reply:
-    """Build the family's transformer for prompts of this many examples, and ask it. Raises
-    ValueError if it refuses."""
-    from construct import build
-    from proofs.theorem1 import error_bound
-
+def ask(text: "TextPrompt", m: int | None = None, theorem: int = 1) -> Reply:
+    """Build a theorem's transformer for prompts of this many examples and of these words, and ask
+    it. Raises ValueError if it refuses."""
     started = time.perf_counter()
+    text, record = text.narrowed(), theorem_of(theorem)
     family = text.family
-    spec = family.spec(m or len(text.examples))
-    prompt = family.prompt(text.examples, text.query)
-    answer = build(spec, family.tasks, family.feature_map)(prompt)
     explained = tuple(family.explain(*example) for example in text.examples)
+    if not record.ambiguity:
+        _check_unambiguous(text, explained, theorem)
+    spec = family.spec(m or len(text.examples))
+    try:
+        model = record.build(spec, family.tasks, family.feature_map)
+    except ValueError as error:
+        raise ValueError(
+            f"Theorem {theorem} cannot perform the family {family.name}: {error}"
+        ) from None
+    prompt = family.prompt(text.examples, text.query)
+    answer = model(prompt)
     expected = superposition(explained, family.vectors(family.answers(text.query)))
-    bound = error_bound(spec, prompt.tokens)
-    return Reply(text, answer, explained, expected, bound, time.perf_counter() - started)
+    bound = record.proof.error_bound(spec, prompt.tokens)
+    seconds = time.perf_counter() - started
+    return Reply(text, theorem, answer, explained, expected, bound, seconds)
+
+
+def theorem_of(number: int) -> "Theorem":
+    """The record of a theorem, by its number."""
+    from verify.check import THEOREM1
+    from verify.theorem2 import THEOREM2
+    from verify.theorem3 import THEOREM3
+
+    return {1: THEOREM1, 2: THEOREM2, 3: THEOREM3}[number]
+
+
+def _check_unambiguous(
+    text: "TextPrompt", explained: tuple[tuple[int, ...], ...], theorem: int
+) -> None:
+    for line, tasks in zip(text.lines, explained, strict=True):
+        if len(tasks) > 1:
+            names = ", ".join(text.family.names[i] for i in tasks)
+            raise ValueError(
+                f"line {line.number}: {line.text!r} is explained by {names}: Theorem {theorem} "
+                "allows one explanation at most; drop the line or use Theorem 1, which abstains on "
+                "it"
+            )
+
+
+def _spoken(word: str) -> str | None:
+    """A word of an answer, None where it stands for saying nothing."""
+    from construct.families.family import SILENT
+
+    return None if word == SILENT else word
 
 
 def superposition(explained: tuple[tuple[int, ...], ...], outputs: np.ndarray) -> np.ndarray:
@@ -200,13 +253,16 @@ def superposition(explained: tuple[tuple[int, ...], ...], outputs: np.ndarray) -
 def parser() -> cli.Parser:
     """The options of the command."""
     from verify.families import WRITINGS
+    from verify.families.tables import SHIPPED
 
     parser = cli.Parser(
         PROG,
         description="Ask the constructed transformer a prompt as people type it: one example a "
         "line, the query last.",
         epilog="Written like: "
-        + ", ".join(f"{writing.form} ({name})" for name, writing in WRITINGS.items()),
+        + ", ".join(f"{writing.form} ({name})" for name, writing in WRITINGS.items())
+        + f"; and the tables {', '.join(SHIPPED)}. Blanks and letter case are forgiven where a "
+        "word can be but one.",
     )
     parser.add_argument(
         "file", nargs="?", metavar="FILE", help="the prompt; '-' reads standard input"
@@ -215,10 +271,30 @@ def parser() -> cli.Parser:
         "--text",
         help="the prompt itself; a backslash and n, or a slash between blanks, ends a line",
     )
-    parser.add_argument(
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
         "--family",
         choices=tuple(WRITINGS),
         help="the task family (default: picked by how the lines are written)",
+    )
+    which.add_argument(
+        "--tasks",
+        metavar="TABLE",
+        help=f"a table of tasks instead: {', '.join(SHIPPED)}, or a .csv, .tsv or .json file with "
+        "a column of inputs and a column for each task; a blank cell: the task says nothing there",
+    )
+    parser.add_argument(
+        "--inputs",
+        action="append",
+        metavar="COLUMN",
+        help="a column of the table that holds inputs; may be repeated (the first column)",
+    )
+    parser.add_argument(
+        "--theorem",
+        type=int,
+        choices=(1, 2, 3),
+        default=1,
+        help="whose transformer: Theorem 1, 2 or 3 (1)",
     )
     cli.add_json(parser)
     return parser
@@ -227,23 +303,35 @@ def parser() -> cli.Parser:
 def source(file: str | None, text: str | None) -> str:
     """The prompt's text from a file, standard input or the option itself. Raises ValueError or
     OSError."""
-    if (file is None) == (text is None):
-        raise ValueError("pass a FILE ('-' for standard input) or --text, one of the two")
-    if text is not None:
+    if text is not None and file is None:
         return text.replace("\\n", "\n").replace(" / ", "\n")
+    if text is not None or file is None:
+        raise ValueError("pass a FILE ('-' for standard input) or --text, one of the two")
     if file == "-":
         return sys.stdin.read()
     return cli.read_file(file)
+
+
+def table(tasks: str, inputs: list[str] | None) -> "dict[str, Writing]":
+    """The one family of a table, as prompts of it are typed. Raises ValueError that names the
+    table's line."""
+    from verify.families.tables import load, writing
+
+    loaded = load(tasks, inputs)
+    return {loaded.name: writing(loaded)}
 
 
 def main() -> int:
     """Answer a typed prompt; 0 with an answer, also if it says 'no evidence', 1 if it contradicts
     the words."""
     options = parser().parse_args()
+    if options.inputs and not options.tasks:
+        raise ValueError("--inputs: names columns of a table; pass the table with --tasks")
     from verify.families.text import read
 
-    text = read(source(options.file, options.text), options.family)
-    reply = ask(text)
+    writings = table(options.tasks, options.inputs) if options.tasks else None
+    text = read(source(options.file, options.text), options.family, writings)
+    reply = ask(text, theorem=options.theorem)
     if options.json != "-":
         from rich.console import Console
 

@@ -5,8 +5,9 @@ Families that need a data package (country names, number words) are in `verify.f
 """
 
 from construct.families.ab import ab
+from construct.families.columns import from_table
 from construct.families.family import Family
 from construct.families.letters import ret, word
 from construct.families.plus import plus
 
-__all__ = ["Family", "ab", "plus", "ret", "word"]
+__all__ = ["Family", "ab", "from_table", "plus", "ret", "word"]

@@ -5,7 +5,7 @@ import string
 
 import numpy as np
 
-from construct.families.family import BLANK, Family, Words, table
+from construct.families.family import BLANK, Family, Weights, Words, matrix
 from construct.tasks import Task
 
 RET_LETTERS = 8
@@ -19,10 +19,12 @@ def word(longest: int) -> Family:
     """
     slots = max(longest, 2)
     letters = tuple(string.ascii_letters)
-    same, capital = (
-        np.eye(len(letters)),
-        table(letters, {letter: letter.upper() for letter in letters}),
-    )
+
+    def weights(words: Words) -> Weights:
+        same = np.eye(len(words))
+        capital = matrix(words, {letter: letter.upper() for letter in letters})
+        places = ((0, same), (slots - 1, same), (0, capital), (slots - 1, capital))
+        return [Task(slot=slot, weight=weight) for slot, weight in places], None
 
     def layout(words: Words) -> Words:
         (text,) = words
@@ -39,12 +41,7 @@ def word(longest: int) -> Family:
             "First": lambda words: words[0][0].upper(),
             "Last": lambda words: words[0][-1].upper(),
         },
-        tasks=(
-            Task(slot=0, weight=same),
-            Task(slot=slots - 1, weight=same),
-            Task(slot=0, weight=capital),
-            Task(slot=slots - 1, weight=capital),
-        ),
+        weights=weights,
         slots=slots,
         layout=layout,
     )
@@ -58,7 +55,10 @@ def ret() -> Family:
         vocabulary=letters,
         domain=frozenset(letters),
         functions={f"ret{i + 1}": lambda words, i=i: words[0][i] for i in range(RET_LETTERS)},
-        tasks=tuple(Task(slot=i, weight=np.eye(len(letters))) for i in range(RET_LETTERS)),
+        weights=lambda words: (
+            [Task(slot=i, weight=np.eye(len(words))) for i in range(RET_LETTERS)],
+            None,
+        ),
         slots=RET_LETTERS,
         layout=lambda words: tuple(words[0]),
     )

