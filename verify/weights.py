@@ -18,7 +18,7 @@ from construct import Transformer
 from construct.floats import unit_roundoff
 
 # What a row may hold in a subspace: one number in all of its coordinates, or one for each.
-Part = float | Float[np.ndarray, "size"]
+Part = int | float | Float[np.ndarray, "size"]
 
 
 @dataclass(frozen=True)
@@ -240,4 +240,4 @@ def stored_product(
     own where the format is shorter."""
     tiny = float(np.finfo(dtype).smallest_subnormal)
     own = 0.0 if dtype == "float64" else 2 * unit_roundoff("float64")
-    return (unit_roundoff(dtype) + own) * np.abs(product) + tiny
+    return np.where(product == 0, 0.0, (unit_roundoff(dtype) + own) * np.abs(product) + tiny)

@@ -10,6 +10,7 @@ rounded."""
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float
@@ -36,7 +37,6 @@ from verify.weights import (
 
 LAYERS = ("lift", "pair", "recognize", "commit", "fetch", "execute", "superpose")
 HALF = Fraction(1, 2)
-GATE = ("threshold", "code", "abstain", "elsewhere")
 
 
 def check_weights(
@@ -62,8 +62,9 @@ def faults(
         return wrong
     try:
         spec.check_tasks(tasks, feature_map)
-        form = _Form(spec, tasks, feature_map, _layout(places, spec), _read(layers, spec, places))
-        return [*form.faults(layers), *_gain_faults(form.gains, form.gates, spec)]
+        form = Form(layers, places, spec, tasks, feature_map)
+        entries = [fault for layer in layers for fault in form.faults(layer)]
+        return [*entries, *_gain_faults(form.gains, spec)]
     except Infeasible as error:
         return [Fault("recognize", f"the Spec has no gains: {error}")]
 
@@ -82,11 +83,6 @@ def _sizes(spec: Spec) -> dict[str, int]:
     sizes |= dict.fromkeys(("count", "ok", "one", "bos", "inp", "lab", "qry"), 1)
     sizes |= {"sum": int(spec.sum_slot), "e": _bits(spec.m + 1), "s": _bits(spec.n)}
     return {name: size for name, size in sizes.items() if size}
-
-
-def _layout(places: Mapping[str, slice], spec: Spec) -> Layout:
-    # Without a feature map the features are the inputs themselves.
-    return Layout({"f": places["x"]} | dict(places), sum(_sizes(spec).values()), spec.dtype)
 
 
 def _ranks(spec: Spec, name: str) -> tuple[int, int, int]:
@@ -144,21 +140,21 @@ def _shape_faults(
 
 @dataclass(frozen=True)
 class _Gains:
-    """Gains as they are stored. threshold of Recognize is its stored constant P2 L - T0."""
+    """Gains as they are stored; `constant` is Recognize's P2 L - T0, and one gate serves Fetch and
+    Execute."""
 
     T: float
     beta: float
     P2: float
     constant: float
     recognize_raise: float
+    G: float
+    threshold: float
+    abstain: float
+    elsewhere: float
 
 
-_Gate = dict[str, float]
-
-
-def _read(
-    layers: Sequence[StoredLayer], spec: Spec, places: Mapping[str, slice]
-) -> tuple[_Gains, dict[str, _Gate]]:
+def _read(layers: Sequence[StoredLayer], spec: Spec, places: Mapping[str, slice]) -> _Gains:
     """The gains: where several entries hold one, the number that most of them hold."""
     at = {name: where.start for name, where in places.items()}
     by_name = {layer.name: layer.banks[0] for layer in layers}
@@ -179,7 +175,9 @@ def _read(
         positions,
     ]
     third = by_name["recognize"].W_Q
-    gains = _Gains(
+    gate = np.concatenate([by_name["fetch"].W_Q[:, 1:], by_name["execute"].W_Q[:, L + 1 :]])
+    one = gate[:, :, at["one"]]
+    return _Gains(
         T=common(np.concatenate(T)),
         beta=common(diagonal("recognize", "y", L)),
         P2=common(
@@ -187,60 +185,49 @@ def _read(
         ),
         constant=common(third[:, L + d, at["one"]]),
         recognize_raise=common(third[:, L + d + 1, at["qry"]]),
+        # The first code is (1, 0), so that its G is stored as it is, with a sign.
+        G=common(np.append(one[:, 1], -gate[:: spec.K, 1, at["z"]])),
+        threshold=-common(one[:, 0]),
+        abstain=common(np.append(one[:, 2], -gate[:, 2, at["ok"]])),
+        elsewhere=common(np.append(one[:, 3], -gate[:, 3, at["lab"]])),
     )
-    gates = {}
-    for name, first in (("fetch", 1), ("execute", L + 1)):
-        rows = by_name[name].W_Q[:, first : first + 4]
-        ok, lab = rows[:, 2, at["ok"]], rows[:, 3, at["lab"]]
-        gates[name] = {
-            "threshold": -common(rows[:, 0, at["one"]]),
-            "code": common(rows[:, 1, at["one"]]),
-            "abstain": common(np.concatenate([rows[:, 2, at["one"]], -ok])),
-            "elsewhere": common(np.concatenate([rows[:, 3, at["one"]], -lab])),
-        }
-    return gains, gates
 
 
-def _gain_faults(gains: _Gains, gates: Mapping[str, _Gate], spec: Spec) -> Iterator[Fault]:
+def _gain_faults(gains: _Gains, spec: Spec) -> Iterator[Fault]:
     """The inequalities that the lemmas assume between the gains, with as much of the coldness as
     the scores' rounding leaves."""
     derived = derive(spec)
-    values = [*asdict(gains).values(), *(gain for gate in gates.values() for gain in gate.values())]
-    if not np.isfinite(values).all():
+    if not np.isfinite(list(asdict(gains).values())).all():
         yield Fault("transformer", "a gain is not finite")
         return
     if gains.T < derived.T:
         yield Fault("pair", f"the coldness is {gains.T:.9g}, must be at least {derived.T:.9g}")
-    if gates["fetch"] != gates["execute"]:
-        for name in gates:
-            yield Fault(name, f"the gates of layers 5 and 6 must be the same, and are {gates}")
-    P2 = Fraction(gains.P2)
-    L = _bits(spec.m + 1) + _bits(spec.n)
-    for name, gate in gates.items():
-        hypotheses = Hypotheses(
-            spec,
-            StoredGains(
-                T=Fraction(gains.T),
-                beta=Fraction(gains.beta),
-                T0=P2 * L - Fraction(gains.constant),
-                P2=P2,
-                recognize_raise=Fraction(gains.recognize_raise),
-                G=Fraction(gate["code"]),
-                threshold=Fraction(gate["threshold"]),
-                abstain=Fraction(gate["abstain"]),
-                elsewhere=Fraction(gate["elsewhere"]),
-            ),
-            Fraction(derived.input_radius),
-            *(
-                Fraction(gains.T) - 2 * Fraction(derived.error(layer))
-                for layer in ("recognize", name)
-            ),
-        )
-        if name == "fetch":
-            for words in hypotheses.broken_recognize():
-                yield Fault("recognize", f"its gains must satisfy {words}")
-        for words in hypotheses.broken_gate():
-            yield Fault(name, f"the gains of its gate must satisfy {words}")
+    recognize, gate = _broken(spec, gains)
+    for words in recognize:
+        yield Fault("recognize", f"its gains must satisfy {words}")
+    for layer in ("fetch", "execute"):
+        for words in gate:
+            yield Fault(layer, f"the gains of its gate must satisfy {words}")
+
+
+@lru_cache(maxsize=64)
+def _broken(spec: Spec, gains: _Gains) -> tuple[list[str], list[str]]:
+    """The inequalities that Recognize's gains, and the gate's, do not satisfy."""
+    derived, P2 = derive(spec), Fraction(gains.P2)
+    exact = StoredGains(
+        T=Fraction(gains.T),
+        beta=Fraction(gains.beta),
+        T0=P2 * (_bits(spec.m + 1) + _bits(spec.n)) - Fraction(gains.constant),
+        P2=P2,
+        recognize_raise=Fraction(gains.recognize_raise),
+        G=Fraction(gains.G),
+        threshold=Fraction(gains.threshold),
+        abstain=Fraction(gains.abstain),
+        elsewhere=Fraction(gains.elsewhere),
+    )
+    reached = (exact.T - 2 * Fraction(derived.error(name)) for name in ("recognize", "fetch"))
+    hypotheses = Hypotheses(spec, exact, Fraction(derived.input_radius), *reached)
+    return hypotheses.broken_recognize(), hypotheses.broken_gate()
 
 
 # ---- The forms -----------------------------------------------------------------------------------
@@ -251,25 +238,29 @@ def _code(index: int, bits: int) -> Float[np.ndarray, "bits"]:
     return np.array([1.0 if index // 2**bit % 2 else -1.0 for bit in range(bits)])
 
 
-class _Form:
-    """What every matrix of the seven layers must be, given the gains."""
+class Form:
+    """What every matrix of the seven layers must be, given the gains that most of their entries
+    hold."""
 
     def __init__(
         self,
+        layers: Sequence[StoredLayer],
+        places: Mapping[str, slice],
         spec: Spec,
         tasks: Sequence[Task],
         feature_map: FeatureMap | None,
-        layout: Layout,
-        gains: tuple[_Gains, dict[str, _Gate]],
     ) -> None:
-        self.spec, self.tasks, self.feature_map, self.layout = spec, tasks, feature_map, layout
-        self.gains, self.gates = gains
+        self.spec, self.tasks, self.feature_map = spec, tasks, feature_map
+        self.gains = _read(layers, spec, places)
+        # Without a feature map the features are the inputs themselves.
+        where = {"f": places["x"]} | dict(places)
+        self.layout = Layout(where, sum(_sizes(spec).values()), spec.dtype)
         self.e, self.s = _bits(spec.m + 1), _bits(spec.n)
         self.L = self.e + self.s
 
-    def faults(self, layers: Sequence[StoredLayer]) -> Iterator[Fault]:
-        """What is wrong, entry by entry."""
-        forms = {
+    def faults(self, layer: StoredLayer) -> Iterator[Fault]:
+        """What is wrong with a layer, entry by entry."""
+        form = {
             "lift": self._lift,
             "pair": self._pair,
             "recognize": self._recognize,
@@ -277,16 +268,15 @@ class _Form:
             "fetch": self._fetch,
             "execute": self._execute,
             "superpose": self._superpose,
-        }
-        for layer in layers:
-            used, _, _ = _ranks(self.spec, layer.name)
-            for i, head in enumerate(heads_of(layer)):
-                if i < used:
-                    yield from head_faults(self.layout, layer.name, i, head, forms[layer.name](i))
-                else:
-                    yield from idle_faults(layer.name, i, head)
-            if layer.mlp is not None:
-                yield from self._mlp_faults(layer)
+        }[layer.name]
+        used, _, _ = _ranks(self.spec, layer.name)
+        for i, head in enumerate(heads_of(layer)):
+            if i < used:
+                yield from head_faults(self.layout, layer.name, i, head, form(i))
+            else:
+                yield from idle_faults(layer.name, i, head)
+        if layer.mlp is not None:
+            yield from self._mlp_faults(layer)
 
     def _mlp_faults(self, layer: StoredLayer) -> Iterator[Fault]:
         W_1, W_2 = layer.mlp or ()
@@ -387,9 +377,9 @@ class _Form:
         return np.array([np.cos(angle), np.sin(angle)])
 
     def _code_row(self, head: int, axis: int) -> Rows:
-        """c_i[axis] inp, within the codes' tolerance (exact for the one task's (1, 0))."""
+        """c_i[axis] inp, within the codes' tolerance (but the first code, (1, 0), is exact)."""
         rows = self.layout.row({"inp": self._circle(head)[axis]})
-        if self.spec.K > 1:
+        if head > 0:
             error = np.array([[float(code_tolerance(self.spec.dtype))]])
             rows.errors.append((self.layout.where["inp"], error))
         return rows
@@ -410,18 +400,18 @@ class _Form:
             joined([row({"ok": slope}) for slope in (2, -2, -2, 2)]),
         )
 
-    def _gate(self, layer: str, head: int) -> dict[str, tuple[Rows, Rows]]:
+    def _gate(self, head: int) -> dict[str, tuple[Rows, Rows]]:
         """BOS: - threshold + G (1 - <z, c_i>) + abstain (1 - ok) + elsewhere (1 - lab)."""
-        gate, K = self.gates[layer], self.spec.K
-        code = self._to_bos(one=gate["code"], z=-gate["code"] * self._circle(head))
-        if K > 1:
-            error = 2 * abs(gate["code"]) * float(code_tolerance(self.spec.dtype))
+        gains, G = self.gains, self.gains.G
+        code = self._to_bos(one=G, z=-G * self._circle(head))
+        if head > 0:
+            error = 2 * abs(G) * float(code_tolerance(self.spec.dtype))
             code[0].errors.append((self.layout.where["z"], np.full((1, 2), error)))
         return {
-            "threshold": self._to_bos(one=-gate["threshold"]),
+            "threshold": self._to_bos(one=-gains.threshold),
             "code": code,
-            "abstain": self._to_bos(one=gate["abstain"], ok=-gate["abstain"]),
-            "elsewhere": self._to_bos(one=gate["elsewhere"], lab=-gate["elsewhere"]),
+            "abstain": self._to_bos(one=gains.abstain, ok=-gains.abstain),
+            "elsewhere": self._to_bos(one=gains.elsewhere, lab=-gains.elsewhere),
         }
 
     def _fetch(self, head: int) -> HeadForm:
@@ -435,7 +425,7 @@ class _Form:
                 "bos": self._T(self.L),
             }
         )
-        return HeadForm({"place": (row({"one": 1}), place)} | self._gate("fetch", head), f, f)
+        return HeadForm({"place": (row({"one": 1}), place)} | self._gate(head), f, f)
 
     def _execute(self, head: int) -> HeadForm:
         # T (<e_q, e_k> + <s_q, s_k> - L (1 - bos)_k); BOS: the gate; value W_i f + b_i lab - y ->
@@ -443,8 +433,7 @@ class _Form:
         row = self.layout.row
         fold = row({"one": 1}), row({"one": self._T(-self.L), "bos": self._T(self.L)})
         return HeadForm(
-            {"position": self._match(self._T(1), "e", "s"), "fold": fold}
-            | self._gate("execute", head),
+            {"position": self._match(self._T(1), "e", "s"), "fold": fold} | self._gate(head),
             self._output_less_y(head, "lab"),
             self.layout.read("y"),
         )
