@@ -115,7 +115,8 @@ def recognition(
     """The gains by which a head attends to a token iff its task explains it, and to BOS if not.
 
     leak(tau, far, input_radius): how far the layers before can have moved a residual, in Euclidean
-    norm. sink(far, input_radius): how far they can have moved BOS' own residual from 0.
+    norm. sink(third, input_radius): how far they can have moved BOS' own residual from 0, `third`
+    being the weight N e^-3T of all losers at 3T.
     """
     tau = math.exp(-T)
     far = spec.tokens * tau**2
@@ -130,7 +131,7 @@ def recognition(
             f"must leave tolerance + charge = {rho:.3g} below margin - charge = {delta:.3g}"
         )
     # BOS is no exact sink: its own residual moves its score by at most beta times this, either way.
-    shift = (2 * spec.radius + residual) * sink(far, input_radius)
+    shift = (2 * spec.radius + residual) * sink(far * tau, input_radius)
     room = delta**2 - rho**2 - 2 * shift
     if not room > 0:
         raise Infeasible(

@@ -81,7 +81,7 @@ def _recognition(spec: Spec, T: float) -> Recognition:
         )
 
     return recognition(
-        spec, T, leak, lambda far, input_radius: sink_residual_leak(spec, far, input_radius)
+        spec, T, leak, lambda third, input_radius: sink_residual_leak(spec, third, input_radius)
     )
 
 
@@ -183,7 +183,8 @@ def largest_scores(spec: Spec, gains: Gains) -> dict[str, float]:
 def lift_leak(spec: Spec, tau: float, far: float, input_radius: float) -> float:
     """Lemma 1: how far a token's x can be from exact after Lift, in Euclidean norm (0 without a sum
     slot)."""
-    return max(2 * (3 * tau + far), (spec.n - 2) * far) * input_radius if spec.sum_slot else 0.0
+    own = 2 * (3 * tau + far) * input_radius if spec.sum_slot else 0.0
+    return max(own, lift_strays(spec, far, input_radius))
 
 
 def pair_leak(spec: Spec, tau: float, far: float) -> float:
@@ -191,16 +192,19 @@ def pair_leak(spec: Spec, tau: float, far: float) -> float:
     return spec.radius * (spec.n * tau + 2 * far)
 
 
-def lift_sink_leak(spec: Spec, far: float, input_radius: float) -> float:
-    """Lemma 1: how far BOS' x can be from 0 after Lift, in Euclidean norm (0 without a sum
-    slot)."""
-    return (spec.n - 2) * far * input_radius if spec.sum_slot else 0.0
+def lift_strays(spec: Spec, weight: float, input_radius: float) -> float:
+    """Lemma 1: how far x can be from 0 after Lift where keys of this weight in all are strays, in
+    Euclidean norm (0 without a sum slot)."""
+    return (spec.n - 2) * weight * input_radius if spec.sum_slot else 0.0
 
 
-def sink_residual_leak(spec: Spec, far: float, input_radius: float) -> float:
-    """Lemmas 1 and 2: how far BOS' residual in any task can be from 0 when Recognize reads it."""
-    features = spec.feature_norm * lift_sink_leak(spec, far, input_radius)
-    return spec.weight_norm * features + spec.radius * far
+def sink_residual_leak(spec: Spec, third: float, input_radius: float) -> float:
+    """Lemmas 1 and 2: how far BOS' residual in any task can be from 0 when Recognize reads it.
+
+    third: N e^-3T. BOS has no code, so that no key's example counts for it: it idles by 3T.
+    """
+    features = spec.feature_norm * lift_strays(spec, third, input_radius)
+    return spec.weight_norm * features + spec.radius * third
 
 
 def recognize_leak(spec: Spec, tau: float) -> float:

@@ -67,7 +67,7 @@ def _recognition(spec: Spec, T: float) -> Recognition:
         spec,
         T,
         lambda tau, far, _: label_leak(spec, tau, far) + rounding,
-        lambda far, _: sink_label_leak(spec, far),
+        lambda third, _: sink_label_leak(spec, third),
     )
 
 
@@ -131,9 +131,10 @@ def label_leak(spec: Spec, tau: float, far: float) -> float:
     return spec.radius * (tau / 2 + 2 * far)
 
 
-def sink_label_leak(spec: Spec, far: float) -> float:
-    """Lemma 1: how far BOS' y can be from 0 after Pair: labels are 2T behind, and read twice."""
-    return 2 * spec.radius * far
+def sink_label_leak(spec: Spec, third: float) -> float:
+    """Lemma 1: how far BOS' y can be from 0 after Pair: BOS leads labels by 3T there, and they are
+    read twice. third: N e^-3T."""
+    return 2 * spec.radius * third
 
 
 def carried_leak(spec: Spec, tau: float, far: float, input_radius: float) -> float:

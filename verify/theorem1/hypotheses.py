@@ -14,7 +14,7 @@ from construct.floats import unit_roundoff
 from construct.spec import Spec
 
 # Elementary functions of the C library err by a few units in the last place.
-LIBRARY = Fraction(1, 2**48)
+LIBRARY = Fraction(1, 2**50)
 SMALLEST = Fraction(math.ulp(0.0))
 
 
@@ -34,12 +34,11 @@ class StoredGains:
 
 
 def exp_minus(t: Fraction) -> Fraction:
-    """At least e^-t, t >= 0: that is what a smaller t has, and no float is so small that it would
-    underflow to 0."""
-    # The float that t becomes is off by less than an ulp, which e^- turns into a factor of 1 +
-    # t/2^52.
-    computed = Fraction(math.exp(-float(t)))
-    return computed * (1 + LIBRARY) * (1 + t / 2**50) + SMALLEST
+    """At least e^-t, t >= 0."""
+    below = float(t)  # the nearest float; if that is more than t, the one below
+    if below > t:
+        below = math.nextafter(below, -math.inf)
+    return Fraction(math.exp(-below)) * (1 + LIBRARY) + SMALLEST
 
 
 def sin_pi(x: Fraction) -> tuple[Fraction, Fraction]:
@@ -82,6 +81,11 @@ class Hypotheses:
     def nu(self) -> Fraction:
         return self.nu_at(self.gains.T)
 
+    @cached_property
+    def nu_bos(self) -> Fraction:
+        """BOS itself idles by 3T in Lift and Pair."""
+        return self.spec.tokens * exp_minus(3 * self.gains.T)
+
     # Task codes.
 
     @property
@@ -111,23 +115,33 @@ class Hypotheses:
     def longest(self) -> Fraction:
         return (self.longest_sum + self.spec.K * self.code_tolerance) * (1 + self.code_tolerance)
 
-    # 1. Lift, at any token and at BOS, in x and in f.
+    # 1. Lift, in x and in f: at any token, at one that is no input, and at BOS.
 
     @property
     def lifted(self) -> Fraction:
         if not self.spec.sum_slot:
             return Fraction(0)
-        return max(2 * self.input_radius * (3 * self.tau + self.nu), self.lifted_bos)
+        return max(2 * self.input_radius * (3 * self.tau + self.nu), self.lifted_rest)
+
+    @property
+    def lifted_rest(self) -> Fraction:
+        return self._strays * self.nu
 
     @property
     def lifted_bos(self) -> Fraction:
-        return (
-            (self.spec.n - 2) * self.input_radius * self.nu if self.spec.sum_slot else Fraction(0)
-        )
+        return self._strays * self.nu_bos
+
+    @property
+    def _strays(self) -> Fraction:
+        return (self.spec.n - 2) * self.input_radius if self.spec.sum_slot else Fraction(0)
 
     @property
     def E_f(self) -> Fraction:
         return self._of("feature_norm") * self.lifted
+
+    @property
+    def E_f_rest(self) -> Fraction:
+        return self._of("feature_norm") * self.lifted_rest
 
     @property
     def E_f_bos(self) -> Fraction:
@@ -147,7 +161,7 @@ class Hypotheses:
 
     @property
     def kappa_bos(self) -> Fraction:
-        return self._of("weight_norm") * self.E_f_bos + self._of("radius") * self.nu
+        return self._of("weight_norm") * self.E_f_bos + self._of("radius") * self.nu_bos
 
     @property
     def slack(self) -> Fraction:
@@ -174,9 +188,14 @@ class Hypotheses:
     def nu_gate(self) -> Fraction:
         return self.nu_at(self.T_gate)
 
+    @cached_property
+    def shut_gate(self) -> Fraction:
+        """What a shut head misplaces: BOS is 2T above the token, and 4T above all else."""
+        return exp_minus(2 * self.T_gate) + self.nu_at(2 * self.T_gate)
+
     @property
     def misplaced(self) -> Fraction:
-        return 3 * exp_minus(self.T_gate) + (4 + self.spec.K) * self.nu_gate
+        return 3 * exp_minus(self.T_gate) + 4 * self.nu_gate + self.spec.K * self.shut_gate
 
     @property
     def longest_feature(self) -> Fraction:
@@ -189,11 +208,16 @@ class Hypotheses:
 
     @property
     def fetched(self) -> Fraction:
-        return 2 * self.E_f + self.spec.K * self.E_f_bos + self.misplaced * self.longest_feature
+        return (
+            self.E_f
+            + self.E_f_rest
+            + self.spec.K * self.E_f_bos
+            + self.misplaced * self.longest_feature
+        )
 
     @property
     def fetched_bos(self) -> Fraction:
-        return self.E_f_bos + self.spec.K * (self.E_f_bos + self.nu_gate * self.longest_feature)
+        return self.E_f_bos + self.spec.K * (self.E_f_bos + self.shut_gate * self.longest_feature)
 
     # 6. Execute.
 
@@ -208,7 +232,7 @@ class Hypotheses:
 
     @property
     def value_bos(self) -> Fraction:
-        return self._of("weight_norm") * self.fetched_bos + self._of("radius") * self.nu
+        return self._of("weight_norm") * self.fetched_bos + self._of("radius") * self.nu_bos
 
     @property
     def executed(self) -> Fraction:
@@ -220,7 +244,7 @@ class Hypotheses:
 
     @property
     def idle_y(self) -> Fraction:
-        moved = self.value_bos + self.nu_gate * (self.longest_value + self.value_bos)
+        moved = self.value_bos + self.shut_gate * (self.longest_value + self.value_bos)
         return self._of("radius") * self.nu + self.spec.K * moved
 
     # 7. Superpose.
