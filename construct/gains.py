@@ -103,14 +103,21 @@ class Recognition:
     beta: float
     T0: float
     P2: float
+    recognize_raise: float
     error: float
 
 
-def recognition(spec: Spec, T: float, leak: Callable[[float, float, float], float]) -> Recognition:
+def recognition(
+    spec: Spec,
+    T: float,
+    leak: Callable[[float, float, float], float],
+    sink: Callable[[float, float], float],
+) -> Recognition:
     """The gains by which a head attends to a token iff its task explains it, and to BOS if not.
 
     leak(tau, far, input_radius): how far the layers before can have moved a residual, in Euclidean
-    norm.
+    norm. sink(third, input_radius): how far they can have moved BOS' own residual from 0, `third`
+    being the weight N e^-3T of all losers at 3T.
     """
     tau = math.exp(-T)
     far = spec.tokens * tau**2
@@ -124,17 +131,27 @@ def recognition(spec: Spec, T: float, leak: Callable[[float, float, float], floa
             f"({rounding:.3g}) of the residuals "
             f"must leave tolerance + charge = {rho:.3g} below margin - charge = {delta:.3g}"
         )
+    # BOS is no exact sink: its own residual moves its score by at most beta times this, either way.
+    shift = (2 * spec.radius + residual) * sink(far * tau, input_radius)
+    room = delta**2 - rho**2 - 2 * shift
+    if not room > 0:
+        raise Infeasible(
+            f"coldness = {T:g} with margin = {spec.margin:g}: the leak into BOS shifts squared "
+            f"residuals by up to {shift:.3g}, twice which must stay below {delta**2 - rho**2:.3g}"
+        )
     # A residual of at most rho wins by T, one of at least delta loses by T.
-    beta = short(2 * T / (delta**2 - rho**2))
-    T0 = beta * rho**2 + T
-    # Any other token, even with a residual opposite and of norm 2R, loses to BOS by 2T.
+    beta = short(2 * T / room)
+    T0 = beta * (rho**2 + shift) + T
+    # Any other token, even with a residual opposite and of norm 2R, loses to BOS by 2T; and so does
+    # every token where the layer has no business.
     opposite = beta * (2 * spec.radius + residual) ** 2
-    P2 = short((opposite + T0 + 2 * T) / 2)
+    P2 = short((opposite + beta * shift + T0 + 2 * T) / 2)
+    recognize_raise = short(T0 + 2 * T + beta * shift)
     # Representability: products and sums of rank d + L + 2 on P2 L + beta |r_q| |r_k|, and BOS'
     # stored constant.
     L = spec.example_bits + spec.slot_bits
     error = gamma(spec.d + L + 4, spec.dtype) * (P2 * L + opposite + T0)
-    return Recognition(tau, far, residual, beta, T0, P2, error)
+    return Recognition(tau, far, residual, beta, T0, P2, recognize_raise, error)
 
 
 def check_rounding(spec: Spec, T: float, layer: str, error: float) -> None:

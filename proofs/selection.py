@@ -52,6 +52,16 @@ class Setting:
         """Weight of all losers at distance 2T together: N e^-2T."""
         return self.tokens * self.tau(layer) ** 2
 
+    def third(self, layer: str) -> float:
+        """Weight of all losers at distance 3T together: N e^-3T. So BOS idles where no key's
+        position counts for it."""
+        return self.tokens * self.tau(layer) ** 3
+
+    def shut(self, layer: str) -> float:
+        """Weight that a shut gate lets through: BOS is 2T above the token in question, 4T above the
+        rest."""
+        return self.tau(layer) ** 2 + self.tokens * self.tau(layer) ** 4
+
     def gamma(self, k: float) -> float:
         """The rounding factor of k roundings, 0 if rounding is not counted."""
         return floats.gamma(k, self.spec.dtype) if self.rounds else 0.0
@@ -79,7 +89,9 @@ class Errors:
     Flags are exact.
 
     output: of y where it is a task's output or the answer: at committed labels after Execute, at
-    the answer token after Superpose.
+    the answer token after Superpose. rest_f: of f at tokens that are no inputs. sink_f, sink_y: of
+    f (q where a theorem has it) and y at BOS, which is an exact sink before the first layer alone.
+    idle_y: of y at the answer token before it reads the answer.
     """
 
     x: float = 0.0
@@ -92,6 +104,10 @@ class Errors:
     count: float = 0.0
     ok: float = 0.0
     output: float = 0.0
+    rest_f: float = 0.0
+    sink_f: float = 0.0
+    sink_y: float = 0.0
+    idle_y: float = 0.0
 
     def of(self, subspace: str) -> float:
         """The bound of a subspace; 0 for flags and position codes, which no layer writes."""

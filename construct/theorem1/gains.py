@@ -27,6 +27,11 @@ from construct.gains import (
 from construct.residual import code_gap
 from construct.spec import Spec
 
+# How far a cosine or sine of a task code can be off before it is stored. Its angle 2 pi i/K is
+# computed in float64 whatever the dtype, with pi (off by less than u/2), a product and a quotient:
+# 5/2 roundings of at most 2 pi, less than 16u; the cosine itself rounds once more.
+CODE_ANGLE = 17 * unit_roundoff("float64")
+
 LAYERS = ("lift", "pair", "recognize", "commit", "fetch", "execute", "superpose")
 
 
@@ -75,7 +80,9 @@ def _recognition(spec: Spec, T: float) -> Recognition:
             spec, tau, far, input_radius
         )
 
-    return recognition(spec, T, leak)
+    return recognition(
+        spec, T, leak, lambda third, input_radius: sink_residual_leak(spec, third, input_radius)
+    )
 
 
 def _gains(spec: Spec) -> Gains:
@@ -86,11 +93,12 @@ def _gains(spec: Spec) -> Gains:
     input_radius, feature_radius, _ = bounded_inputs(spec)
 
     # Lemma 4: the leaks of Recognize, gathered, must stay on the plateaus of Commit's trapezoid.
-    wrong = recognize_leak(spec, math.exp(-(T - 2 * third.error)))
+    # What any token holds by mistake leaked in Recognize, whose scores err.
+    leaked = math.exp(-(T - 2 * third.error))
+    wrong, misplaced = recognize_leak(spec, leaked), 3 * spec.tokens * leaked**2
     shrink = 2 * third.tau + third.far
-    stray = 3 * spec.K * third.far
     rounding = code_rounding(spec, hard)
-    count = wrong + 2 * shrink + stray + 2 * rounding
+    count = wrong + 2 * shrink + spec.K * misplaced + 2 * rounding
     if not (count < 1 / 4 and shrink <= 1 / 8):
         raise Infeasible(
             f"coldness = {T:g}: the count of explaining tasks leaks {count:.3g}, which must stay "
@@ -101,7 +109,7 @@ def _gains(spec: Spec) -> Gains:
     # Misplaced weights of [0, tau] on the codes add up to no more than tau times the longest sum of
     # codes; one is the own.
     sums = longest_code_sum(spec.K) + 1
-    code = sums * wrong / spec.K + shrink + 3 * sums * third.far + rounding
+    code = sums * wrong / spec.K + shrink + sums * misplaced + rounding
     gap = code_gap(spec.K)
     if not 2 * code < gap:
         raise Infeasible(
@@ -116,7 +124,7 @@ def _gains(spec: Spec) -> Gains:
     elsewhere = short(threshold + 2 * T + G * code)
     # A token that is not committed can hold any sum of codes; its ok is 0 up to the rounding of
     # Commit's trapezoid.
-    longest = longest_code_sum(spec.K) + wrong + spec.K * (shrink + 3 * third.far + rounding)
+    longest = longest_code_sum(spec.K) + wrong + spec.K * (shrink + misplaced + rounding)
     abstain = short((threshold + 2 * T + G * max(longest - 1, 0)) / (1 - ok_rounding(spec)))
     gate_error = gamma(4, spec.dtype) * (threshold + 4 * T)
     score_error = dict.fromkeys(LAYERS, 0.0) | {
@@ -140,7 +148,7 @@ def _gains(spec: Spec) -> Gains:
         beta=third.beta,
         T0=third.T0,
         P2=third.P2,
-        recognize_raise=short(third.T0 + 2 * T),
+        recognize_raise=third.recognize_raise,
         G=G,
         threshold=threshold,
         abstain=abstain,
@@ -175,12 +183,28 @@ def largest_scores(spec: Spec, gains: Gains) -> dict[str, float]:
 def lift_leak(spec: Spec, tau: float, far: float, input_radius: float) -> float:
     """Lemma 1: how far a token's x can be from exact after Lift, in Euclidean norm (0 without a sum
     slot)."""
-    return max(2 * (3 * tau + far), (spec.n - 2) * far) * input_radius if spec.sum_slot else 0.0
+    own = 2 * (3 * tau + far) * input_radius if spec.sum_slot else 0.0
+    return max(own, lift_strays(spec, far, input_radius))
 
 
 def pair_leak(spec: Spec, tau: float, far: float) -> float:
     """Lemma 2: how far a token's y can be from exact after Pair, in Euclidean norm."""
     return spec.radius * (spec.n * tau + 2 * far)
+
+
+def lift_strays(spec: Spec, weight: float, input_radius: float) -> float:
+    """Lemma 1: how far x can be from 0 after Lift where keys of this weight in all are strays, in
+    Euclidean norm (0 without a sum slot)."""
+    return (spec.n - 2) * weight * input_radius if spec.sum_slot else 0.0
+
+
+def sink_residual_leak(spec: Spec, third: float, input_radius: float) -> float:
+    """Lemmas 1 and 2: how far BOS' residual in any task can be from 0 when Recognize reads it.
+
+    third: N e^-3T. BOS has no code, so that no key's example counts for it: it idles by 3T.
+    """
+    features = spec.feature_norm * lift_strays(spec, third, input_radius)
+    return spec.weight_norm * features + spec.radius * third
 
 
 def recognize_leak(spec: Spec, tau: float) -> float:
@@ -215,5 +239,5 @@ def softmax_roundings(spec: Spec, hard: bool) -> int:
 def code_rounding(spec: Spec, hard: bool) -> float:
     """Rounding of <z, c_i> at a committed label: the stored code (1), Recognize's and Commit's
     weights and values, n - 1 summands of which one is not 0, then two products, two sums and the
-    stored -G c_i on the gate's side."""
-    return gamma(13 + 2 * softmax_roundings(spec, hard), spec.dtype)
+    stored -G c_i on the gate's side; and the angle of each of the two codes."""
+    return gamma(13 + 2 * softmax_roundings(spec, hard), spec.dtype) + 3 * CODE_ANGLE

@@ -63,7 +63,12 @@ def _recognition(spec: Spec, T: float) -> Recognition:
     rounding = (
         0.0 if hard_gap(spec.dtype) <= T else gamma(spec.tokens + 3, spec.dtype) * 2 * spec.radius
     )
-    return recognition(spec, T, lambda tau, far, _: label_leak(spec, tau, far) + rounding)
+    return recognition(
+        spec,
+        T,
+        lambda tau, far, _: label_leak(spec, tau, far) + rounding,
+        lambda third, _: sink_label_leak(spec, third),
+    )
 
 
 def _gains(spec: Spec) -> Gains:
@@ -95,7 +100,7 @@ def _gains(spec: Spec) -> Gains:
         beta=second.beta,
         T0=second.T0,
         P2=second.P2,
-        recognize_raise=short(second.T0 + 2 * T),
+        recognize_raise=second.recognize_raise,
         omega=omega,
         C=C,
     )
@@ -124,6 +129,12 @@ def label_leak(spec: Spec, tau: float, far: float) -> float:
     # Twice a weight of 1/Z, with Z - 2 <= tau + far, falls short of 1 by half of that; other labels
     # weigh far/2 in all, twice.
     return spec.radius * (tau / 2 + 2 * far)
+
+
+def sink_label_leak(spec: Spec, third: float) -> float:
+    """Lemma 1: how far BOS' y can be from 0 after Pair: BOS leads labels by 3T there, and they are
+    read twice. third: N e^-3T."""
+    return 2 * spec.radius * third
 
 
 def carried_leak(spec: Spec, tau: float, far: float, input_radius: float) -> float:

@@ -3,9 +3,9 @@ label is gone.
 
 Hypotheses: as in Lemma 5; W_i phi(x) + b_i has norm at most R for the query's inputs too. Bound:
 ||W|| times the error of the fetched features, plus the misplaced weight times V = 2R + ||b|| +
-||W|| E_f + E_y, the longest value, plus the rounding of one dot product of r features, a bias and a
-label (in max norm: a row of W is no longer than ||W||).
-"""
+||W|| E_f + E_y, the longest value, and V_B, BOS' value, plus K V_B, since a shut head reads BOS
+with a weight near 1, plus the rounding of one dot product of r features, a bias and a label (in max
+norm: a row of W is no longer than ||W||)."""
 
 from dataclasses import replace
 
@@ -24,7 +24,11 @@ def lemma(setting: Setting, before: Errors) -> Errors:
     """The errors after Execute."""
     spec = setting.spec
     longest = 2 * spec.radius + spec.bias_norm + spec.weight_norm * before.f + before.y
-    leak = misplaced(setting, "execute") * longest
+    sink = spec.weight_norm * before.sink_f + before.sink_y
+    # A token that is not committed, BOS included, reads BOS and strays in all K heads.
+    idle = spec.K * (sink + setting.shut("execute") * (longest + sink))
+    idle *= 1 + setting.select(spec.K)
+    leak = misplaced(setting, "execute") * (longest + sink) + spec.K * sink
     dot = setting.gamma(spec.r + 3) * (
         spec.weight_norm * (setting.feature_norm + before.f)
         + spec.bias_norm
@@ -35,4 +39,9 @@ def lemma(setting: Setting, before: Errors) -> Errors:
         dot + setting.select(spec.K) * longest + setting.gamma(1) * (spec.radius + before.y + dot)
     )
     executed = spec.weight_norm * before.f + leak + rounding
-    return replace(before, y=max(executed, before.y + leak), output=executed)
+    return replace(
+        before,
+        y=max(executed, before.y + idle),
+        output=executed,
+        idle_y=before.idle_y + idle,
+    )

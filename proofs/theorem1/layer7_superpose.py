@@ -2,10 +2,10 @@
 outputs, sum_i (m_i/M) g_i(X); with no committed label it holds 0.
 
 Hypotheses: every committed label has the same ok (Lemma 4), so that the winners tie exactly. Bound:
-R (e^-T + 2N e^-2T) beyond the error of the outputs: BOS is T behind and holds 0, all else is 3T
-behind; with no winner BOS leads by 2T. The mean is summed in blocks of sqrt(N): 2 sqrt(N)
-roundings.
-"""
+beyond the error of the outputs (R + E_y) (e^-T + 2N e^-2T), since BOS is T behind and all else 3T,
+or BOS leads by 2T if there is no winner; the answer token's own y, which layers 2 and 6 leave
+there; and BOS' y, which is read if there is no winner. The mean is summed in blocks of sqrt(N): 2
+sqrt(N) roundings."""
 
 import math
 from dataclasses import replace
@@ -21,8 +21,14 @@ def near(spec: Spec) -> int:
 
 def lemma(setting: Setting, before: Errors) -> Errors:
     """The errors after Superpose."""
-    largest = setting.spec.radius + before.y
+    largest = setting.spec.radius + before.y + before.output + before.idle_y
     leak = (setting.tau("superpose") + 2 * setting.far("superpose")) * largest
     blocks = 2 * (math.isqrt(setting.tokens - 1) + 1)
-    answer = before.output + leak + setting.average(blocks) * (setting.spec.radius + before.output)
+    # BOS' y is no further from 0 than the answer token's own.
+    answer = (
+        before.output
+        + 2 * before.idle_y
+        + leak
+        + setting.average(blocks) * (setting.spec.radius + before.output)
+    )
     return replace(before, y=max(answer, before.y + leak), output=answer)

@@ -5,8 +5,8 @@ Hypotheses: every residual is at most rho or at least delta; labels, and W_i phi
 task and every input, have norm at most R; no example is explained by two tasks. Why: as in Theorem
 1's Lemma 3, the token itself leads BOS by T or trails it by T, and all others are 2T behind. Bound:
 each of K heads misplaces at most e^-T + N e^-2T, of ok as of values, which are at most 2R + ||b||
-long. So ok is off by omega = K (e^-T + N e^-2T), and nothing restores it.
-"""
+long; K times BOS' own value, which every head reads that is off, and the answer token reads in all
+K heads. So ok is off by omega = K (e^-T + N e^-2T), and nothing restores it."""
 
 from dataclasses import replace
 
@@ -25,7 +25,10 @@ def lemma(setting: Setting, before: Errors) -> Errors:
     spec = setting.spec
     omega = flag_leak(spec, setting.tau("recognize"), setting.far("recognize"))
     longest = 2 * spec.radius + spec.bias_norm + spec.weight_norm * before.h + before.y
-    misplaced = (omega + spec.K * setting.select(spec.K)) * longest
+    sink = spec.weight_norm * before.sink_f + before.sink_y
+    longest += sink
+    misplaced = (omega + spec.K * setting.select(spec.K)) * longest + spec.K * sink
+    idle = spec.K * (sink + setting.far("recognize") * longest) * (1 + setting.select(spec.K))
     dot = setting.gamma(spec.r + 3) * (
         spec.weight_norm * (setting.feature_norm + before.h)
         + spec.bias_norm
@@ -39,4 +42,10 @@ def lemma(setting: Setting, before: Errors) -> Errors:
         + setting.gamma(1) * (spec.radius + before.y + dot)
     )
     ok = omega + (flag_rounding(spec, setting.gains.hard) if setting.rounds else 0.0)
-    return replace(before, y=max(output, before.y + misplaced), output=output, ok=ok)
+    return replace(
+        before,
+        y=max(output, before.y + misplaced),
+        output=output,
+        ok=ok,
+        idle_y=before.idle_y + idle,
+    )

@@ -6,9 +6,9 @@ derived). Why: winners score C (ok - 1), within C omega of 0; BOS is T behind th
 everything else C (1 - 2 omega) >= 3T. So the weights of any two winners differ by a factor of at
 most e^(2 C omega). Bound: beyond the error of the outputs, R (e^-T + 2N e^-2T) for the losers and
 2R (e^(2 C omega) - 1) for the uneven mean: with C = 3T/(1 - 2 omega) and omega = K (e^-T + N e^-2T)
-that is 12 K R T e^-T at first order. The factor T is the price of having no MLP to restore ok. The
-mean is summed in blocks of sqrt(N): 2 sqrt(N) roundings.
-"""
+that is 12 K R T e^-T at first order; and the answer token's own y, with BOS' where nothing wins.
+The factor T is the price of having no MLP to restore ok. The mean is summed in blocks of sqrt(N): 2
+sqrt(N) roundings."""
 
 import math
 from dataclasses import replace
@@ -30,5 +30,11 @@ def lemma(setting: Setting, before: Errors) -> Errors:
     uneven = math.expm1(2 * (gains.C * before.ok + score))
     leak = (setting.tau("superpose") + 2 * setting.far("superpose") + 2 * uneven) * largest
     blocks = 2 * (math.isqrt(setting.tokens - 1) + 1)
-    answer = before.output + leak + setting.average(blocks) * (setting.spec.radius + before.output)
+    # BOS' y is no further from 0 than the answer token's own.
+    answer = (
+        before.output
+        + 2 * before.idle_y
+        + leak
+        + setting.average(blocks) * (setting.spec.radius + before.output)
+    )
     return replace(before, y=max(answer, before.y + leak), output=answer)
