@@ -130,45 +130,49 @@ apply: leq_trans le3 _; nat_lia.
 Qed.
 End Circle.
 
-(* Codes within a tolerance of the circle. *)
+(* Codes within a tolerance of the circle: c as they are written, r as they are read. *)
+Lemma close_norm (K : nat) (c : 'I_K -> vec 'I_2) ctol i :
+  norm (vsub (c i) (circle i)) <= ctol -> norm (c i) <= 1 + ctol.
+Proof.
+move=> near; have -> : c i = vadd (circle i) (vsub (c i) (circle i)) by vec_ring.
+by apply: Rle_trans (norm_triangle _ _) _; rewrite circle_norm; lra.
+Qed.
+
 Section Tolerance.
-Variables (K : nat) (c : 'I_K -> vec 'I_2) (ctol : R).
+Variables (K : nat) (c r : 'I_K -> vec 'I_2) (ctol : R).
 Hypothesis near_circle : forall i, norm (vsub (c i) (circle i)) <= ctol.
+Hypothesis near_circle_r : forall i, norm (vsub (r i) (circle i)) <= ctol.
 Implicit Types i j : 'I_K.
 Definition dot_error := 2 * ctol + ctol * ctol.
 
 Lemma dot_error_ge0 : 0 <= ctol -> 0 <= dot_error.
 Proof. by rewrite /dot_error; nra. Qed.
 
-Lemma close_norm i : norm (c i) <= 1 + ctol.
-Proof.
-have -> : c i = vadd (circle i) (vsub (c i) (circle i)) by vec_ring.
-by apply: Rle_trans (norm_triangle _ _) _; rewrite circle_norm; have := near_circle i; lra.
-Qed.
-
 Lemma close_dot i j :
-  Rabs (dot (c i) (c j) - dot (circle i) (circle j)) <= dot_error.
+  Rabs (dot (c i) (r j) - dot (circle i) (circle j)) <= dot_error.
 Proof.
 have bound (u v : vec 'I_2) a b : norm u <= a -> norm v <= b -> Rabs (dot u v) <= a * b.
   move=> ua vb; apply: Rle_trans (cauchy_schwarz u v) _.
   by apply: Rmult_le_compat => //; exact: norm_ge0.
 have unit i' : norm (circle i') <= 1 by rewrite circle_norm; lra.
-pose d i' := vsub (c i') (circle i'); have near i' : norm (d i') <= ctol := near_circle i'.
-have split_code i' : c i' = vadd (circle i') (d i') by rewrite /d; vec_ring.
-have [a1 a2] := Rabs_bounds (bound _ _ _ _ (unit i) (near j)).
-have [b1 b2] := Rabs_bounds (bound _ _ _ _ (near i) (unit j)).
-have [d1 d2] := Rabs_bounds (bound _ _ _ _ (near i) (near j)).
-rewrite !split_code dotDl (dotDr _ _ (circle i)) (dotDr _ _ (d i)) /dot_error.
+pose d := vsub (c i) (circle i); pose e := vsub (r j) (circle j).
+have -> : c i = vadd (circle i) d by rewrite /d; vec_ring.
+have -> : r j = vadd (circle j) e by rewrite /e; vec_ring.
+have nd : norm d <= ctol := near_circle i; have ne : norm e <= ctol := near_circle_r j.
+have [a1 a2] := Rabs_bounds (bound _ _ _ _ (unit i) ne).
+have [b1 b2] := Rabs_bounds (bound _ _ _ _ nd (unit j)).
+have [d1 d2] := Rabs_bounds (bound _ _ _ _ nd ne).
+rewrite dotDl (dotDr _ _ (circle i)) (dotDr _ _ d) /dot_error.
 by apply: Rabs_of_bounds; split; lra.
 Qed.
 
-Lemma close_self i : 1 - dot_error <= dot (c i) (c i) <= 1 + dot_error.
+Lemma close_self i : 1 - dot_error <= dot (c i) (r i) <= 1 + dot_error.
 Proof. by have [] := Rabs_bounds (close_dot i i); rewrite circle_self => *; split; lra. Qed.
 
-Lemma close_gap i j : i != j -> dot (c i) (c j) <= 1 - arc_gap K + dot_error.
+Lemma close_gap i j : i != j -> dot (c i) (r j) <= 1 - arc_gap K + dot_error.
 Proof. by move=> /circle_gap; have [] := Rabs_bounds (close_dot i j); lra. Qed.
 
-Lemma close_far i j : far_apart i j -> dot (c i) (c j) <= 1 - 2 * arc_gap K + dot_error.
+Lemma close_far i j : far_apart i j -> dot (c i) (r j) <= 1 - 2 * arc_gap K + dot_error.
 Proof. by move=> /circle_far; have [] := Rabs_bounds (close_dot i j); lra. Qed.
 End Tolerance.
 
@@ -181,15 +185,16 @@ Qed.
 Lemma dot_error0 : dot_error 0 = 0.
 Proof. by rewrite /dot_error; lra. Qed.
 
-(* What the lemmas need of codes c_i: `near i` are the neighbors of task i, ct the tolerance of an
-   inner product, longest what a sum of codes with weights in [0, 1] measures along any code. *)
-Record good_codes (K : nat) (c : 'I_K -> vec 'I_2) (near : 'I_K -> pred 'I_K) (gp ct longest : R) :
+(* What the lemmas need of codes c_i, read as r_i: `near i` are the neighbors of task i, ct the
+   tolerance of an inner product, longest what a sum of codes with weights in [0, 1] measures along
+   any code. *)
+Record good_codes (K : nat) (c r : 'I_K -> vec 'I_2) (near : 'I_K -> pred 'I_K) (gp ct longest : R) :
     Prop := {
   good_ct : 0 <= ct;
-  good_self : forall i, 1 - ct <= dot (c i) (c i);
-  good_dot : forall i j, Rabs (dot (c i) (c j)) <= 1 + ct;
-  good_gap : forall i j, j != i -> dot (c i) (c j) <= 1 - gp + ct;
-  good_far : forall i j, j != i -> ~~ near i j -> dot (c i) (c j) <= 1 - 2 * gp + ct;
+  good_self : forall i, 1 - ct <= dot (c i) (r i);
+  good_dot : forall i j, Rabs (dot (c i) (r j)) <= 1 + ct;
+  good_gap : forall i j, j != i -> dot (c i) (r j) <= 1 - gp + ct;
+  good_far : forall i j, j != i -> ~~ near i j -> dot (c i) (r j) <= 1 - 2 * gp + ct;
   good_near : forall i, (#|near i| <= 2)%N;
   good_sum : forall w : 'I_K -> R, (forall i, 0 <= w i <= 1) ->
-    forall j, Rabs (\sum_i w i * dot (c i) (c j)) <= longest }.
+    forall j, Rabs (\sum_i w i * dot (c i) (r j)) <= longest }.

@@ -129,7 +129,7 @@ Section Shape.
 Variables (d : nat) (ph : features d) (K m n0 : nat) (ss : bool).
 Variable tasks : 'I_K -> task d (fdim ph) n0.
 Definition with_gains (T beta T0 P2 rr G th ab el : R) : spec :=
-  @Spec d ph K m n0 ss tasks (@circle K) T beta T0 P2 rr G th ab el.
+  @Spec d ph K m n0 ss tasks (@circle K) (@circle K) T beta T0 P2 rr G th ab el.
 
 Variables rad X rho delta wn bn fn fb : R.
 Definition with_coldness (T : R) : consts := Consts rad X rho delta wn bn fn fb 0 T T.

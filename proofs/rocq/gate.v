@@ -1,11 +1,11 @@
 (* The gate of Fetch and Execute: which heads are open at which token, and what they then move.
 
    In words, in four parts.
-   1. A token holds the code z = sum_i w_i c_i. If one weight is within dv of 1 and the others are
-      in [0, e], then <z, c_i> is at least 1 - zeta for the task of that weight and at most
+   1. A token holds the code z = sum_i w_i c_i, and the gate of task i compares it with r_i. If one weight is within dv of 1 and the others are
+      in [0, e], then <z, r_i> is at least 1 - zeta for the task of that weight and at most
       1 - gap + zeta for every other (1 - 2 gap + zeta unless it is a neighbor), where
       zeta >= ct + dv (1 + ct) + e S and S bounds the longest sum of codes.
-   2. BOS scores -thr + G (1 - <z, c_i>) + A (1 - ok) + B (1 - lab) in head i. Relative to
+   2. BOS scores -thr + G (1 - <z, r_i>) + A (1 - ok) + B (1 - lab) in head i. Relative to
       a winner at 0 it is, at a committed label, at most -T in the own head, at least T in the heads
       of neighbors and at least 2T in all others; at any other token it is at least 2T in all.
       The gains are rounded, so only inequalities are assumed of them.
@@ -21,20 +21,20 @@ Set Implicit Arguments. Unset Strict Implicit. Unset Printing Implicit Defensive
 
 (* 1. The error of the task code. *)
 Section Zeta.
-Variables (K : nat) (c : 'I_K -> vec 'I_2) (near : 'I_K -> pred 'I_K) (gp ct longest : R).
-Hypothesis good : good_codes c near gp ct longest.
+Variables (K : nat) (c r : 'I_K -> vec 'I_2) (near : 'I_K -> pred 'I_K) (gp ct longest : R).
+Hypothesis good : good_codes c r near gp ct longest.
 Variables (dv e zeta : R).
 Hypotheses (dv0 : 0 <= dv) (e0 : 0 <= e) (zetaP : ct + dv * (1 + ct) + e * longest <= zeta).
 Let ct0 : 0 <= ct := good_ct good.
 
 Lemma mix_code (w : 'I_K -> R) u j : (forall i, 0 <= w i <= u) -> 0 <= u ->
-  Rabs (dot (mix w c) (c j)) <= u * longest.
+  Rabs (dot (mix w c) (r j)) <= u * longest.
 Proof.
 move=> wu u0; rewrite dot_mix; case: (Req_dec u 0) => [uz | nz].
   rewrite big1 ?Rabs_R0 ?uz; first lra.
   by move=> i _; rewrite (_ : w i = 0); [lra | have := wu i; lra].
 have i0 : 0 < / u by apply: Rinv_0_lt_compat; lra.
-rewrite (eq_bigr (fun i => u * (w i / u * dot (c i) (c j)))); last by move=> i _; field.
+rewrite (eq_bigr (fun i => u * (w i / u * dot (c i) (r j)))); last by move=> i _; field.
 rewrite sum_scale Rabs_mult Rabs_pos_eq //; apply: Rmult_le_compat_l => //.
 apply: (good_sum good) => i; have [a b] := wu i.
 split; first by apply: Rmult_le_pos; lra.
@@ -48,13 +48,13 @@ Definition commits (w : 'I_K -> R) (i : 'I_K) : Prop :=
 Variables (w : 'I_K -> R) (i : 'I_K).
 Hypothesis wi : commits w i.
 
-Let rest (j : 'I_K) : R := dot (mix (fun k => if k == i then 0 else w k) c) (c j).
+Let rest (j : 'I_K) : R := dot (mix (fun k => if k == i then 0 else w k) c) (r j).
 Let rest_le j : - (e * longest) <= rest j <= e * longest.
 Proof.
 apply: Rabs_bounds; apply: mix_code => // k; case: eqP => [_ | /eqP ki]; first lra.
 by case: wi => _ _; apply.
 Qed.
-Let split_code j : dot (mix w c) (c j) = w i * dot (c i) (c j) + rest j.
+Let split_code j : dot (mix w c) (r j) = w i * dot (c i) (r j) + rest j.
 Proof.
 rewrite /rest !dot_mix (bigD1 i) //= [X in _ = _ + X](bigD1 i) //= eqxx Rmult_0_l Rplus_0_l.
 by congr (_ + _); apply: eq_bigr => k /negbTE ->.
@@ -67,32 +67,28 @@ apply: Rle_trans (Rle_abs _) _; rewrite Rabs_mult.
 by apply: Rmult_le_compat => //; exact: Rabs_pos.
 Qed.
 
-Lemma own_code : 1 - zeta <= dot (mix w c) (c i).
+Lemma own_code : 1 - zeta <= dot (mix w c) (r i).
 Proof.
-have [w0 dw _] := wi; have [d1 d2] := Rabs_bounds dw; have [r1 r2] := rest_le i.
-have self := good_self good i; have pos := dot_ge0 (c i).
-rewrite split_code; move: self pos; set x := dot (c i) (c i) => self pos.
-have : 1 - dv - ct <= w i * x.
-  case: (Rle_dec dv 1) => d; last by have := Rmult_le_pos _ _ w0 pos; lra.
-  have : (1 - dv) * x <= w i * x by apply: Rmult_le_compat_r; lra.
-  have : (1 - dv) * (1 - ct) <= (1 - dv) * x by apply: Rmult_le_compat_l; lra.
-  by have := Rmult_le_pos _ _ dv0 ct0; lra.
-by have := Rmult_le_pos _ _ dv0 ct0; lra.
+have [_ dw _] := wi; have [r1 r2] := rest_le i; rewrite split_code.
+have self := good_self good i; have size := good_dot good i i.
+have : - (dv * (1 + ct)) <= (w i - 1) * dot (c i) (r i); last by lra.
+apply: (Rabs_bounds _).1; rewrite Rabs_mult.
+by apply: Rmult_le_compat => //; exact: Rabs_pos.
 Qed.
 
-Lemma other_code k : k != i -> dot (mix w c) (c k) <= 1 - gp + zeta.
+Lemma other_code k : k != i -> dot (mix w c) (r k) <= 1 - gp + zeta.
 Proof.
 move=> ki; rewrite split_code; have [_ r2] := rest_le k.
 by have := w_near (good_dot good i k); have := good_gap good ki; lra.
 Qed.
 
-Lemma far_code k : k != i -> ~~ near i k -> dot (mix w c) (c k) <= 1 - 2 * gp + zeta.
+Lemma far_code k : k != i -> ~~ near i k -> dot (mix w c) (r k) <= 1 - 2 * gp + zeta.
 Proof.
 move=> ki nk; rewrite split_code; have [_ r2] := rest_le k.
 by have := w_near (good_dot good i k); have := good_far good ki nk; lra.
 Qed.
 
-Lemma any_code k : dot (mix w c) (c k) <= 1 + zeta.
+Lemma any_code k : dot (mix w c) (r k) <= 1 + zeta.
 Proof.
 rewrite split_code; have [_ r2] := rest_le k.
 by have := w_near (good_dot good i k); have [_ d] := Rabs_bounds (good_dot good i k); lra.
@@ -294,7 +290,7 @@ Hypothesis ok_committed : forall t, h t Ok = b2R (committed C t).
 
 Definition gate_at (i : 'I_(K S)) (t : tok) : R :=
   bos_score (threshold S) (G S) (abstain S) (elsewhere S)
-    (dot (mix (mass t) (@code_of S)) (code_of i)) (b2R (committed C t)) (b2R (is_lab t)).
+    (dot (mix (mass t) (@code_of S)) (read_code_of i)) (b2R (committed C t)) (b2R (is_lab t)).
 
 Lemma gate_score i q k : score (gate i) (h q) (h k) = gate_at i q * b2R (is_bos k).
 Proof.
@@ -350,7 +346,7 @@ Lemma own_open t i : committed C t -> is_lab t -> verdict C t i -> gate_at i t <
 Proof.
 move=> ct lt vi; rewrite /gate_at ct lt; have cm := committed_mass ct vi.
 apply: (opens_own _ _ G0 (gate_own adm)).
-exact: (own_code good dv0 s0 (Rle_refl _) cm).
+exact: (own_code good s0 (Rle_refl _) cm).
 Qed.
 
 Lemma others_shut t i k : committed C t -> is_lab t -> verdict C t i -> k != i ->
@@ -376,7 +372,7 @@ rewrite /gate_at; case ct : (committed C t) => /=; last first.
   move=> _; apply: (shuts_abstained G0 B0 (gate_abstained adm)); last first.
     by case: (is_lab t) => /=; lra.
   have := mix_code good k (mass_range t) (ltac:(have := s0; lra)).
-  by have := Rle_abs (dot (mix (mass t) (@code_of S)) (code_of k)); lra.
+  by have := Rle_abs (dot (mix (mass t) (@code_of S)) (read_code_of k)); lra.
 move=> /negbTE -> /=; apply: (shuts_elsewhere _ G0 (gate_elsewhere adm)).
 have /card1P [i only] := ct; have vi : verdict C t i by have := only i; rewrite !inE eqxx.
 exact: (any_code good s0 (Rle_refl _) (committed_mass ct vi)).

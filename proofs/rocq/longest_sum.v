@@ -299,17 +299,18 @@ by rewrite sin_2a; field; split; apply: Rgt_not_eq.
 Qed.
 
 (* Codes within a tolerance of the circle, and the points themselves, are good codes. *)
-Theorem near_circle_good (K : nat) (c : 'I_K -> vec 'I_2) ctol : (0 < K)%N -> 0 <= ctol ->
+Theorem near_circle_good (K : nat) (c r : 'I_K -> vec 'I_2) ctol : (0 < K)%N -> 0 <= ctol ->
   (forall i, norm (vsub (c i) (circle i)) <= ctol) ->
-  good_codes c (@neighbors K) (arc_gap K) (dot_error ctol)
+  (forall i, norm (vsub (r i) (circle i)) <= ctol) ->
+  good_codes c r (@neighbors K) (arc_gap K) (dot_error ctol)
     ((longest_of K + INR K * ctol) * (1 + ctol)).
 Proof.
-move=> K0 t0 near; split.
+move=> K0 t0 near near_r; split.
 - exact: dot_error_ge0.
-- by move=> i; have [] := close_self near i.
+- by move=> i; have [] := close_self near near_r i.
 - move=> i j; apply: Rle_trans (cauchy_schwarz _ _) _.
-  have ci := close_norm near i; have cj := close_norm near j.
-  have := Rmult_le_compat _ _ _ _ (norm_ge0 (c i)) (norm_ge0 (c j)) ci cj; rewrite /dot_error; nra.
+  have ci := close_norm (near i); have rj := close_norm (near_r j).
+  have := Rmult_le_compat _ _ _ _ (norm_ge0 (c i)) (norm_ge0 (r j)) ci rj; rewrite /dot_error; nra.
 - by move=> i j ji; apply: close_gap => //; rewrite eq_sym.
 - move=> i j ji; rewrite /neighbors !inE ji /= negbK; exact: close_far.
 - exact: card_neighbors.
@@ -319,16 +320,17 @@ by rewrite -[X in _ <= X]Rmult_1_l; apply: close_sum => //; lra.
 Qed.
 
 Corollary circle_good K : (0 < K)%N ->
-  good_codes (@circle K) (@neighbors K) (arc_gap K) 0 (longest_of K).
+  good_codes (@circle K) (@circle K) (@neighbors K) (arc_gap K) 0 (longest_of K).
 Proof.
-move=> K0; have := near_circle_good K0 (Rle_refl 0) (@circle_tolerance K).
+move=> K0; have := near_circle_good K0 (Rle_refl 0) (@circle_tolerance K) (@circle_tolerance K).
 by rewrite dot_error0 Rmult_0_r !Rplus_0_r Rmult_1_r.
 Qed.
 
 (* The stored codes of a transformer are good codes. *)
 Corollary stored_good (S : spec) (C : consts) : admissible S C ->
-  good_codes (@code_of S) (@neighbors (K S)) (gap S) (code_error C) (longest S C).
+  good_codes (@code_of S) (@read_code_of S) (@neighbors (K S)) (gap S) (code_error C) (longest S C).
 Proof.
-move=> adm; apply: near_circle_good; [exact: some_task adm | | exact: codes_close adm].
-by have [_ [_ []]] := signs adm.
+move=> adm; apply: near_circle_good; [exact: some_task adm | | exact: codes_close adm |].
+  by have [_ [_ []]] := signs adm.
+exact: read_codes_close adm.
 Qed.

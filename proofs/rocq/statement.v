@@ -117,7 +117,8 @@ Record spec := Spec {
   n0 : nat;                                    (* n - 1, inputs of an example *)
   sum_slot : bool;                             (* is slot n - 2 blank, for the others' sum? *)
   task_of : 'I_K -> task dim (fdim phi) n0;
-  code_of : 'I_K -> vec 'I_2;                  (* the stored task codes *)
+  code_of : 'I_K -> vec 'I_2;                  (* the task codes, as Recognize writes them *)
+  read_code_of : 'I_K -> vec 'I_2;             (* and as gates read them: G times this is stored *)
   T : R;                                       (* the coldness *)
   beta : R; T0 : R; P2 : R; recognize_raise : R;          (* gains of Recognize *)
   G : R; threshold : R; abstain : R; elsewhere : R }.     (* gains of Fetch and Execute *)
@@ -277,7 +278,7 @@ Definition commit_layer : layer coord [finType of 'I_(K S)] :=
    value f -> f. *)
 Definition gate (i : 'I_(K S)) : term coord :=
   tcat (tcat (row (vscale (- threshold S) one) bos)
-             (row (vscale (G S) (vsub one (read_row (code_of i) Zinv))) bos))
+             (row (vscale (G S) (vsub one (read_row (read_code_of i) Zinv))) bos))
        (tcat (row (vscale (abstain S) (vsub one ok)) bos)
              (row (vscale (elsewhere S) (vsub one lab)) bos)).
 Definition query_place (i : 'I_(K S)) : vec coord :=
@@ -476,6 +477,8 @@ Record admissible : Prop := Admissible {
                     norm c <= feature_bias_norm C
     end;
   codes_close : forall i, norm (vsub (code_of i) (circle_code i)) <= code_tolerance C;
+  read_codes_close : forall i,
+    norm (vsub (read_code_of i) (circle_code i)) <= code_tolerance C;
   (* Recognize: the token itself leads BOS or trails it, and no other token comes near. *)
   cold_recognize : 0 <= T_recognize C <= T;
   room : 0 <= margin C - kappa;

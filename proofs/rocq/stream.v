@@ -72,19 +72,19 @@ Proof. by case=> [a|[]] [b|[]] //= [] ->. Qed.
 (* Features live in F, or in X when phi is the identity. *)
 Lemma finvK : pcancel (@fcoord S) (@finv S).
 Proof.
-case: S => d phi K m n0 ss tk cd T b t0 p2 rr G th ab el.
+case: S => d phi K m n0 ss tk cd rd T b t0 p2 rr G th ab el.
 by rewrite /fcoord /finv /fcoord_of /finv_of /=; case: phi tk.
 Qed.
 Lemma finvE c i : @finv S c = Some i -> c = fcoord i.
 Proof.
-case: S c i => d phi K m n0 ss tk cd T b t0 p2 rr G th ab el.
+case: S c i => d phi K m n0 ss tk cd rd T b t0 p2 rr G th ab el.
 rewrite /fcoord /finv /fcoord_of /finv_of /=.
 by case: phi tk => [|r B c] tk; case=> //= x i [->].
 Qed.
 Lemma fcoord_inj : injective (@fcoord S). Proof. exact: pcan_inj finvK. Qed.
 Lemma fcoord_cases l : (exists i, fcoord l = X (S := S) i) \/ (exists i, fcoord l = F (S := S) i).
 Proof.
-case: S l => d phi K m n0 ss tk cd T b t0 p2 rr G th ab el; rewrite /fcoord /fcoord_of /=.
+case: S l => d phi K m n0 ss tk cd rd T b t0 p2 rr G th ab el; rewrite /fcoord /fcoord_of /=.
 by case: phi tk => [|r B c] tk l; [left | right]; exists l.
 Qed.
 (* A coordinate that is neither X nor F holds no feature. *)
