@@ -18,6 +18,7 @@ KEYS = {
     "heads",
     "embedding_dim",
     "embedding_bound",
+    "matrices_checked",
     "max_error",
     "error_bound",
     "prompts",

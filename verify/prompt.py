@@ -216,11 +216,9 @@ def ask(text: "TextPrompt", m: int | None = None, theorem: int = 1) -> Reply:
 
 def theorem_of(number: int) -> "Theorem":
     """The record of a theorem, by its number."""
-    from verify.check import THEOREM1
-    from verify.theorem2 import THEOREM2
-    from verify.theorem3 import THEOREM3
+    from verify.theorem import ALL
 
-    return {1: THEOREM1, 2: THEOREM2, 3: THEOREM3}[number]
+    return ALL[number]
 
 
 def _check_unambiguous(

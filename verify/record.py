@@ -39,6 +39,9 @@ class Theorem:
     `width_formula(spec)` spells. subspaces(spec): the sizes of the subspaces that this theorem has
     beside those of every theorem (see `verify.ideal`).
 
+    check_weights(model, tasks, feature_map): what is wrong with the stored weights, entry by entry,
+    against the form that the lemmas assume; None where no such form is written down yet.
+
     options: of the command's options that not every theorem has (`verify.command.OPTIONS`), the
     ones that make sense here. drawn: what `verify.draw.draw_instance` is told of its random tasks,
     beside their sizes.
@@ -60,6 +63,7 @@ class Theorem:
     width_bound: Callable[[Spec], float]
     width_formula: Callable[[Spec], str]
     subspaces: Callable[[Spec], Mapping[str, int]]
+    check_weights: Callable[..., list[str]] | None = None
     options: tuple[str, ...] = ()
     drawn: Mapping[str, Any] = field(default_factory=dict)
 

@@ -20,14 +20,16 @@ from verify.record import Theorem
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """Everything a verification found. `wrong`: faults of the structure. `answer`, `verdict`: of
-    the first prompt."""
+    """Everything a verification found. `wrong`: faults of the structure, of stored weights, and of
+    refusals. matrices_checked: how many stored matrices were held against the theorem's form, None
+    where none is written down. `answer`, `verdict`: of the first prompt."""
 
     theorem: Theorem
     model: Transformer
     spec: Spec
     gains: CommonGains
     wrong: list[str]
+    matrices_checked: int | None
     heads: list[int]
     embedding_dim: int
     embedding_bound: float
@@ -62,6 +64,7 @@ class Report:
             "heads": self.heads,
             "embedding_dim": self.embedding_dim,
             "embedding_bound": self.embedding_bound,
+            "matrices_checked": self.matrices_checked,
             "max_error": cli.finite(self.max_error),
             "error_bound": cli.finite(self.error_bound),
             "prompts": self.prompts,
@@ -110,6 +113,11 @@ class Report:
             f"{self.theorem.width_formula(spec)}"
         )
         console.print(f"coldness T = {self.gains.T:g}; {spec.dtype} on {self.device}")
+        if self.matrices_checked is not None and not any("weights:" in one for one in self.wrong):
+            console.print(
+                f"weights: all {self.matrices_checked} matrices have the form that the "
+                "machine-checked theorem assumes"
+            )
         for fault in self.wrong:
             console.print(f"structure: {fault}", style="bold red")
         console.print(self._lemma_table())

@@ -1,9 +1,12 @@
-"""Write a Rocq file that proves the arrays of small transformers equal to the weights of statement.v, entry by entry.
+"""Write a Rocq file that proves the arrays of small transformers equal to the weights of
+statement.v, entry by entry.
 
-    python -m proofs.rocq.arrays > proofs/rocq/arrays.v && coqc -Q proofs/rocq Theorem1 proofs/rocq/arrays.v
+    python -m proofs.rocq.arrays > proofs/rocq/arrays.v && coqc -Q proofs/rocq Theorem1
+    proofs/rocq/arrays.v
 
-Each array of `construct.theorem1` is printed as rationals, for Specs with dyadic tasks: ReLU features and the identity, with
-and without a sum slot, one task and several. The theorem is then about what the constructor stores.
+Each array of `construct.theorem1` is printed as rationals, for Specs with dyadic tasks: ReLU
+features and the identity, with and without a sum slot, one task and several. The theorem is then
+about what the constructor stores.
 """
 
 from collections.abc import Iterator, Sequence
@@ -122,17 +125,22 @@ def rows(spec: Spec) -> dict[str, tuple[list[str], list[str]]]:
     }
 
 
-def definition(name: str, spec: Spec, gains: Gains, tasks: list[Task], phi: FeatureMap | None) -> str:
+def definition(
+    name: str, spec: Spec, gains: Gains, tasks: list[Task], phi: FeatureMap | None
+) -> str:
     """The Spec as a Rocq record; what the constructor rounds is read back from what it stores."""
     n0, r = spec.n - 1, spec.r
     if phi is None:
         features = f"@Identity {spec.d}"
     else:
         bias = table(phi.bias[None])
-        features = f"@Relu {spec.d} {r} (table {table(phi.weight)}) (fun i => nth 0 (nth [::] {bias} 0) i)"
+        features = (
+            f"@Relu {spec.d} {r} (table {table(phi.weight)}) (fun i => nth 0 (nth [::] {bias} 0) i)"
+        )
     records = listed(
         [
-            f"@Task {spec.d} {r} {n0} (@Ordinal {spec.n} {task.slot} isT) (table {table(task.weight)}) "
+            f"@Task {spec.d} {r} {n0} (@Ordinal {spec.n} {task.slot} isT) (table "
+            f"{table(task.weight)}) "
             f"(fun i => nth 0 (nth [::] {table(task.bias[None])} 0) i)"
             for task in tasks
         ]
@@ -154,12 +162,16 @@ def definition(name: str, spec: Spec, gains: Gains, tasks: list[Task], phi: Feat
     )
 
 
-def lemmas(name: str, spec: Spec, gains: Gains, tasks: list[Task], phi: FeatureMap | None) -> Iterator[str]:
+def lemmas(
+    name: str, spec: Spec, gains: Gains, tasks: list[Task], phi: FeatureMap | None
+) -> Iterator[str]:
     """One lemma for each array of the seven layers; idle heads included."""
     residual, cs = residual_stream(spec), f"{name}_cs"
 
     def lemma(label: str, expression: str, array: np.ndarray) -> str:
-        return f"Lemma {name}_{label} : {expression} = {table(array)}.\nProof. compare_entries. Qed.\n"
+        return (
+            f"Lemma {name}_{label} : {expression} = {table(array)}.\nProof. compare_entries. Qed.\n"
+        )
 
     for part in SEVEN:
         layer = part.layer(spec, gains, residual, tasks, phi)
@@ -180,8 +192,12 @@ def lemmas(name: str, spec: Spec, gains: Gains, tasks: list[Task], phi: FeatureM
         if layer.mlp is not None:
             wide = ordinals(len(layer.mlp.W_1))
             mlp = f"({layer.name}_layer {name})"
-            yield lemma(f"{layer.name}_1", f"entries {cs} {listed(wide)} (@W_1 _ _ {mlp})", layer.mlp.W_1)
-            yield lemma(f"{layer.name}_2", f"entries {listed(wide)} {cs} (@W_2 _ _ {mlp})", layer.mlp.W_2)
+            yield lemma(
+                f"{layer.name}_1", f"entries {cs} {listed(wide)} (@W_1 _ _ {mlp})", layer.mlp.W_1
+            )
+            yield lemma(
+                f"{layer.name}_2", f"entries {listed(wide)} {cs} (@W_2 _ _ {mlp})", layer.mlp.W_2
+            )
 
 
 def main() -> None:

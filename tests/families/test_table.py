@@ -22,7 +22,7 @@ from construct.families.table import Table
 from verify import cli, prompt
 from verify.families import tables
 from verify.families.text import read
-from verify.oracle import apply, fill, judge
+from verify.oracle import features_of, fill, judge
 from verify.prompt import ask, theorem_of
 
 INPUTS, ANSWERS = "abcdef", "ABCDEF"
@@ -89,7 +89,7 @@ def test_a_random_table_s_tasks_are_lookups(rows, data):
     assert family.answers(query) == tuple(answer or SILENT for answer in rows[query])
     # On every row, a task's output is a word, also where it says nothing; nowhere is it longer.
     inputs = np.stack([family.vectors(family.layout(words)) for words in rows])
-    features = apply(family.feature_map, fill(inputs, family.sum_slot))
+    features = features_of(family.feature_map, fill(inputs, family.sum_slot))
     for i, task in enumerate(family.tasks):
         out = features @ task.weight.T
         wanted = family.vectors(answers[i] or SILENT for answers in rows.values())

@@ -67,11 +67,17 @@ class Suite:
         finds none."""
         one, order = self.instance, [layer.name for layer in model.layers]
         wrong = check_structure(self.theorem, model, one.spec)
-        blamed = [name for name in order for fault in wrong if name in fault.split()]
+        if self.theorem.check_weights is not None:
+            wrong += self.theorem.check_weights(model, one.tasks, one.feature_map)
+        blamed = [name for name in order for fault in wrong if name in _words(fault)]
         for prompt in self.edge.prompts():
             lemmas = check_lemmas(self.theorem, model, one.tasks, prompt, one.feature_map)
             blamed += [lemma.name for lemma in lemmas if not lemma.holds]
         return min(blamed, key=order.index, default=None)
+
+
+def _words(fault: str) -> list[str]:
+    return fault.replace(":", " ").split()
 
 
 SUITES = tuple(

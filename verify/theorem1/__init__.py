@@ -17,6 +17,7 @@ from verify.theorem1 import (
     layer6_execute,
     layer7_superpose,
 )
+from verify.theorem1.weights import check_weights
 
 
 def _width(spec: Spec) -> int:
@@ -61,5 +62,6 @@ THEOREM1 = Theorem(
     width_bound=embedding_bound,
     width_formula=lambda spec: f"2d + r + log2(mn) + {11 + spec.sum_slot}",
     subspaces=lambda spec: {"z": 2, "count": 1},
+    check_weights=check_weights,
     options=("features", "sum_slot", "ambiguous"),
 )
