@@ -16,8 +16,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
 
+import numpy as np
+
 from construct import floats
 from construct.gains import CommonGains
+from construct.prompt import Prompt
 from construct.spec import Spec
 
 
@@ -117,21 +120,41 @@ class Errors:
 def setting(
     spec: Spec,
     gains: CommonGains,
-    tokens: int | None,
+    prompt: Prompt | int | None,
     input_norm: float | None,
     leaks: bool,
     rounds: bool,
 ) -> Setting:
-    """What to bound: prompts of at most `tokens` tokens (None: the Spec's longest) with inputs of
-    norm at most `input_norm` (None: the gains' input radius)."""
+    """What to bound: one prompt, or all of at most so many tokens (None: the Spec's longest) with
+    inputs of norm at most `input_norm`.
+
+    input_norm None: the Spec's input radius, or where it has none its radius; prompts with longer
+    inputs are asked for as such.
+    """
+    if isinstance(prompt, Prompt):
+        tokens, longest = prompt.tokens, longest_input(spec, prompt)
+    else:
+        tokens = spec.tokens if prompt is None else prompt
+        longest = gains.input_radius
+        if spec.input_radius is None:
+            longest = min(longest, spec.radius)
     return Setting(
         spec=spec,
         gains=gains,
-        tokens=spec.tokens if tokens is None else tokens,
-        input_norm=gains.input_radius if input_norm is None else input_norm,
+        tokens=tokens,
+        input_norm=longest if input_norm is None else input_norm,
         leaks=leaks,
         rounds=rounds,
     )
+
+
+def longest_input(spec: Spec, prompt: Prompt) -> float:
+    """The norm of a prompt's longest input, the sum slot filled, rounded outward."""
+    inputs = np.concatenate([prompt.inputs, prompt.query[None]])
+    if spec.sum_slot:
+        inputs = np.concatenate([inputs[:, :-1], inputs[:, :-1].sum(1, keepdims=True)], axis=1)
+    outward = 1 + (spec.d + spec.n + 2) * float(np.finfo(float).eps)
+    return float(np.linalg.norm(inputs, axis=-1).max()) * outward
 
 
 def compose(setting: Setting, lemmas: Sequence[ModuleType]) -> list[Errors]:

@@ -120,7 +120,7 @@ def check_lemmas(
     verdict = judge(tasks, prompt, spec.tolerance, spec.margin, feature_map, spec.sum_slot)
     if trace is None:  # the oracle has judged the prompt; the weights are on trial
         trace = model.trace(prompt, attention=False, enforce=False)
-    setting = theorem.proof.setting(spec, prompt.tokens)
+    setting = theorem.proof.setting(spec, prompt)
     bounds = theorem.proof.errors(setting)
     streams = ideal_streams(theorem, spec, tasks, prompt, verdict)
     next(streams)

@@ -128,7 +128,7 @@ def certify(
     started = time.perf_counter()
     spec, gains = model.spec, model.gains
     trace = model.trace(prompt, attention=False, enforce=False)
-    setting = theorem.proof.setting(spec, prompt.tokens)
+    setting = theorem.proof.setting(spec, prompt)
     bounds = theorem.proof.errors(setting)
     selections = [
         balls.Selection(gains.T, error, gains.spread(name)) for name, error in gains.score_error

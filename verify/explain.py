@@ -114,6 +114,8 @@ def typed_subject(files: list[str], family: str | None) -> Subject:
             f"{', '.join(sorted({t.family.name for t in texts}))}; pass one"
         )
 
+    widest = widest.narrowed([(text.examples, text.query) for text in texts])
+
     def names(text: "TextPrompt") -> list[str]:
         rows = [(f"{j} ", words, label) for j, (words, label) in enumerate(text.examples)] + [
             ("query ", text.query, "?")

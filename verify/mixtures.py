@@ -183,7 +183,7 @@ class Experiment:
             other=np.abs(rest).sum(1),
             abstained=sum(len(tasks) > 1 for row in explained for tasks in row),
             error=float(np.abs(P - expected).max()),
-            error_bound=error_bound(self.model.spec, prompts[0].tokens),
+            error_bound=error_bound(self.model.spec, prompts[0]),
             seconds=time.perf_counter() - started,
         )
 

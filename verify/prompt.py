@@ -209,7 +209,7 @@ def ask(text: "TextPrompt", m: int | None = None, theorem: int = 1) -> Reply:
     prompt = family.prompt(text.examples, text.query)
     answer = model(prompt)
     expected = superposition(explained, family.vectors(family.answers(text.query)))
-    bound = record.proof.error_bound(spec, prompt.tokens)
+    bound = record.proof.error_bound(spec, prompt)
     seconds = time.perf_counter() - started
     return Reply(text, theorem, answer, explained, expected, bound, seconds)
 

@@ -55,6 +55,12 @@ def verify(
             wrong.append(f"prompt {i}: recognized other tasks than the definition does")
         answers.append(trace.answer)
         by_prompt.append(check_lemmas(theorem, model, tasks, prompt, feature_map, trace=trace))
+    bounded = [
+        (answer_error(answer.vector, verdict.vector), theorem.proof.error_bound(spec, prompt))
+        for answer, verdict, prompt in zip(answers, verdicts, prompts, strict=True)
+    ]
+    # Of the prompt that comes nearest to its bound; NaN comes nearest of all.
+    error, bound = max(bounded, key=lambda pair: (not pair[0] <= pair[1], pair[0] / pair[1]))
     return Report(
         theorem=theorem,
         model=model,
@@ -66,11 +72,8 @@ def verify(
         embedding_dim=model.residual.dim,
         embedding_bound=theorem.width_bound(spec),
         lemmas=[worst(lemmas) for lemmas in zip(*by_prompt, strict=True)],
-        max_error=max(
-            answer_error(answer.vector, verdict.vector)
-            for answer, verdict in zip(answers, verdicts, strict=True)
-        ),
-        error_bound=theorem.proof.error_bound(spec),
+        max_error=error,
+        error_bound=bound,
         prompts=len(prompts),
         seconds=time.perf_counter() - started,
         device=f"{jax.devices()[0].platform} ({jax.devices()[0].device_kind})",

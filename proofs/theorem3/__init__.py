@@ -1,5 +1,6 @@
 """Theorem 3's error bound: five lemmas in order, composed."""
 
+from construct.prompt import Prompt
 from construct.spec import Spec
 from construct.theorem3.gains import derive
 from proofs import selection
@@ -17,16 +18,16 @@ FIVE = (layer1_recognize, layer2_tally, layer3_balance, layer4_open, layer5_corr
 
 def setting(
     spec: Spec,
-    tokens: int | None = None,
+    prompt: Prompt | int | None = None,
     input_norm: float | None = None,
     *,
     leaks: bool = True,
     rounds: bool = True,
 ) -> Setting:
-    """What to bound: prompts of at most `tokens` tokens (default: the Spec's longest) with inputs
-    of norm at most `input_norm` (default: the Spec's input radius). Raises Infeasible when the Spec
-    has no transformer."""
-    return selection.setting(spec, derive(spec), tokens, input_norm, leaks, rounds)
+    """What to bound: one prompt, or all of at most so many tokens (default: the Spec's longest)
+    with inputs of norm at most `input_norm` (default: the Spec's input radius, or where it has none
+    its radius). Raises Infeasible when the Spec has no transformer."""
+    return selection.setting(spec, derive(spec), prompt, input_norm, leaks, rounds)
 
 
 def errors(setting: Setting) -> list[Errors]:
@@ -34,18 +35,22 @@ def errors(setting: Setting) -> list[Errors]:
     return selection.compose(setting, FIVE)
 
 
-def error_bound(spec: Spec, tokens: int | None = None, input_norm: float | None = None) -> float:
+def error_bound(
+    spec: Spec, prompt: Prompt | int | None = None, input_norm: float | None = None
+) -> float:
     """How far the answer can be from sum_i (m_i/M) g_i(X), in max norm: leak, remainder and
     amplified rounding together."""
-    return errors(setting(spec, tokens, input_norm))[-1].output
+    return errors(setting(spec, prompt, input_norm))[-1].output
 
 
-def leak(spec: Spec, tokens: int | None = None, input_norm: float | None = None) -> float:
+def leak(spec: Spec, prompt: Prompt | int | None = None, input_norm: float | None = None) -> float:
     """The error in exact arithmetic: the leak of the softmaxes and the series' remainder, about R
     eps^4/750."""
-    return errors(setting(spec, tokens, input_norm, rounds=False))[-1].output
+    return errors(setting(spec, prompt, input_norm, rounds=False))[-1].output
 
 
-def rounding(spec: Spec, tokens: int | None = None, input_norm: float | None = None) -> float:
+def rounding(
+    spec: Spec, prompt: Prompt | int | None = None, input_norm: float | None = None
+) -> float:
     """The error of floats when nothing leaks, with the remainder."""
-    return errors(setting(spec, tokens, input_norm, leaks=False))[-1].output
+    return errors(setting(spec, prompt, input_norm, leaks=False))[-1].output
