@@ -96,11 +96,10 @@ def score(terms: Sequence[TermPlan], query: Tokens, keys: Keys, count: int | Non
     """The scores of one class of keys, the sum of the terms that read something on both sides;
     `count` heads if given."""
     parts = [part for part in (term_score(term, query, keys) for term in terms) if part is not None]
-    total = (
-        sum(parts[1:], parts[0])
-        if parts
-        else jnp.zeros((1, 1, 1, 1), next(iter(query.stream.values())).dtype)
-    )
+    if parts:
+        total = sum(parts[1:], parts[0])
+    else:
+        total = jnp.zeros((1, 1, 1, 1), dense(next(iter(query.stream.values()))).dtype)
     slots = 1 if keys.own else keys.tokens.slots
     total = jnp.broadcast_to(
         total, (count or total.shape[0], total.shape[1], slots, total.shape[3])

@@ -150,3 +150,10 @@ def apply(blocks: Blocks, stream: Stream) -> Float[Array, "#H rank #slots #group
     """The sum of the blocks that read something of this stream; None if none does."""
     parts = [block(stream[name]) for name, block in blocks.items() if name in stream]
     return sum(parts[1:], parts[0]) if parts else None
+
+
+def applied(blocks: Blocks, stream: Stream) -> Float[Array, "#H rank #slots #groups"]:
+    """`apply` where some block is known to read something of this stream."""
+    found = apply(blocks, stream)
+    assert found is not None, "some block reads this stream"
+    return found

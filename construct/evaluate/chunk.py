@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Float
 
 from construct.evaluate import program
 from construct.evaluate.attention import Scores, Tokens, gap_at_slots
-from construct.evaluate.blocks import Leaf, apply, dense
+from construct.evaluate.blocks import Leaf, applied, dense
 from construct.evaluate.plan import LayerPlan, Plan
 from construct.evaluate.program import Classes
 from construct.evaluate.screening import screened_score
@@ -118,10 +118,10 @@ def _output_norms(
     groups exceeds."""
 
     def every() -> Array:
-        return jnp.sqrt((apply(plan.outputs, inputs.stream) ** 2).sum(1))
+        return jnp.sqrt((applied(plan.outputs, inputs.stream) ** 2).sum(1))
 
     def longest() -> Array:
-        return jnp.where(real, every(), 0).max()
+        return jnp.where(jnp.asarray(real), every(), 0).max()
 
     if wanted is Norms.EVERY:
         return every()
@@ -136,9 +136,12 @@ def _longest_output(plan: Plan, norms: dict[str, Array], inputs: Tokens) -> Floa
     """An upper bound of ||W_i f + b_i|| over all inputs."""
     there = [name for name in plan.outputs if name in inputs.stream]
     # As the prompt has them, tokens first: XLA then need not lay them out for this.
-    return sum(
-        norms[name] * jnp.sqrt((dense(inputs.stream[name]).T ** 2).sum(2).max()) for name in there
-    ).max()
+    longest = (jnp.sqrt((dense(inputs.stream[name]).T ** 2).sum(2).max()) for name in there)
+    return (
+        jnp.stack([norms[name] * one for name, one in zip(there, longest, strict=True)])
+        .sum(0)
+        .max()
+    )
 
 
 @partial(jax.jit, static_argnames="variant")
@@ -242,7 +245,7 @@ def finish(plan: Plan, before: list[Classes], parts: program.Shares) -> Float[Ar
 
 
 def _vector(plan: Plan, before: list[Classes], parts: program.Shares) -> Float[Array, "d"]:
-    return program.finish(plan, before, parts).stream["y"][:, 0, 0]
+    return dense(program.finish(plan, before, parts).stream["y"])[:, 0, 0]
 
 
 @partial(jax.jit, static_argnames="variant")

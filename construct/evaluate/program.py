@@ -89,8 +89,10 @@ def embed_group(
         slots = jnp.arange(where.start, where.stop)
         codes = position_codes(slots, residual.size("s"), dtype).T[:, :, None]
         stream = {"e": e, "s": codes} | {flag: jnp.ones((1, 1, 1), dtype) for flag in role.flags}
-        if role.content is not None:
-            stream[role.content] = y.T[:, None] if role.last else jnp.transpose(x, (2, 1, 0))
+        if role.content == "x":
+            stream["x"] = jnp.transpose(x, (2, 1, 0))
+        elif role.content == "y" and y is not None:
+            stream["y"] = y.T[:, None]
         if "sum" in residual.names and not role.last:
             stream["sum"] = (slots == n - 2).astype(dtype)[None, :, None]
         found.append(Tokens(stream, len(where)))

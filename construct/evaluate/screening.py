@@ -21,7 +21,7 @@ from jax.experimental.layout import Layout, with_layout_constraint
 from jaxtyping import Array, Bool, Float, Int
 
 from construct.evaluate.attention import Scores
-from construct.evaluate.blocks import Block, Stream, Values, apply, dense, product
+from construct.evaluate.blocks import Block, Stream, Values, applied, dense, product
 from construct.evaluate.plan import TermPlan
 
 # Matters of speed alone, measured on two cores. A first pass takes tokens in groups of one head;
@@ -69,14 +69,15 @@ def screened_score(
 ) -> Scores:
     """rest + factor ||r||^2 exactly for every head within T of its rival, and at most that much and
     T behind elsewhere."""
-    part = apply(term.sketch, stream)
+    assert term.sketch is not None, "only a term with a sketch is screened"
+    part = applied(term.sketch, stream)
     rival = others[0].max(2)
     for one in others[1:]:
         rival = jnp.maximum(rival, one.max(2))
     factor = term.factor[:, None, None]
     length = jax.lax.optimization_barrier((part * part).sum(1))
     bound = rest[:, :, 0] + factor * jnp.maximum(jnp.sqrt(length) - slack, 0) ** 2
-    shape = jnp.broadcast_shapes(bound.shape, rival.shape)
+    shape: tuple[int, ...] = tuple(map(int, jnp.broadcast_shapes(bound.shape, rival.shape)))
     bound, rest = jnp.broadcast_to(bound, shape), rest[:, :, 0]
     doubt = in_doubt(bound, rival, T)
     tokens = shape[1] * shape[2]
@@ -88,7 +89,7 @@ def screened_score(
     rows = {name: _by_token(stream[name], shape[1:]) for name in term.key if name in stream}
 
     def whole() -> Array:
-        k = apply(term.key, {name: row.T.reshape(-1, *shape[1:]) for name, row in rows.items()})
+        k = applied(term.key, {name: row.T.reshape(-1, *shape[1:]) for name, row in rows.items()})
         return jnp.where(doubt, rest + factor * (k * k).sum(1), bound)
 
     def survivors() -> Array:
@@ -137,11 +138,12 @@ def _serve(
         doubt, scores = state
         head, token = _groups(doubt, each, capacity, group)
         there = jnp.minimum(token, tokens - 1)
-        r = sum(
-            _rows(block, stream[name][there], head)
+        parts = [
+            _rows(block, dense(stream[name])[there], head)
             for name, block in term.key.items()
             if name in stream
-        )
+        ]
+        r = sum(parts[1:], parts[0])
         exact = rest[jnp.minimum(head, len(rest) - 1)[:, None], there] + factor[head, None] * (
             r * r
         ).sum(2)

@@ -245,7 +245,7 @@ class Shards:
         """Rows of the prompt, `share` of them on each device that has any, with padding at
         the end."""
 
-        def rows(index: tuple[slice, ...]) -> np.ndarray:
+        def rows(index: Any) -> np.ndarray:
             part = array[index[0]].astype(self.spec.dtype, copy=False)
             return (
                 np.pad(part, [(0, share - len(part))] + [(0, 0)] * (part.ndim - 1))
@@ -355,7 +355,9 @@ def _examples_last(survey: dict[str, Any]) -> dict[str, np.ndarray]:
 def _rows_of_device(array: Array, first: int) -> np.ndarray:
     """What this process has of the examples from `first` on: the rows of one device, or of all that
     share its heads."""
-    by_task = array.sharding.spec[0] != EXAMPLES
+    sharding = array.sharding
+    assert isinstance(sharding, NamedSharding), "placed by _put and _rows"
+    by_task = sharding.spec[0] != EXAMPLES
     parts = {}
     for shard in array.addressable_shards:
         index = shard.index[-1 if by_task else 0]

@@ -234,7 +234,7 @@ class Run:
             survey = call(self.variant._replace(norms=Norms.EVERY))[1]
 
         def decode(found: dict[str, Any], start: int, stop: int) -> Int[np.ndarray, "c"]:
-            return self._decode(y[start:stop], found, first + start, doubtful)
+            return self._decode(y[start:stop], found, first + start, bool(doubtful))
 
         self.recognized.append(self.devices.recognize(decode, survey.found, len(y)))
         if doubtful and self.variant.norms is Norms.BOUND:
@@ -326,21 +326,22 @@ def rechunk(blocks: Iterable[Any], spec: Spec, size: int) -> Iterator[Examples]:
         held.append(check_block(spec, block, index))
         count += len(held[-1][1])
         if count < size:
-            held[-1] = tuple(owned(part) for part in held[-1])
+            x, y = held[-1]
+            held[-1] = (owned(x), owned(y))
             continue
-        x, y = (
-            np.concatenate(parts) if len(held) > 1 else parts[0]
-            for parts in zip(*held, strict=True)
-        )
+        x, y = _joined(held)
         whole = count - count % size
         for start in range(0, whole, size):
             yield x[start : start + size], y[start : start + size]
         held, count = [(owned(x[whole:]), owned(y[whole:]))], count - whole
     if count:
-        yield tuple(
-            np.concatenate(parts) if len(parts) > 1 else parts[0]
-            for parts in zip(*held, strict=True)
-        )
+        yield _joined(held)
+
+
+def _joined(held: list[Examples]) -> Examples:
+    if len(held) == 1:
+        return held[0]
+    return np.concatenate([x for x, _ in held]), np.concatenate([y for _, y in held])
 
 
 def check_block(spec: Spec, block: Any, index: int) -> Examples:
@@ -372,7 +373,8 @@ def check_block(spec: Spec, block: Any, index: int) -> Examples:
                 "convert it",
             )
     # A count or a one-hot vector is exact as a float.
-    return tuple(part if part.dtype.kind == "f" else part.astype(float) for part in (x, y))
+    x, y = (part if part.dtype.kind == "f" else part.astype(float) for part in (x, y))
+    return x, y
 
 
 def answer_prompt(model: Stack, prompt: Prompt, name: str) -> Answer:

@@ -276,14 +276,13 @@ class Form:
             else:
                 yield from idle_faults(layer.name, i, head)
         if layer.mlp is not None:
-            yield from self._mlp_faults(layer)
+            yield from self._mlp_faults(layer.name, *layer.mlp)
 
-    def _mlp_faults(self, layer: StoredLayer) -> Iterator[Fault]:
-        W_1, W_2 = layer.mlp or ()
-        read, write = self._features() if layer.name == "lift" else self._trapezoid()
+    def _mlp_faults(self, name: str, W_1: np.ndarray, W_2: np.ndarray) -> Iterator[Fault]:
+        read, write = self._features() if name == "lift" else self._trapezoid()
         units = [f"unit {i}" for i in range(len(W_1))]
-        yield from matrix_faults(self.layout, layer.name, "W_1", W_1, read, units)
-        yield from matrix_faults(self.layout, layer.name, "W_2", W_2.T, write, units)
+        yield from matrix_faults(self.layout, name, "W_1", W_1, read, units)
+        yield from matrix_faults(self.layout, name, "W_2", W_2.T, write, units)
 
     def _T(self, factor: Fraction | int) -> float:
         return self.layout.multiple(self.gains.T, factor)
