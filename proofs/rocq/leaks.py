@@ -59,7 +59,7 @@ def lemma(i: int, spec: Spec) -> Iterator[str]:
     cold = hypotheses(spec).T_gate
     N, n0 = 1 + (spec.m + 1) * spec.n, spec.n - 1
     t, one = squarings("et", Fraction(gains.T))
-    g, two = squarings("eg", cold)
+    _, two = squarings("eg", cold)
     X = Fraction(gains.input_radius)
     lifted = above(max(2 * X * (3 * t + N * t * t), (n0 - 1) * X * N * t * t)) if spec.sum_slot else Fraction(0)
     naturals = {"K S": spec.K, "m S": spec.m, "n0 S": n0}
