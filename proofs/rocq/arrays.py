@@ -113,9 +113,7 @@ def rows(spec: Spec) -> dict[str, tuple[list[str], list[str]]]:
         "lift": (own, x),
         "pair": (own, x),
         "recognize": (
-            [f"inl (inl {b})" for b in position]
-            + ordinals(spec.d, "inl (inr {})")
-            + ["inr (inl tt)", "inr (inr tt)"],
+            [f"inl (inl {b})" for b in position] + ordinals(spec.d, "inl (inr {})") + ["inr (inl tt)", "inr (inr tt)"],
             verdict,
         ),
         "commit": (own, verdict),

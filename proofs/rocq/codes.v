@@ -188,8 +188,8 @@ Proof. by rewrite /dot_error; lra. Qed.
 (* What the lemmas need of codes c_i, read as r_i: `near i` are the neighbors of task i, ct the
    tolerance of an inner product, longest what a sum of codes with weights in [0, 1] measures along
    any code. *)
-Record good_codes (K : nat) (c r : 'I_K -> vec 'I_2) (near : 'I_K -> pred 'I_K) (gp ct longest : R) :
-    Prop := {
+Record good_codes (K : nat) (c r : 'I_K -> vec 'I_2) (near : 'I_K -> pred 'I_K)
+    (gp ct longest : R) : Prop := {
   good_ct : 0 <= ct;
   good_self : forall i, 1 - ct <= dot (c i) (r i);
   good_dot : forall i j, Rabs (dot (c i) (r j)) <= 1 + ct;

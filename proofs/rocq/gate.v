@@ -1,10 +1,10 @@
 (* The gate of Fetch and Execute: which heads are open at which token, and what they then move.
 
    In words, in four parts.
-   1. A token holds the code z = sum_i w_i c_i, and the gate of task i compares it with r_i. If one weight is within dv of 1 and the others are
-      in [0, e], then <z, r_i> is at least 1 - zeta for the task of that weight and at most
-      1 - gap + zeta for every other (1 - 2 gap + zeta unless it is a neighbor), where
-      zeta >= ct + dv (1 + ct) + e S and S bounds the longest sum of codes.
+   1. A token holds the code z = sum_i w_i c_i, and the gate of task i compares it with r_i. If one
+      weight is within dv of 1 and the others are in [0, e], then <z, r_i> is at least 1 - zeta for
+      the task of that weight and at most 1 - gap + zeta for every other (1 - 2 gap + zeta unless it
+      is a neighbor), where zeta >= ct + dv (1 + ct) + e S and S bounds the longest sum of codes.
    2. BOS scores -thr + G (1 - <z, r_i>) + A (1 - ok) + B (1 - lab) in head i. Relative to
       a winner at 0 it is, at a committed label, at most -T in the own head, at least T in the heads
       of neighbors and at least 2T in all others; at any other token it is at least 2T in all.
