@@ -53,6 +53,16 @@ def test_any_cut_gives_the_same_answer(at):
     assert (answer.recognized == WHOLE.recognized).all() and (answer.counts == WHOLE.counts).all()
 
 
+@pytest.mark.parametrize("size", [chunk.CHUNK, 16])
+def test_a_whole_prompt_is_a_stream_of_one_block(monkeypatch, size):
+    """Whether it is shorter than a chunk or not."""
+    monkeypatch.setattr(chunk, "CHUNK", size)
+    whole = streaming.answer_prompt(MODEL, PROMPT, "prompt")
+    stream = MODEL.stream(cut([]), PROMPT.query)
+    assert (whole.vector == stream.vector).all()
+    assert (whole.recognized == stream.recognized).all()
+
+
 @pytest.mark.parametrize("length", [1, 7, 16])
 def test_any_chunk_gives_the_answer(monkeypatch, length):
     monkeypatch.setattr(chunk, "CHUNK", length)
