@@ -2,10 +2,9 @@
 
     python -m proofs.rocq.leaks > proofs/rocq/leaks.v
 
-For a few Specs `proofs.theorem1.leak` is printed, rounded up, as a rational; Rocq proves that its own
-formula is at most that, for every transformer and constants with the Spec's numbers (`leak_bound.v`
-bounds the exponentials).
-"""
+For a few Specs `proofs.theorem1.leak` is printed, rounded up, as a rational; Rocq proves that its
+own formula is at most that, for every transformer and constants with the Spec's numbers
+(`leak_bound.v` bounds the exponentials)."""
 
 import math
 from collections.abc import Iterator
