@@ -2,14 +2,14 @@
 
     python -m proofs.rocq.leaks > proofs/rocq/leaks.v
 
-For a few Specs `proofs.theorem1.leak` is printed, rounded up, as a rational; Rocq proves that its own
-formula is at most that, for every transformer and constants with the Spec's numbers (`leak_bound.v`
-bounds the exponentials).
-"""
+For a few Specs `proofs.theorem1.leak` is printed, rounded up, as a rational; Rocq proves that its
+own formula is at most that, for every transformer and constants with the Spec's numbers
+(`leak_bound.v` bounds the exponentials)."""
 
 import math
 from collections.abc import Iterator
 from fractions import Fraction
+from typing import Any
 
 from construct.spec import Spec
 from construct.theorem1.gains import derive
@@ -50,11 +50,16 @@ Qed.
 
 def specs() -> Iterator[tuple[str, Spec]]:
     """Specs with numbers that floats hold exactly, and a whole coldness."""
-    common = {"d": 2, "margin": 1.0, "dtype": "float64", "input_radius": 1.0}
+    common: dict[str, Any] = {"d": 2, "margin": 1.0, "dtype": "float64", "input_radius": 1.0}
     yield "one_task", Spec(K=1, m=1, n=2, radius=1.0, weight_norm=1.0, coldness=12.0, **common)
     yield "identity", Spec(K=4, m=16, n=3, radius=2.0, weight_norm=1.5, coldness=16.0, **common)
-    more = {"features": 3, "feature_norm": 1.25, "feature_bias_norm": 0.5, "bias_norm": 0.75}
-    shared = {**common, "radius": 3.0, "weight_norm": 1.0}
+    more: dict[str, Any] = {
+        "features": 3,
+        "feature_norm": 1.25,
+        "feature_bias_norm": 0.5,
+        "bias_norm": 0.75,
+    }
+    shared: dict[str, Any] = {**common, "radius": 3.0, "weight_norm": 1.0}
     yield "features", Spec(K=12, m=40, n=4, coldness=20.0, **shared, **more)
     yield "sum_slot", Spec(K=3, m=7, n=5, coldness=14.0, sum_slot=True, **shared)
     yield "all_parts", Spec(K=7, m=100, n=6, coldness=24.0, sum_slot=True, **shared, **more)

@@ -54,11 +54,9 @@ def specs(draw: st.DrawFn, coldest: float | None = None) -> Spec:
         sum_slot=n > 2 and draw(st.booleans()),
         dtype=draw(st.sampled_from(["float32", "float64"])),
         coldness=draw(temperatures if coldest else st.none() | temperatures),
-        **(
-            {"features": features, "feature_norm": draw(reals), "feature_bias_norm": draw(reals)}
-            if features
-            else {}
-        ),
+        features=features,
+        feature_norm=draw(reals) if features else 1.0,
+        feature_bias_norm=draw(reals) if features else 0.0,
     )
 
 

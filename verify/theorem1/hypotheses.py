@@ -47,12 +47,17 @@ def sin_pi(x: Fraction) -> tuple[Fraction, Fraction]:
     return computed * (1 - LIBRARY), computed * (1 + LIBRARY)
 
 
+def code_rounding(dtype: str) -> Fraction:
+    """How far a stored cosine or sine of a task code may be from the float64 that the library
+    computes: a product with a gain, and the stored entry, round once each."""
+    u = Fraction(unit_roundoff("float64"))
+    return 2 * u if dtype == "float64" else 2 * u + Fraction(unit_roundoff(dtype))
+
+
 def code_tolerance(dtype: str) -> Fraction:
     """How far a stored cosine or sine of a task code may be from the real one."""
-    # 2 pi i/K is rounded three times (pi by less than u/2), on at most 2 pi: 16u. The cosine and
-    # the stored entry round once more.
-    u = Fraction(unit_roundoff("float64"))
-    return 17 * u + (0 if dtype == "float64" else Fraction(unit_roundoff(dtype)))
+    # 2 pi i/K is rounded three times (pi by less than u/2), on at most 2 pi: 16u; and the cosine.
+    return 17 * Fraction(unit_roundoff("float64")) + code_rounding(dtype)
 
 
 @dataclass(frozen=True)

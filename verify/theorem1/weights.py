@@ -18,7 +18,7 @@ from jaxtyping import Float
 from construct import FeatureMap, Spec, Task, Transformer
 from construct.gains import Infeasible
 from construct.theorem1.gains import derive
-from verify.theorem1.hypotheses import Hypotheses, StoredGains, code_tolerance
+from verify.theorem1.hypotheses import Hypotheses, StoredGains, code_rounding
 from verify.weights import (
     Fault,
     HeadForm,
@@ -42,8 +42,10 @@ HALF = Fraction(1, 2)
 def check_weights(
     model: Transformer, tasks: Sequence[Task], feature_map: FeatureMap | None = None
 ) -> list[str]:
-    """What is wrong with the model's weights; empty if they have the form that the theorem
-    assumes."""
+    """What is wrong with the model's weights; empty if they have the form that the theorem assumes.
+
+    Raises ValueError for tasks that the model's Spec does not describe.
+    """
     places = {name: model.residual.where(name) for name in model.residual.names}
     return [str(fault) for fault in faults(stored(model), places, model.spec, tasks, feature_map)]
 
@@ -56,7 +58,7 @@ def faults(
     feature_map: FeatureMap | None = None,
 ) -> list[Fault]:
     """What is wrong with stored layers over a stream whose subspaces lie in these places, layer by
-    layer."""
+    layer. Raises ValueError for tasks that the Spec does not describe."""
     wrong = _shape_faults(layers, places, spec)
     if wrong:
         return wrong
@@ -325,7 +327,7 @@ class Form:
         assert self.feature_map is not None
         rows = self.layout.rows(self.spec.features)
         rows.values[:, self.layout.where["x"]] = self.feature_map.weight
-        rows.values[:, self.layout.where["inp"]] = np.reshape(self.feature_map.bias, (-1, 1))
+        rows.values[:, self.layout.where["inp"]] = np.asarray(self.feature_map.bias)[:, None]
         return rows, self.layout.read("f")
 
     def _pair(self, head: int) -> HeadForm:
@@ -337,7 +339,7 @@ class Form:
         """W_i f + b_i flag - y, each number the nearest float."""
         task, rows = self.tasks[head], self.layout.read("y", -1)
         rows.values[:, self.layout.where["f"]] = task.weight
-        rows.values[:, self.layout.where[flag]] = np.reshape(task.bias, (-1, 1))
+        rows.values[:, self.layout.where[flag]] = np.asarray(task.bias)[:, None]
         return rows
 
     def _recognize(self, head: int) -> HeadForm:
@@ -376,10 +378,10 @@ class Form:
         return np.array([np.cos(angle), np.sin(angle)])
 
     def _code_row(self, head: int, axis: int) -> Rows:
-        """c_i[axis] inp, within the codes' tolerance (but the first code, (1, 0), is exact)."""
+        """c_i[axis] inp, up to its rounding (but the first code, (1, 0), is exact)."""
         rows = self.layout.row({"inp": self._circle(head)[axis]})
         if head > 0:
-            error = np.array([[float(code_tolerance(self.spec.dtype))]])
+            error = np.array([[float(code_rounding(self.spec.dtype))]])
             rows.errors.append((self.layout.where["inp"], error))
         return rows
 
@@ -404,7 +406,7 @@ class Form:
         gains, G = self.gains, self.gains.G
         code = self._to_bos(one=G, z=-G * self._circle(head))
         if head > 0:
-            error = 2 * abs(G) * float(code_tolerance(self.spec.dtype))
+            error = abs(G) * float(code_rounding(self.spec.dtype))
             code[0].errors.append((self.layout.where["z"], np.full((1, 2), error)))
         return {
             "threshold": self._to_bos(one=-gains.threshold),
