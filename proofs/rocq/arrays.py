@@ -29,8 +29,10 @@ Set Implicit Arguments. Unset Strict Implicit. Unset Printing Implicit Defensive
 
 Definition entries (I J : Type) (js : seq J) (rs : seq I) (A : mat I J) : seq (seq R) :=
   [seq [seq A i j | j <- js] | i <- rs].
-Definition table (I J : nat) (rows : seq (seq R)) : mat 'I_I 'I_J := fun i j => nth 0 (nth [::] rows i) j.
-Lemma cons_eq (A : Type) (a b : A) s t : a = b -> s = t -> a :: s = b :: t. Proof. by move=> -> ->. Qed.
+Definition table (I J : nat) (rows : seq (seq R)) : mat 'I_I 'I_J :=
+  fun i j => nth 0 (nth [::] rows i) j.
+Lemma cons_eq (A : Type) (a b : A) s t : a = b -> s = t -> a :: s = b :: t.
+Proof. by move=> -> ->. Qed.
 (* lazy, not cbv: it does not compute the types inside the terms. *)
 Ltac compare_entry := match goal with
   | |- ?x = ?x => reflexivity
