@@ -1,7 +1,7 @@
-(* The leak as a number. In words: `leak` is made of sums and products of numbers that are not negative, so
-   it is at most the same formula with any upper bounds t of exp(-T) and g of exp(-T_gate); and exp(-T) is
-   bounded by a rational through exp(-x) <= 1 / (1 + x) at x = T / 2^k and k squarings. leaks.py writes such
-   bounds for given Specs. *)
+(* The leak as a number. In words: `leak` is made of sums and products of numbers that are not
+   negative, so it is at most the same formula with any upper bounds t of exp(-T) and g of
+   exp(-T_gate); and exp(-T) is bounded by a rational through exp(-x) <= 1 / (1 + x) at x = T /
+   2^k and k squarings. leaks.py writes such bounds for given Specs. *)
 From Theorem1 Require Import sums signs.
 Set Implicit Arguments. Unset Strict Implicit. Unset Printing Implicit Defensive.
 
