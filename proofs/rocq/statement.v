@@ -491,7 +491,7 @@ Record admissible : Prop := Admissible {
   raised : T0 S + 2 * T_recognize C + slack <= recognize_raise S;
   (* Commit: counts stay on the plateaus of the trapezoid. *)
   plateau : K * stray <= 1 / 4;
-  plateau_top : INR (minn (tasks) 2) * (2 * tau + stray) <= 1 / 4;
+  plateau_top : INR (minn tasks 2) * (2 * tau + stray) <= 1 / 4;
   (* Fetch and Execute: the gate is open for the own code and closed for all others. *)
   cold_gate : 0 <= T_gate C <= T;
   gate_own : T_gate C + G S * zeta <= threshold S;
