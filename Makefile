@@ -28,7 +28,7 @@ test-lowest: chromium ## run all tests at the lowest versions that pyproject.tom
 proof: rocq ## compile the machine-checked proof, check that it assumes nothing, print theorem and axioms
 	$(MAKE) --no-print-directory -C proofs/rocq -j2
 
-coqchk: proof ## check the compiled proof once more, by Rocq's small independent checker (minutes)
+coqchk: proof ## check the compiled proof once more, by Rocq's own small checker (minutes)
 	$(MAKE) --no-print-directory -C proofs/rocq coqchk
 
 # Rocq (Coq) and mathcomp's ssreflect; Debian's packages, installed when absent and possible.
