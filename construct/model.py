@@ -26,7 +26,8 @@ from construct.evaluate.places import (
     touched,
 )
 from construct.evaluate.record import heads_of, read_hooked, record
-from construct.evaluate.streaming import answer_blocks
+from construct.evaluate.reference import read_prompt
+from construct.evaluate.streaming import answer_blocks, answer_prompt
 from construct.layers import Stack, check_x64, remembered
 from construct.prompt import Batch, Prompt, check_prompt, check_query, embed
 from construct.readout import Readings
@@ -36,6 +37,7 @@ from construct.saved import load, save
 # Up to so many tokens the dense pass answers, and batches: measured on two cores (see
 # benchmarks/peers.py for what is near it). Results do not depend on it.
 DENSE_TOKENS = 128
+EVALUATORS = ("dense", "restricted", "reference", "bf16")
 
 
 class Transformer(Stack):
@@ -74,9 +76,10 @@ class Transformer(Stack):
 
         evaluator: 'dense' scores all pairs of tokens; 'restricted' only those on the layers'
         declared supports, in time linear in the tokens; None picks one of these by size.
-        `answer.evaluator` says which it was. They agree to rounding. 'bf16' is dense with scores
-        and weighted sums of bfloat16 numbers, for functions of one-hot words: the same answer to
-        the last bit, or refused if those are not exact.
+        `answer.evaluator` says which it was. They agree to rounding. 'reference' is the restricted
+        one written to be read (`construct.evaluate.reference`). 'bf16' is dense with scores and
+        weighted sums of bfloat16 numbers, for functions of one-hot words: the same answer to the
+        last bit, or refused if those are not exact.
         hooks: {place: function}, or for a list of prompts one such mapping (or None) a prompt. A
         place is one of `places()`, or (a layer's name or place of the stream, subspace). The
         function is called with what is there of the prompt's own tokens, a JAX array; what it
@@ -279,7 +282,11 @@ class Transformer(Stack):
             self._check_evaluator(evaluator)
         for i, (prompt, name) in enumerate(zip(prompts, names, strict=True)):
             tokens = 1 + (len(prompt.labels) + 1) * self.spec.n
-            if evaluator == "restricted" or (evaluator is None and tokens > DENSE_TOKENS):
+            if evaluator == "reference":
+                certificate(self).require()
+                readings = read_prompt(self, prompt)
+                answers[i] = self._decode(prompt, name, readings, evaluator="reference")
+            elif evaluator == "restricted" or (evaluator is None and tokens > DENSE_TOKENS):
                 try:
                     answers[i] = self._restricted(prompt, name)
                 except NoCertificate:
@@ -294,7 +301,7 @@ class Transformer(Stack):
 
     def _restricted(self, prompt: Prompt, name: str) -> Answer:
         try:
-            return answer_blocks(self, [(prompt.inputs, prompt.labels)], prompt.query, name=name)
+            return answer_prompt(self, prompt, name)
         except NoCertificate:
             raise
         except ValueError as error:
@@ -334,11 +341,11 @@ class Transformer(Stack):
 
     def _check_evaluator(self, name: str) -> None:
         """Refuse an evaluator's name that is unknown, or 'bf16' with another dtype than float32."""
-        if name not in ("dense", "bf16", "restricted"):
+        if name not in EVALUATORS:
             raise checks.refuse(
                 "evaluator",
                 repr(name),
-                "must be 'dense', 'bf16' or 'restricted'",
+                f"must be one of {', '.join(EVALUATORS)}",
                 "leave it out to pick by size",
             )
         if name == "bf16" and self.spec.dtype != "float32":
