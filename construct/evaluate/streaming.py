@@ -379,7 +379,7 @@ def check_block(spec: Spec, block: Any, index: int) -> Examples:
 
 def answer_prompt(model: Stack, prompt: Prompt, name: str) -> Answer:
     """The answer to a checked prompt. Raises ValueError where a hypothesis fails on it."""
-    if prompt.examples >= chunk.CHUNK:
+    if len(prompt.labels) >= chunk.CHUNK:
         return answer_blocks(model, [(prompt.inputs, prompt.labels)], prompt.query, name=name)
     with in_dtype(model.spec.dtype):
         run = Run(model, prompt.query, name, screen=None)
