@@ -67,6 +67,11 @@ def stored(model: Transformer) -> list[StoredLayer]:
     ]
 
 
+def matrices(model: Transformer) -> int:
+    """How many matrices a model stores: four for each head, two for each MLP."""
+    return sum(layer.matrices for layer in stored(model))
+
+
 class Fault(NamedTuple):
     """What is wrong with a layer's weights, in words."""
 
