@@ -67,6 +67,11 @@ def stored(model: Transformer) -> list[StoredLayer]:
     ]
 
 
+def matrices(model: Transformer) -> int:
+    """How many matrices a model stores: four for each head, two for each MLP."""
+    return sum(layer.matrices for layer in stored(model))
+
+
 class Fault(NamedTuple):
     """What is wrong with a layer's weights, in words."""
 
@@ -129,7 +134,7 @@ class Rows:
     from its value there); elsewhere a stored entry is the value's nearest float."""
 
     values: Float[np.ndarray, "rows D"]
-    errors: list[tuple[slice, Float[np.ndarray, "rows size"]]] = field(default_factory=list)
+    errors: list[tuple[slice, Float[np.ndarray, "rows _"]]] = field(default_factory=list)
 
     def wrong(self, matrix: Float[np.ndarray, "rows D"]) -> Bool[np.ndarray, "rows D"]:
         """Which entries of a stored matrix are not as they must be."""

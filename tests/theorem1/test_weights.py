@@ -16,7 +16,7 @@ from construct import FeatureMap, Spec, Task, Transformer, build
 from construct.layers import in_dtype
 from tests.strategies import Case, cases
 from verify.theorem1.weights import LAYERS, Form, check_weights, faults
-from verify.weights import StoredBank, StoredLayer, stored
+from verify.weights import StoredBank, StoredLayer, matrices, stored
 
 W = np.array([[0.75, -0.3], [0.2, 0.9]])
 
@@ -200,11 +200,26 @@ def test_gains_that_keep_the_form_but_break_an_inequality_are_rejected():
     assert all("threshold + T <= G (gap - zeta)" in fault.what for fault in found)
 
 
+def test_every_matrix_is_counted():
+    one, _, _ = model("all parts")
+    assert matrices(one) == 7 * 4 * 2 + 2 + 2  # K = 2 heads in each layer, two MLPs
+
+
 def test_a_warmer_transformer_than_the_spec_asks_for_is_rejected():
     one, tasks, feature_map = model("all parts")
     warm = build(replace(one.spec, coldness=30.0), tasks, feature_map)
     found = faults(stored(warm), places(one), one.spec, tasks, feature_map)
     assert any("must be at least" in fault.what for fault in found)
+
+
+@pytest.mark.parametrize("layer", range(7))
+def test_what_is_no_number_is_rejected(layer):
+    one, tasks, feature_map = model("all parts")
+    layers = writable(stored(one))
+    layers[layer].banks[-1].W_Q[-1, 0, 0] = np.nan
+    assert LAYERS[layer] in {
+        fault.layer for fault in faults(layers, places(one), one.spec, tasks, feature_map)
+    }
 
 
 def test_a_fault_that_prompts_miss_is_seen():
