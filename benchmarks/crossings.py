@@ -34,12 +34,15 @@ def crossings(call: Callable[[], object]) -> Counter[Crossing]:
     found: Counter[Crossing] = Counter()
 
     def watch(frame: FrameType, event: str, _: Any) -> None:
+        if event not in ("call", "return") or not frame.f_code.co_filename.startswith(HOUSE):
+            return
         outer = frame.f_back
-        if event not in ("call", "return") or outer is None:
+        # What stands between two of the package's frames, such as a decorator's, is no room of it.
+        while outer is not None and not outer.f_code.co_filename.startswith(HOUSE):
+            outer = outer.f_back
+        if outer is None or outer.f_code.co_filename == frame.f_code.co_filename:
             return
         files = [outer.f_code.co_filename, frame.f_code.co_filename]
-        if files[0] == files[1] or not all(file.startswith(HOUSE) for file in files):
-            return
         there, back = (str(Path(file).relative_to(HOUSE)) for file in files)
         ends = (there, back) if event == "call" else (back, there)
         found[event, *ends, frame.f_code.co_name] += 1

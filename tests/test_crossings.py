@@ -9,9 +9,10 @@ from construct import checks
 MOST = {1: 15, 2: 16, 3: 18}
 
 
+@pytest.mark.parametrize("theorem", [1, 2, 3])
 @pytest.mark.parametrize("evaluator", EVALUATORS)
-def test_a_warm_call_crosses_between_few_files(evaluator):
-    model, prompt = subject(1)
+def test_a_warm_call_crosses_between_few_files(theorem, evaluator):
+    model, prompt = subject(theorem)
     model(prompt, evaluator=evaluator)
     found = crossings(lambda: model(prompt, evaluator=evaluator))
     assert 0 < found.total() <= MOST[theorem], "\n".join(map(str, found))

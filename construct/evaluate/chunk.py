@@ -137,11 +137,8 @@ def _longest_output(plan: Plan, norms: dict[str, Array], inputs: Tokens) -> Floa
     there = [name for name in plan.outputs if name in inputs.stream]
     # As the prompt has them, tokens first: XLA then need not lay them out for this.
     longest = (jnp.sqrt((dense(inputs.stream[name]).T ** 2).sum(2).max()) for name in there)
-    return (
-        jnp.stack([norms[name] * one for name, one in zip(there, longest, strict=True)])
-        .sum(0)
-        .max()
-    )
+    parts = [norms[name] * one for name, one in zip(there, longest, strict=True)]
+    return sum(parts[1:], parts[0]).max()  # norms of one task, or of all where they are alike
 
 
 @partial(jax.jit, static_argnames="variant")

@@ -93,12 +93,13 @@ def test_the_arrays_that_are_stored_are_the_weights_of_the_proof(proof):
 @pytest.mark.slow
 def test_a_changed_entry_is_no_weight_of_the_proof(proof):
     text = generated("arrays")
-    start = text.index("Lemma ")  # the definitions, and the first lemma with one entry changed
+    start = text.index("Lemma ", text.index("Definition", text.index("Ltac")))
     head, lemma = text[:start], text[start : text.index("Qed.", start) + len("Qed.\n")]
     (proof / "one.v").write_text(head + lemma)
     assert coqc(proof, "one.v").returncode == 0
-    place = lemma.rindex("0", 0, lemma.index("Proof."))
-    (proof / "one.v").write_text(head + lemma[:place] + "3" + lemma[place + 1 :])
+    entry = lemma.rindex("[::", 0, lemma.index("Proof.")) + len("[::")
+    wrong = lemma[:entry] + " 1 +" + lemma[entry:]
+    (proof / "one.v").write_text(head + wrong)
     assert coqc(proof, "one.v").returncode != 0
 
 
