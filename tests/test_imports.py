@@ -15,7 +15,11 @@ from verify.theorem import ALL, Theorem
 
 ROOT = Path(__file__).parent.parent
 NUMERICS = {"numpy", "jax", "flax", "jaxtyping"}
-FLOORS = {"construct": {"construct"} | NUMERICS, "proofs": {"construct", "proofs"} | NUMERICS}
+# safetensors: in construct/saved.py, and only when a model is saved or loaded.
+FLOORS = {
+    "construct": {"construct", "safetensors"} | NUMERICS,
+    "proofs": {"construct", "proofs"} | NUMERICS,
+}
 SPEC = Spec(K=2, d=3, m=4, n=3, margin=1.0, radius=1.0, weight_norm=1.0)
 
 Graph = Mapping[str, set[str]]

@@ -24,7 +24,7 @@ from tests.mutants.draws import (
     outputs_of,
     prompt_of,
 )
-from tests.mutants.fault import Fault, of_all_heads, query_index, rolled, swapped_heads
+from tests.mutants.fault import Fault, of_all_heads, query_index, rolled
 from verify.draw import Instance
 from verify.ideal import Stream, answer_token, committed_labels
 
@@ -34,7 +34,9 @@ SLOT_LAYERS = ("recognize", "fetch")
 TASK_LAYERS = ("recognize", "execute")
 # Heads that fetch from the same slot differ by their gates alone: to exchange two of them changes
 # no answer.
-EQUIVALENT = swapped_heads("fetch", "W_Q", ((0, 1), (1, 2), (3, 4)))
+# Two heads of Fetch that read one slot may be exchanged, and no answer changes; the check of the
+# stored weights sees it all the same.
+EQUIVALENT: set[tuple[str, str]] = set()
 TOLD_IN = "README.md"
 # Not listed: Pair, Fetch and Commit add no rounding of their own (a single weight of 1 copies, a
 # count is exact).
