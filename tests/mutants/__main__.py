@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from tests.mutants import entries
 from tests.mutants.faults import Fault, all_faults, copy
 from tests.mutants.suite import SUITES, Suite
 from verify.cli import progress
@@ -56,8 +57,9 @@ def report(suite: Suite) -> bool:
 
 
 def main() -> int:
-    """Report on every theorem; 0 if at least 99% of each one's faults are rejected."""
-    held = [report(suite) for suite in SUITES]
+    """Report on every theorem; 0 if at least 99% of each one's faults are rejected, and of
+    Theorem 1's single entries all but what rounding explains."""
+    held = [report(suite) for suite in SUITES] + [entries.report()]
     return 0 if all(held) else 1
 
 

@@ -1,9 +1,6 @@
 """The weights have the form that the theorem assumes, and no single entry can be wrong unseen."""
 
-from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import cache
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -12,65 +9,12 @@ from flax import nnx
 from hypothesis import given
 from hypothesis import strategies as st
 
-from construct import FeatureMap, Spec, Task, Transformer, build
+from construct import build
 from construct.layers import in_dtype
+from tests.mutants.entries import WITHIN_ROUNDING, model, places, strikes, writable
 from tests.strategies import Case, cases
-from verify.theorem1.weights import LAYERS, Form, check_weights, faults
-from verify.weights import StoredBank, StoredLayer, matrices, stored
-
-W = np.array([[0.75, -0.3], [0.2, 0.9]])
-
-
-@cache
-def model(name: str) -> tuple[Transformer, tuple[Task, ...], FeatureMap | None]:
-    """A small transformer: with every part there is, with one task, or warm and in float64."""
-    if name == "one task":
-        return _built([Task(slot=0, weight=np.array([[0.7]]))], None, m=1, n=2)
-    if name == "warm":
-        tasks = [Task(slot=slot, weight=W[:1, :1] * (2 * slot - 1)) for slot in range(2)]
-        tasks.append(Task(slot=1, weight=W[:1, :1], bias=np.array([1.1])))
-        return _built(tasks, None, m=2, n=3, dtype="float64", coldness=16.0)
-    phi = FeatureMap(weight=np.array([[1.3]]), bias=np.array([0.1]))
-    tasks = [Task(slot=0, weight=W[:1, :1]), Task(slot=1, weight=W[:1, 1:], bias=W[1, :1])]
-    return _built(tasks, phi, m=2, n=3, sum_slot=True)
-
-
-def _built(
-    tasks: list[Task], feature_map: FeatureMap | None, **more: Any
-) -> tuple[Transformer, tuple[Task, ...], FeatureMap | None]:
-    spec = Spec.of(tasks, margin=0.5, radius=2.0, input_radius=2.0, feature_map=feature_map, **more)
-    return build(spec, tasks, feature_map), tuple(tasks), feature_map
-
-
-def places(one: Transformer) -> dict[str, slice]:
-    """Where the subspaces of a model's stream lie."""
-    return {name: one.residual.where(name) for name in one.residual.names}
-
-
-def arrays(layer: StoredLayer) -> Iterator[tuple[str, np.ndarray]]:
-    """A layer's arrays by name."""
-    for b, bank in enumerate(layer.banks):
-        for name in ("W_Q", "W_K", "W_V", "W_O"):
-            yield f"{name} {b}", getattr(bank, name)
-    if layer.mlp is not None:
-        yield from zip(("W_1", "W_2"), layer.mlp, strict=True)
-
-
-def writable(layers: list[StoredLayer]) -> list[StoredLayer]:
-    """The same layers in arrays of their own."""
-    return [
-        StoredLayer(
-            layer.name,
-            tuple(
-                StoredBank(
-                    *(np.array(getattr(bank, name)) for name in ("W_Q", "W_K", "W_V", "W_O"))
-                )
-                for bank in layer.banks
-            ),
-            None if layer.mlp is None else (np.array(layer.mlp[0]), np.array(layer.mlp[1])),
-        )
-        for layer in layers
-    ]
+from verify.theorem1.weights import LAYERS, check_weights, faults
+from verify.weights import matrices, stored
 
 
 def assert_blamed(layer: str, name: str, blamed: set[str]) -> None:
@@ -80,53 +24,19 @@ def assert_blamed(layer: str, name: str, blamed: set[str]) -> None:
     assert blamed == {layer} or (layer in twins and blamed <= twins)
 
 
-CHANGES: dict[str, Callable[[Any], Any]] = {
-    "zero": lambda entry: entry * 0,  # strikes nothing where the entry is 0
-    "the next float": lambda entry: np.nextafter(entry, entry.dtype.type(np.inf)),
-}
-# Entries that may be off by a rounding (a sine of pi may be 0), and why.
-WITHIN_ROUNDING = {
-    "a product with beta, stored rounded": ("recognize", "W_Q 0"),
-    "a cosine, stored rounded": ("recognize", "W_V 0"),
-    "a cosine times G, or with one head a threshold that its inequalities allow": (
-        "fetch",
-        "W_Q 0",
-    ),
-    "the same in Execute": ("execute", "W_Q 0"),
-}
-
-
 @pytest.mark.parametrize("layer", LAYERS)
 @pytest.mark.parametrize(
     "name", ["all parts", "one task", pytest.param("warm", marks=pytest.mark.slow)]
 )
 def test_every_entry_that_is_wrong_is_rejected_at_its_own_layer(name, layer):
-    one, tasks, feature_map = model(name)
-    layers, where = writable(stored(one)), places(one)
-    at = LAYERS.index(layer)
-    form = Form(layers, where, one.spec, tasks, feature_map)
-    struck, passed = 0, []
-    for array_name, array in arrays(layers[at]):
-        for index in np.ndindex(array.shape):
-            entry = array[index]
-            for change, make in CHANGES.items():
-                array[index] = make(entry)
-                if array[index] == entry:
-                    continue
-                struck += 1
-                if not entry:  # no gain is read there: the right form stays what it was
-                    assert next(form.faults(layers[at]))
-                    continue
-                found = faults(layers, where, one.spec, tasks, feature_map)
-                if found:
-                    assert_blamed(layer, name, {fault.layer for fault in found})
-                else:
-                    assert abs(array[index] - entry) <= 2e-7 * max(1, abs(entry)), change
-                    passed.append((layer, array_name))
-            array[index] = entry
-    assert struck > 20
-    assert not faults(layers, where, one.spec, tasks, feature_map)
-    assert set(passed) <= set(WITHIN_ROUNDING.values())
+    found = list(strikes(name, layer))
+    assert len(found) > 20
+    for strike in found:
+        if strike.blamed:
+            assert_blamed(layer, name, set(strike.blamed))
+        else:
+            assert strike.off <= 2e-7
+            assert (strike.layer, strike.array) in WITHIN_ROUNDING.values()
 
 
 @given(cases(count=1))
