@@ -22,6 +22,12 @@ def refuse(argument: str, value: object, requirement: str, way_out: str) -> Valu
     return ValueError(f"{argument} = {value}: {requirement}; {way_out}")
 
 
+def instance(argument: str, value: Any, kind: type, way_out: str) -> None:
+    """Refuse a value that is not of this class."""
+    if not isinstance(value, kind):
+        raise refuse(argument, f"{value!r:.40}", f"must be a {kind.__name__}", way_out)
+
+
 def integer(argument: str, value: Any, minimum: int, way_out: str) -> int:
     """`value` as an int that is at least `minimum`; floats, bools and strings are refused."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):

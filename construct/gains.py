@@ -7,9 +7,10 @@ A theorem's own `gains` module derives the rest. Ours.
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any, TypeVar
+from functools import cached_property, lru_cache
+from typing import Any, TypeVar, cast
 
+from construct import checks
 from construct.floats import SHORT_BITS, gamma, hard_gap, largest, short, unit_roundoff
 from construct.spec import Spec
 
@@ -65,8 +66,14 @@ class CommonGains:
 
 
 def derived(spec: Spec, gains: Callable[[Spec], G], coldness: Callable[[Spec], float]) -> G:
-    """The gains of a Spec. Raises Infeasible (a ValueError) with the reason and a margin, dtype or
-    coldness that would do."""
+    """The gains of a Spec, remembered. Raises Infeasible (a ValueError) with the reason and a
+    margin, dtype or coldness that would do; ValueError for what is no Spec."""
+    checks.instance("spec", spec, Spec, "use Spec.of(tasks, ...)")
+    return cast(G, _derived(spec, gains, coldness))
+
+
+@lru_cache(maxsize=1024)
+def _derived(spec: Spec, gains: Callable[[Spec], G], coldness: Callable[[Spec], float]) -> G:
     try:
         return gains(spec)
     except OverflowError:

@@ -173,11 +173,12 @@ class Stack(nnx.Module):
         _built.pop(self, None)
 
     def layer(self, name: str) -> Layer:
-        """The layer of that name. Raises KeyError."""
+        """The layer of that name. Raises ValueError for another name."""
         for layer in self.layers:
             if layer.name == name:
                 return layer
-        raise KeyError(name)
+        names = ", ".join(layer.name for layer in self.layers)
+        raise checks.refuse("name", f"{name!r:.40}", "must name a layer", f"use one of {names}")
 
     def output_rows(self) -> Float[np.ndarray, "K d D"]:
         """The stored rows that read every task's output W_i f + b_i off an input token."""

@@ -14,7 +14,7 @@ from construct import Prompt, Spec, Task, Transformer, build, theorem2, theorem3
 from construct.evaluate.places import ATTENTION
 from proofs import theorem1 as proof
 from tests.evaluate.cases import drawn, model_of
-from tests.theorem1.layers import RANDOM, SUMS
+from tests.theorem1.cases import RANDOM, SUMS
 from verify.draw import draw_prompt
 
 MODEL, PROMPT = RANDOM.model, RANDOM.prompts[-1]

@@ -11,7 +11,7 @@ a result.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -122,7 +122,7 @@ def _by_token(values: Values, shape: tuple[int, ...]) -> Float[Array, "t size"]:
 
 def _serve(
     term: TermPlan,
-    stream: Stream,
+    stream: Mapping[str, Array],
     rest: Array,
     scores: Array,
     doubt: Bool[Array, "H t"],
@@ -139,7 +139,7 @@ def _serve(
         head, token = _groups(doubt, each, capacity, group)
         there = jnp.minimum(token, tokens - 1)
         parts = [
-            _rows(block, dense(stream[name])[there], head)
+            _rows(block, stream[name][there], head)
             for name, block in term.key.items()
             if name in stream
         ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from construct import checks
 from construct.layers import LayerWeights
 from construct.model import Transformer
 from construct.spec import Spec
@@ -37,6 +38,7 @@ def build(spec: Spec, tasks: Sequence[Task], feature_map: FeatureMap | None = No
     Spec's dtype cannot represent the scores or its coldness is not admissible; the message says
     what would do.
     """
+    checks.instance("spec", spec, Spec, "use Spec.of(tasks, ...)")
     tasks = list(tasks)
     spec.check_tasks(tasks, feature_map)
     gains, residual = derive(spec), residual_stream(spec)

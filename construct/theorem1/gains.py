@@ -9,7 +9,6 @@ returns the gains or raises one ValueError that names the condition and the way 
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 
 from construct.floats import gamma, hard_gap, short, unit_roundoff
 from construct.gains import (
@@ -60,7 +59,6 @@ class Gains(CommonGains):
     elsewhere: float
 
 
-@lru_cache(maxsize=256)
 def derive(spec: Spec) -> Gains:
     """The gains of a Spec. Raises Infeasible (a ValueError) with the reason and a margin or dtype
     that would do."""

@@ -24,6 +24,7 @@ def build(spec: Spec, tasks: Sequence[Task], feature_map: FeatureMap | None = No
     ValueError) when its dtype cannot represent the scores or its coldness is not admissible. A
     prompt with an ambiguous example is refused when it is asked.
     """
+    checks.instance("spec", spec, Spec, "use Spec.of(tasks, ...)")
     tasks = list(tasks)
     spec.check_tasks(tasks, feature_map)
     if spec.sum_slot:

@@ -8,7 +8,6 @@ Admissible means that the spread stays below T/2.
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 
 from construct.floats import gamma, hard_gap, short
 from construct.gains import (
@@ -45,7 +44,6 @@ class Gains(CommonGains):
         return 2 * self.C * self.omega if layer == "superpose" else 0.0
 
 
-@lru_cache(maxsize=256)
 def derive(spec: Spec) -> Gains:
     """The gains of a Spec. Raises Infeasible (a ValueError) with the reason and a margin or dtype
     that would do."""

@@ -31,6 +31,7 @@ def build(spec: Spec, tasks: Sequence[Task], feature_map: FeatureMap | None = No
     coldness is not admissible. A prompt in which a task or a label does not preserve the norm is
     refused when it is asked.
     """
+    checks.instance("spec", spec, Spec, "use Spec.of(tasks, ...)")
     tasks = list(tasks)
     spec.check_tasks(tasks, feature_map)
     for name, value in (("features", spec.features), ("sum_slot", spec.sum_slot)):

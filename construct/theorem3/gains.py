@@ -8,7 +8,6 @@ tolerance, still tells rho from delta.
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 
 from construct.floats import gamma, hard_gap, short
 from construct.gains import (
@@ -51,7 +50,6 @@ class Gains(CommonGains):
         return self.series.slopes[gates.index(layer)] if layer in gates else 0.0
 
 
-@lru_cache(maxsize=256)
 def derive(spec: Spec) -> Gains:
     """The gains of a Spec. Raises Infeasible (a ValueError) with the reason and a margin or dtype
     that would do."""

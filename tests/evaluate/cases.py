@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 
 from construct import Prompt, Transformer, theorem1, theorem2, theorem3
-from construct.answer import Answer, answer_of
+from construct.answer import Answer
 from construct.evaluate import reference
 from verify.draw import Instance, draw_instance, draw_prompt
 
@@ -48,4 +48,4 @@ def reference_answer(model: Transformer, prompt: Prompt) -> Answer:
     recognized = model.readout.decode(
         model, prompt.labels, "prompt", readings, enforce=True, first=0
     )
-    return answer_of(readings.vector, recognized, model.spec.K, "reference")
+    return Answer(readings.vector, recognized, model.spec.K, "reference")

@@ -25,7 +25,6 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from construct import Answer, FeatureMap, Prompt, Spec, Task, theorem1, theorem2, theorem3
-from construct.answer import answer_of
 from construct.evaluate.dense import read_layer, run
 from construct.heads import HeadBank
 from construct.layers import Layer, LayerWeights, MLPWeights, Stack, in_dtype
@@ -166,7 +165,7 @@ class Padded:
         found = stack.readout.decode(
             stack, prompt.labels, "prompt", readings, enforce=True, first=0
         )
-        return answer_of(readings.vector, found, stack.spec.K, "dense")
+        return Answer(readings.vector, found, stack.spec.K, "dense")
 
     def embed(self, prompt: Prompt, length: int | None = None) -> Embedded:
         """The prompt in the common shape, padded to `length` tokens (None: the first of LENGTHS

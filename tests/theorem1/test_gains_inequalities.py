@@ -17,7 +17,7 @@ from construct.gains import Infeasible
 from construct.residual import code_gap, task_codes
 from construct.theorem1.gains import Gains, derive, longest_code_sum
 from proofs import theorem1 as proof
-from verify.balls import precision
+from verify.balls import working_bits
 from verify.theorem1.hypotheses import (
     Hypotheses,
     StoredGains,
@@ -178,7 +178,7 @@ def test_recognize_pays_for_the_residual_of_bos():
 @given(st.integers(0, 2**40), st.integers(1, 2**40))
 def test_exponentials_and_sines_are_bounded_from_the_right_side(numerator, denominator):
     flint = pytest.importorskip("flint")
-    with precision(200):
+    with working_bits(200):
         assert_bounded(flint, Fraction(numerator, denominator) % 2000, denominator)
 
 
@@ -214,7 +214,7 @@ def test_codes_are_as_far_apart_and_their_sums_as_long_as_is_said(K):
 @example(255)
 def test_stored_codes_are_within_their_tolerance(K):
     flint = pytest.importorskip("flint")
-    with precision(200):
+    with working_bits(200):
         assert_code_within(flint, K, max(K - 1 - K // 7, 0))
     assert math.hypot(*task_codes(K)[-1]) == pytest.approx(1)
 

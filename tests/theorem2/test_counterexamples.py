@@ -90,4 +90,4 @@ def test_lemma_3_needs_ok_nearly_equal():
     assert np.abs(answer - MODEL(PROMPT).vector).max() > 0.01
     # A leak of ok that moves the winners that far apart is not admissible.
     with pytest.raises(Infeasible, match=r"ok leaks .* must stay below T/2"):
-        derive(replace(SPEC, coldness=3.0, margin=4.0, tolerance=0.0))
+        derive(replace(SPEC, coldness=3.0, margin=2.0, tolerance=0.0))

@@ -92,7 +92,7 @@ def test_a_coldness_that_leaks_too_much_is_refused():
     with pytest.raises(Infeasible, match=r"coldness|residuals"):
         derive(replace(INSTANCE.spec, coldness=2.0))
     with pytest.raises(Infeasible, match="T/2"):
-        derive(replace(INSTANCE.spec, coldness=4.0, margin=4 * INSTANCE.spec.radius, tolerance=0.0))
+        derive(replace(INSTANCE.spec, coldness=4.0, margin=2 * INSTANCE.spec.radius, tolerance=0.0))
 
 
 def test_scores_beyond_the_format_are_refused():
