@@ -38,7 +38,8 @@ def specs(draw: st.DrawFn, coldest: float | None = None) -> Spec:
     reals = st.floats(0.1, 8)
     n = draw(st.integers(2, 9))
     features = draw(st.integers(0, 4))
-    margin, radius = draw(reals), draw(reals)
+    radius = draw(reals)
+    margin = radius * draw(st.floats(0.02, 2))
     temperatures = st.floats(3, 40 if coldest is None else coldest)
     return Spec(
         K=draw(st.integers(1, 40)),
