@@ -101,7 +101,7 @@ def test_hooks_read_and_replace():
     [
         (
             {("pears", "y"): lambda y: y},
-            "hooks = 'pears': must name a layer; use one of embed, lift",
+            "hooks = 'pears': must name a layer or a place in one; use one of embed, lift",
         ),
         ({("pair", "peel"): lambda y: y}, "subspace = 'peel': must be a subspace"),
         ({("pair", "y"): lambda y: y[:1]}, "must have shape"),

@@ -7,15 +7,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-import proofs.theorem1
-import proofs.theorem2
-import proofs.theorem3
 from construct import Answer, Prompt
 from tests.properties.strategies import Subject, half, one, two
 from verify.check import answer_error
 from verify.oracle import ABSTAINED
-
-PROOFS = {1: proofs.theorem1, 2: proofs.theorem2, 3: proofs.theorem3}
 
 Ask = Callable[[Prompt], Answer]
 
@@ -25,7 +20,7 @@ def bound(subject: Subject) -> float:
 
     It holds for the padded program too, which sums in other blocks (`test_padded.py`).
     """
-    return PROOFS[subject.theorem].error_bound(subject.spec)
+    return subject.theorem.proof.error_bound(subject.spec)
 
 
 def rearranged(prompt: Prompt, order: np.ndarray) -> Prompt:

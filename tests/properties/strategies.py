@@ -14,13 +14,12 @@ from functools import cached_property
 import numpy as np
 from hypothesis import strategies as st
 
-from construct import Prompt, Transformer, theorem1, theorem2, theorem3
+from construct import Prompt
 from construct.gains import Infeasible
 from tests.properties.padded import LARGEST, Padded, padded, unchecked
 from tests.strategies import KINDS, Case, Shape
 from verify.draw import Impossible, Instance, draw_instance, draw_prompt
-
-BUILDS = {1: theorem1.build, 2: theorem2.build, 3: theorem3.build}
+from verify.theorem import ALL
 
 Sizes = st.SearchStrategy[tuple[int, ...]]
 
@@ -29,22 +28,15 @@ Sizes = st.SearchStrategy[tuple[int, ...]]
 class Subject(Case):
     """A family of tasks, some prompts and the theorem that is asked: a recipe, as `Case` is."""
 
-    theorem: int = 1
-
     @cached_property
-    def _cooked(self) -> tuple[Instance, list[Prompt]]:
+    def _drawn(self) -> tuple[Instance, list[Prompt]]:
         with unchecked():
             return FAMILIES[self.kind](np.random.default_rng(self.seed), self)
 
     @cached_property
-    def model(self) -> Transformer:
-        """The transformer of the family."""
-        return BUILDS[self.theorem](self.spec, self.tasks, self.instance.feature_map)
-
-    @cached_property
     def padded(self) -> Padded:
         """The same transformer, run by the program that serves all shapes."""
-        return padded(self.theorem, self.spec, self.tasks, self.instance.feature_map)
+        return padded(self.theorem.number, self.spec, self.tasks, self.instance.feature_map)
 
     @property
     def possible(self) -> bool:
@@ -164,7 +156,7 @@ def recipes(
         ambiguous=tuple(min(length - none, several, most) for length, none, (_, several) in rest),
         share=draw(st.sampled_from([0.0, 0.25, 0.9])),
         blank=draw(st.booleans()),
-        theorem=theorem,
+        theorem=ALL[theorem],
     )
 
 

@@ -20,10 +20,10 @@ from tests.properties.padded import (
     largest,
     padded_layer,
 )
-from tests.properties.properties import PROOFS
 from tests.properties.strategies import Subject
 from tests.strategies import Shape
 from verify.check import answer_error
+from verify.theorem import ALL
 
 # The least and the greatest shape, features, a sum slot, one example of many, noise and ambiguity.
 CASES = (
@@ -31,15 +31,15 @@ CASES = (
     Subject("random", Shape(5, 3, 7, 5, features=4, dtype="float64"), 1, (7,), (1,), (1,)),
     Subject("apart", Shape(7, 9, 12, 4, sum_slot=True), 2, (1,), (0,), (0,), 0.9),
     Subject("apart", Shape(24, 24, 40, 8, features=24, sum_slot=True), 3, (40,), (0,), (0,), 0.9),
-    Subject("random", Shape(3, 6, 5, 3, features=11), 4, (4,), (1,), (0,), theorem=2),
-    Subject("sphere", Shape(6, 11, 13, 3, dtype="float64"), 5, (9,), (1,), (1,), theorem=3),
+    Subject("random", Shape(3, 6, 5, 3, features=11), 4, (4,), (1,), (0,), theorem=ALL[2]),
+    Subject("sphere", Shape(6, 11, 13, 3, dtype="float64"), 5, (9,), (1,), (1,), theorem=ALL[3]),
 )
 cases = pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.theorem}-{case.shape}")
 
 
 def rounding(case):
     """How far rounding alone may take an answer from the superposition."""
-    return PROOFS[case.theorem].rounding(case.spec)
+    return case.theorem.proof.rounding(case.spec)
 
 
 @cases
