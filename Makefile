@@ -32,8 +32,9 @@ coqchk: proof ## check the compiled proof once more, by Rocq's own small checker
 	$(MAKE) --no-print-directory -C proofs/rocq coqchk
 
 # Rocq (Coq) and mathcomp's ssreflect; Debian's packages, installed when absent and possible.
+SSREFLECT := f=$$(mktemp -d)/ssreflect_there.v && echo "From mathcomp Require Import all_ssreflect." > $$f && coqc $$f >/dev/null 2>&1
 rocq:
-	@if command -v coqc >/dev/null; then :; \
+	@if $(SSREFLECT); then :; \
 	elif command -v apt-get >/dev/null; then apt-get update -qq && \
 	  apt-get install -y -qq --no-install-recommends coq libcoq-mathcomp-ssreflect >/dev/null; \
 	else echo "the proof needs coqc 8.16 with mathcomp-ssreflect 1.15: install both (opam: coq, coq-mathcomp-ssreflect)"; exit 1; fi
@@ -74,4 +75,4 @@ clean: ## remove what the other targets made
 	rm -rf .venv .venv-lowest .pytest_cache .hypothesis theorem?.html figure*.png figure*.svg
 
 help: ## list the targets
-	@grep -E '^[a-z0-9%]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
+	@grep -E '^[a-z0-9%-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'

@@ -163,6 +163,9 @@ class Transformer(Stack):
         that is damaged, foreign or newer."""
         return load(path)
 
+    def __str__(self) -> str:
+        return repr(self)
+
     def __repr__(self) -> str:
         spec, names = self.spec, ", ".join(layer.name for layer in self.layers)
         kind = f"{spec.dtype}, {'identity' if not spec.features else f'{spec.features} ReLU'}"

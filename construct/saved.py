@@ -90,7 +90,15 @@ def load(path: str | os.PathLike) -> Any:
             f"is of version {header['version']}, and this program reads up to {VERSION}",
             "load it with the newer program",
         )
-    theorem = importlib.import_module(f"construct.theorem{header['theorem']}")
+    try:
+        theorem = importlib.import_module(f"construct.theorem{int(header['theorem'])}")
+    except ModuleNotFoundError:
+        raise checks.refuse(
+            "path",
+            name,
+            f"is of Theorem {header['theorem']}, which is not known here",
+            "load it with the program that knows it",
+        ) from None
     layers = [_layer(i, one, tensors) for i, one in enumerate(header["layers"])]
     spec, slots, built = Spec(**header["spec"]), tuple(header["slots"]), header["as_built"]
     model = theorem.assemble(spec, layers, slots, checked=built)

@@ -1,5 +1,6 @@
 """The API that researchers expect: pure functions, places and hooks, heads, saving, enforcement."""
 
+import dataclasses
 import pickle
 import subprocess
 import sys
@@ -385,6 +386,12 @@ def test_foreign_missing_and_newer_files_are_refused_by_name(tmp_path, monkeypat
         Transformer.load(tmp_path / "missing")
     with pytest.raises(ValueError, match="cannot be written"):
         MODEL.save(tmp_path / "no" / "folder")
+    newer = dataclasses.replace(MODEL.readout, theorem=99)
+    unknown = nnx.clone(MODEL)
+    unknown.readout = newer
+    unknown.save(tmp_path / "unknown")
+    with pytest.raises(ValueError, match="is of Theorem 99"):
+        Transformer.load(tmp_path / "unknown")
     monkeypatch.setattr("construct.saved.VERSION", 2)
     MODEL.save(tmp_path / "newer")
     monkeypatch.setattr("construct.saved.VERSION", 1)
@@ -399,6 +406,7 @@ def test_pickle_keeps_the_answer():
 
 def test_what_is_printed_can_be_read():
     text = repr(MODEL)
+    assert str(MODEL) == text
     assert "Theorem 1" in text and "recognize" in text and len(text.splitlines()) == 3
     trace = repr(MODEL.trace(PROMPT))
     assert "examples count" in trace and "superpose" in trace and len(trace) < 400

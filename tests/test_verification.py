@@ -5,8 +5,10 @@ from functools import cache
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from construct import Prompt, Transformer
+from tests.wrong import damaged
 from verify.check import answer_error
 from verify.draw import draw_instance, draw_prompt
 from verify.theorem import ALL
@@ -97,3 +99,25 @@ def test_another_recognition_than_the_definitions_is_a_fault():
     report = verify(ALL[2], instance, prompts, model=other)
     assert not report.holds
     assert "prompt 0: recognized other tasks than the definition does" in report.wrong
+
+
+def test_a_wrong_weight_is_told_though_every_prompt_is_answered_right(capsys):
+    """One entry of an idle head's W_Q: it moves nothing, and only the check of the weights sees
+    it."""
+    theorem = ALL[1]
+    instance, prompts, model = drawn(theorem)
+
+    def change(W_Q: np.ndarray) -> np.ndarray:
+        W_Q[0, 0, 0] = 1
+        return W_Q
+
+    wrong = verify(theorem, instance, prompts, model=damaged(model, "lift", "W_Q", change))
+    right = verify(theorem, instance, prompts, model=model)
+    assert right.holds and right.weight_faults == []
+    assert not wrong.holds and not wrong.wrong
+    assert all(lemma.holds for lemma in wrong.lemmas) and wrong.max_error <= wrong.error_bound
+    (fault,) = wrong.weight_faults
+    assert "weights of lift" in fault
+    for report, says in ((right, "weights: all"), (wrong, "weights of lift")):
+        report.show(Console(width=120))
+        assert says in capsys.readouterr().out

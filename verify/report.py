@@ -16,20 +16,21 @@ from verify import cli
 from verify.check import Lemma
 from verify.oracle import Verdict
 from verify.record import Theorem
+from verify.weights import matrices
 
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """Everything a verification found. `wrong`: faults of the structure, of stored weights, and of
-    refusals. matrices_checked: how many stored matrices were held against the theorem's form, None
-    where none is written down. `answer`, `verdict`: of the first prompt."""
+    """Everything a verification found. `wrong`: faults of the structure, and refusals.
+    weight_faults: where the stored weights are not of the form that the theorem assumes, None where
+    no such form is written down. `answer`, `verdict`: of the first prompt."""
 
     theorem: Theorem
     model: Transformer
     spec: Spec
     gains: CommonGains
     wrong: list[str]
-    matrices_checked: int | None
+    weight_faults: list[str] | None
     heads: list[int]
     embedding_dim: int
     embedding_bound: float
@@ -50,6 +51,7 @@ class Report:
         """The structure is right, every lemma holds, and every answer is within the bound."""
         return (
             not self.wrong
+            and not self.weight_faults
             and all(lemma.holds for lemma in self.lemmas)
             and self.max_error <= self.error_bound
         )
@@ -64,7 +66,7 @@ class Report:
             "heads": self.heads,
             "embedding_dim": self.embedding_dim,
             "embedding_bound": self.embedding_bound,
-            "matrices_checked": self.matrices_checked,
+            "matrices_checked": None if self.weight_faults is None else matrices(self.model),
             "max_error": cli.finite(self.max_error),
             "error_bound": cli.finite(self.error_bound),
             "prompts": self.prompts,
@@ -113,11 +115,13 @@ class Report:
             f"{self.theorem.width_formula(spec)}"
         )
         console.print(f"coldness T = {self.gains.T:g}; {spec.dtype} on {self.device}")
-        if self.matrices_checked is not None and not any("weights:" in one for one in self.wrong):
+        if self.weight_faults == []:
             console.print(
-                f"weights: all {self.matrices_checked} matrices have the form that the "
+                f"weights: all {matrices(self.model)} matrices have the form that the "
                 "machine-checked theorem assumes"
             )
+        for fault in self.weight_faults or ():
+            console.print(fault, style="bold red")
         for fault in self.wrong:
             console.print(f"structure: {fault}", style="bold red")
         console.print(self._lemma_table())

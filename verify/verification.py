@@ -35,11 +35,9 @@ def verify(
     spec, tasks, feature_map = instance.spec, instance.tasks, instance.feature_map
     model = theorem.build(spec, tasks, feature_map) if model is None else model
     wrong = check_structure(theorem, model, spec)
-    checked = None
+    weight_faults = None
     if theorem.check_weights is not None:
-        found = theorem.check_weights(model, tasks, feature_map)
-        wrong += [f"weights: {fault}" for fault in found]
-        checked = sum(4 * len(layer.banks) + 2 * (layer.mlp is not None) for layer in model.layers)
+        weight_faults = theorem.check_weights(model, tasks, feature_map)
     # The oracle refuses prompts outside the hypotheses; what the model refuses after that is the
     # model's fault.
     verdicts = [
@@ -67,7 +65,7 @@ def verify(
         spec=spec,
         gains=theorem.derive(spec),
         wrong=wrong,
-        matrices_checked=checked,
+        weight_faults=weight_faults,
         heads=[layer.heads for layer in model.layers],
         embedding_dim=model.residual.dim,
         embedding_bound=theorem.width_bound(spec),

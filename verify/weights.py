@@ -79,7 +79,7 @@ class Fault(NamedTuple):
     what: str
 
     def __str__(self) -> str:
-        return f"the weights of {self.layer} : {self.what}"
+        return f"the weights of {self.layer}: {self.what}"
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 from jaxtyping import Array, Bool, Float
 
 from construct import checks
@@ -96,9 +95,9 @@ def touched(hooks: Hooks, residual: Residual, place: str, value: Array) -> Array
         new = hook(seen)
         if new is None:
             continue
-        if not isinstance(new, Tracer):
+        try:
             new = checked(key, new, seen.shape)
-        else:
+        except jax.errors.TracerArrayConversionError:  # its numbers are not there yet
             checks.shape(f"hooks[{key!r}]", new, seen.shape, "the place that it replaces")
         new = jnp.asarray(new, value.dtype)
         value = new if subspace is None else residual.replace(value, subspace, new)
@@ -110,6 +109,8 @@ def checked(key: Place, new: Any, shape: tuple[int, ...]) -> np.ndarray:
     place's shape."""
     try:
         array = np.asarray(new)
+    except jax.errors.TracerArrayConversionError:
+        raise
     except (TypeError, ValueError):
         array = np.asarray(None)
     if array.dtype.kind not in "fiu" and "float" not in array.dtype.name:

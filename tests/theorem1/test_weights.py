@@ -73,7 +73,7 @@ def test_a_fault_says_where_it_is_and_what_must_be_there():
     layers[2].banks[0].W_K[1, 4, one.residual.where("y").start] = 0.5
     (fault,) = faults(layers, places(one), one.spec, tasks, feature_map)
     assert str(fault) == (
-        "the weights of recognize : W_K of head 1 is 0.5 in row residual at y, must be -1"
+        "the weights of recognize: W_K of head 1 is 0.5 in row residual at y, must be -1"
     )
 
 

@@ -84,21 +84,6 @@ def _text(path: Path) -> str:
         ) from None
 
 
-def _check_writable(table: Table) -> None:
-    """Refuse words that a typed prompt could not be split at."""
-    marks = ("->",) if len(table.inputs) == 1 else ("->", COMMA)
-    for words in table.rows:
-        for word in words:
-            for mark in marks:
-                if mark in word:
-                    raise checks.refuse(
-                        table.name,
-                        repr(word),
-                        f"an input must not hold {mark!r}, which a prompt is split at",
-                        "write it otherwise",
-                    )
-
-
 def _separated(name: str, text: str, delimiter: str) -> tuple[Sequence[str], Rows]:
     rows = _lines(name, text, delimiter)
     _, header = next(rows, ("", []))
