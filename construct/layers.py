@@ -165,8 +165,15 @@ class Stack(nnx.Module):
 
     @property
     def as_built(self) -> bool:
-        """Whether the weights are surely those that were built: the very same arrays."""
-        return _same(_built.get(self), _arrays(self))
+        """Whether the weights are those that were built: the very same arrays, or arrays of equal
+        entries (nnx.jit hands a model back with copies)."""
+        built, held = _built.get(self), _arrays(self)
+        if built is None or _same(built, held):
+            return built is not None
+        if not _equal(built, held):
+            return False
+        _built[self] = held  # so that the next answer costs no comparison
+        return True
 
     def forget_built(self) -> None:
         """Say that the weights are not those that were built."""
@@ -226,6 +233,18 @@ def _same(one: list[Any] | None, other: list[Any]) -> bool:
     if one is None or len(one) != len(other):
         return False
     return all(a is b for a, b in zip(one, other, strict=True))
+
+
+def _equal(one: list[Any], other: list[Any]) -> bool:
+    """Whether all entries are equal; under a trace there are none yet, and nothing is known."""
+    if len(one) != len(other):
+        return False
+    try:
+        return all(
+            a.dtype == b.dtype and np.array_equal(a, b) for a, b in zip(one, other, strict=True)
+        )
+    except jax.errors.TracerArrayConversionError:
+        return False
 
 
 def _arrays(model: Stack) -> list[Any]:

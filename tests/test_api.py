@@ -304,6 +304,21 @@ def test_a_message_tells_changed_weights_from_a_bad_prompt():
     assert "built" not in str(caught.value)
 
 
+def test_a_model_that_jit_hands_back_is_as_built_and_an_edited_one_is_not():
+    model = build(MODEL.spec, RANDOM.tasks)
+
+    @nnx.jit
+    def scale(one, factor):
+        bank = one.layer("pair").banks[0]
+        bank.W_V[...] = factor * bank.W_V[...]
+
+    before = model.layer("pair").banks[0].W_V.get_raw_value()
+    scale(model, 1.0)
+    assert model.layer("pair").banks[0].W_V.get_raw_value() is not before and model.as_built
+    scale(model, 2.0)
+    assert not model.as_built
+
+
 def test_a_spec_under_which_nothing_can_be_recognized_is_refused():
     tasks = [Task(slot=0, weight=np.eye(2)), Task(slot=0, weight=-np.eye(2))]
     with pytest.raises(ValueError, match="at most 2 radius"):
