@@ -23,6 +23,8 @@ from construct import floats
 from construct.gains import CommonGains
 from construct.prompt import Prompt
 from construct.spec import Spec
+from construct.tasks import FeatureMap, Task
+from proofs.sizes import Sizes, sizes
 
 
 @dataclass(frozen=True)
@@ -30,13 +32,14 @@ class Setting:
     """What a bound is asked for: a prompt of at most `tokens` tokens whose inputs have norm at most
     `input_norm`.
 
-    leaks, rounds: which of the two sources of error to count.
+    sizes: what rounding is relative to. leaks, rounds: which of the two sources of error to count.
     """
 
     spec: Spec
     gains: Any  # the theorem's own, which are CommonGains at least
     tokens: int
     input_norm: float
+    sizes: Sizes
     leaks: bool = True
     rounds: bool = True
 
@@ -66,6 +69,17 @@ class Setting:
         rest."""
         return self.tau(layer) ** 2 + self.tokens * self.tau(layer) ** 4
 
+    def output_rounding(self, f: float, y: float) -> float:
+        """Rounding of W_i phi + b_i - y in max norm, f and y the errors of features and label: the
+        matrix and the bias are rounded when stored, a product once, and the sum of r + 2 terms r +
+        1 times."""
+        sizes, weights = self.sizes, self.spec.weight_norm
+        return (
+            self.gamma(self.spec.r + 3) * (sizes.products + weights * f)
+            + self.gamma(self.spec.r + 2) * sizes.bias
+            + self.gamma(self.spec.r + 1) * (sizes.label + y)
+        )
+
     def gamma(self, k: float) -> float:
         """The rounding factor of k roundings, 0 if rounding is not counted."""
         return floats.gamma(k, self.spec.dtype) if self.rounds else 0.0
@@ -80,10 +94,30 @@ class Setting:
         of the summands."""
         return self.gamma(summands + 3 + (0 if self.gains.hard else 2 * self.tokens))
 
+    def mean_of_winners(self, leaked: float = 0.0) -> float:
+        """Rounding of the mean at the answer token, relative to the longest summand: tokens are
+        summed in blocks, then the blocks. A block is as long as the square root of the prompt with
+        its padding, which a longer prompt of the same batch decides, up to the Spec's longest.
+
+        With a hard softmax, and nothing leaked into the winners' scores, a weight is exactly 0 or
+        1, and an example has one winner at most: what rounds is the additions of winners, and one
+        division by their number, which is exact up to 1/u. The restricted evaluator adds by halves,
+        ceil(log2 m') deep, which is no more.
+        """
+        tokens, n = self.tokens, self.spec.n
+        longest = max(tokens, self.spec.tokens)
+        block = np.arange(math.isqrt(tokens - 1), math.isqrt(longest - 1) + 1) + 1
+        blocks = -(-tokens // block)
+        examples = max((tokens - 1) // n - 1, 1)
+        if not self.gains.hard or leaked or examples * floats.unit_roundoff(self.spec.dtype) > 1:
+            return self.average(int((np.minimum(block, tokens) + blocks).max()))
+        touched = np.minimum((block + n - 2) // n + 1, examples)  # examples in a block
+        return self.gamma(min(examples - 1, int((touched + blocks).max()) - 2) + 1)
+
     @property
     def feature_norm(self) -> float:
         """Bound on the norm of phi(x)."""
-        return self.spec.feature_norm * self.input_norm + self.spec.feature_bias_norm
+        return feature_norm(self.spec, self.input_norm)
 
 
 @dataclass(frozen=True)
@@ -125,9 +159,11 @@ def setting(
     input_norm: float | None,
     leaks: bool,
     rounds: bool,
+    tasks: Sequence[Task] | None,
+    feature_map: FeatureMap | None,
 ) -> Setting:
-    """What to bound: one prompt, or all of at most so many tokens (None: the Spec's longest) with
-    inputs of norm at most `input_norm`.
+    """What to bound: one prompt, with its tasks coordinate by coordinate, or all of at most so many
+    tokens (None: the Spec's longest) with inputs of norm at most `input_norm`.
 
     input_norm None: the Spec's input radius, or where it has none its radius; prompts with longer
     inputs are asked for as such.
@@ -139,14 +175,21 @@ def setting(
         longest = gains.input_radius
         if spec.input_radius is None:
             longest = min(longest, spec.radius)
+    longest = longest if input_norm is None else input_norm
     return Setting(
         spec=spec,
         gains=gains,
         tokens=tokens,
-        input_norm=longest if input_norm is None else input_norm,
+        input_norm=longest,
+        sizes=sizes(spec, prompt, feature_norm(spec, longest), tasks, feature_map),
         leaks=leaks,
         rounds=rounds,
     )
+
+
+def feature_norm(spec: Spec, input_norm: float) -> float:
+    """Bound on the norm of phi(x) for inputs up to a norm."""
+    return spec.feature_norm * input_norm + spec.feature_bias_norm
 
 
 def longest_input(spec: Spec, prompt: Prompt) -> float:
@@ -163,7 +206,7 @@ def compose(setting: Setting, lemmas: Sequence[ModuleType]) -> list[Errors]:
     dtype."""
     spec = setting.spec
     x = setting.gamma(1) * setting.input_norm
-    state = Errors(x=x, f=0.0 if spec.features else x, y=setting.gamma(1) * spec.radius)
+    state = Errors(x=x, f=0.0 if spec.features else x, y=setting.gamma(1) * setting.sizes.label)
     after = []
     for layer in lemmas:
         state = layer.lemma(setting, state)

@@ -209,7 +209,9 @@ def ask(text: "TextPrompt", m: int | None = None, theorem: int = 1) -> Reply:
     prompt = family.prompt(text.examples, text.query)
     answer = model(prompt)
     expected = superposition(explained, family.vectors(family.answers(text.query)))
-    bound = record.proof.error_bound(spec, prompt)
+    bound = record.proof.error_bound(
+        spec, prompt, tasks=family.tasks, feature_map=family.feature_map
+    )
     seconds = time.perf_counter() - started
     return Reply(text, theorem, answer, explained, expected, bound, seconds)
 

@@ -54,7 +54,10 @@ def verify(
         answers.append(trace.answer)
         by_prompt.append(check_lemmas(theorem, model, tasks, prompt, feature_map, trace=trace))
     bounded = [
-        (answer_error(answer.vector, verdict.vector), theorem.proof.error_bound(spec, prompt))
+        (
+            answer_error(answer.vector, verdict.vector),
+            theorem.proof.error_bound(spec, prompt, tasks=tasks, feature_map=feature_map),
+        )
         for answer, verdict, prompt in zip(answers, verdicts, prompts, strict=True)
     ]
     # Of the prompt that comes nearest to its bound; NaN comes nearest of all.

@@ -29,15 +29,9 @@ def lemma(setting: Setting, before: Errors) -> Errors:
     idle = spec.K * (sink + setting.shut("execute") * (longest + sink))
     idle *= 1 + setting.select(spec.K)
     leak = misplaced(setting, "execute") * (longest + sink) + spec.K * sink
-    dot = setting.gamma(spec.r + 3) * (
-        spec.weight_norm * (setting.feature_norm + before.f)
-        + spec.bias_norm
-        + spec.radius
-        + before.y
-    )
-    rounding = (
-        dot + setting.select(spec.K) * longest + setting.gamma(1) * (spec.radius + before.y + dot)
-    )
+    dot = setting.output_rounding(before.f, before.y)
+    rounding = dot + setting.select(spec.K) * longest
+    rounding += setting.gamma(1) * (setting.sizes.output + spec.weight_norm * before.f + dot)
     executed = spec.weight_norm * before.f + leak + rounding
     return replace(
         before,

@@ -7,7 +7,6 @@ or BOS leads by 2T if there is no winner; the answer token's own y, which layers
 there; and BOS' y, which is read if there is no winner. The mean is summed in blocks of sqrt(N): 2
 sqrt(N) roundings."""
 
-import math
 from dataclasses import replace
 
 from construct.spec import Spec
@@ -23,12 +22,11 @@ def lemma(setting: Setting, before: Errors) -> Errors:
     """The errors after Superpose."""
     largest = setting.spec.radius + before.y + before.output + before.idle_y
     leak = (setting.tau("superpose") + 2 * setting.far("superpose")) * largest
-    blocks = 2 * (math.isqrt(setting.tokens - 1) + 1)
     # BOS' y is no further from 0 than the answer token's own.
     answer = (
         before.output
         + 2 * before.idle_y
         + leak
-        + setting.average(blocks) * (setting.spec.radius + before.output)
+        + setting.mean_of_winners() * (setting.sizes.output + before.output)
     )
     return replace(before, y=max(answer, before.y + leak), output=answer)

@@ -29,17 +29,12 @@ def lemma(setting: Setting, before: Errors) -> Errors:
     longest += sink
     misplaced = (omega + spec.K * setting.select(spec.K)) * longest + spec.K * sink
     idle = spec.K * (sink + setting.far("recognize") * longest) * (1 + setting.select(spec.K))
-    dot = setting.gamma(spec.r + 3) * (
-        spec.weight_norm * (setting.feature_norm + before.h)
-        + spec.bias_norm
-        + spec.radius
-        + before.y
-    )
+    dot = setting.output_rounding(before.h, before.y)
     output = (
         spec.weight_norm * before.h
         + misplaced
         + dot
-        + setting.gamma(1) * (spec.radius + before.y + dot)
+        + setting.gamma(1) * (setting.sizes.output + spec.weight_norm * before.h + dot)
     )
     ok = omega + (flag_rounding(spec, setting.gains.hard) if setting.rounds else 0.0)
     return replace(

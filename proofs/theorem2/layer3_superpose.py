@@ -29,12 +29,11 @@ def lemma(setting: Setting, before: Errors) -> Errors:
     score = gains.error("superpose") if setting.rounds else 0.0
     uneven = math.expm1(2 * (gains.C * before.ok + score))
     leak = (setting.tau("superpose") + 2 * setting.far("superpose") + 2 * uneven) * largest
-    blocks = 2 * (math.isqrt(setting.tokens - 1) + 1)
     # BOS' y is no further from 0 than the answer token's own.
     answer = (
         before.output
         + 2 * before.idle_y
         + leak
-        + setting.average(blocks) * (setting.spec.radius + before.output)
+        + setting.mean_of_winners(before.ok) * (setting.sizes.output + before.output)
     )
     return replace(before, y=max(answer, before.y + leak), output=answer)

@@ -6,7 +6,6 @@ summed over tasks, e^-T for BOS, which holds 0, and (K + 1) N e^-2T for all else
 and holds at most K. Rounding is relative to each m_i/M, and these sum to 1.
 """
 
-import math
 from dataclasses import replace
 
 from construct.spec import Spec
@@ -22,5 +21,4 @@ def lemma(setting: Setting, before: Errors) -> Errors:
     """The errors after Tally; w is summed over tasks."""
     largest = 1 + before.w
     leak = (setting.tau("tally") + (setting.spec.K + 1) * setting.far("tally")) * largest
-    blocks = 2 * (math.isqrt(setting.tokens - 1) + 1)
-    return replace(before, w=2 * before.w + leak + setting.average(blocks) * largest)
+    return replace(before, w=2 * before.w + leak + setting.mean_of_winners() * largest)

@@ -19,10 +19,7 @@ def output_rounding(setting: Setting, before: Errors) -> float:
     """How far a value W_i x + b_i can be off, in max norm: the rounding of x, and one dot
     product."""
     spec = setting.spec
-    dot = setting.gamma(spec.d + 3) * (
-        spec.weight_norm * (setting.input_norm + before.x) + spec.bias_norm
-    )
-    return spec.weight_norm * before.x + dot
+    return spec.weight_norm * before.x + setting.output_rounding(before.x, 0.0)
 
 
 def add_gate(setting: Setting, before: Errors, gate: int) -> Errors:

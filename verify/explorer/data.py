@@ -196,7 +196,9 @@ def _prompt(
     lemmas = check_lemmas(theorem, model, subject.tasks, prompt, subject.feature_map, trace=trace)
     error, bound = (
         answer_error(answer.vector, verdict.vector),
-        theorem.proof.error_bound(spec, prompt),
+        theorem.proof.error_bound(
+            spec, prompt, tasks=subject.tasks, feature_map=subject.feature_map
+        ),
     )
     steps = [stream[:, used] for stream in trace.streams.values()]
     weights = recovered_weights(answer, verdict.outputs)
