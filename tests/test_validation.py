@@ -596,3 +596,27 @@ def test_what_is_no_prompt_and_no_hook():
         model(prompt, hooks={("commi", "z"): lambda z: z})
     with pytest.raises(ValueError, match="must be a layer of this trace"):
         model.trace(prompt).read("commi", "z")
+
+
+@pytest.mark.parametrize("part", ["inputs", "labels", "query"])
+def test_a_vector_that_float32_made_longer_than_the_radius_is_accepted(part):
+    rng = np.random.default_rng(0)
+    d, radius = 5, 1.0
+    tasks = [Task(slot=0, weight=np.eye(d)), Task(slot=0, weight=-np.eye(d))]
+    spec = Spec.of(tasks, m=2, n=2, margin=1.0, radius=radius, input_radius=radius)
+    model = build(spec, tasks)
+    unit = rng.normal(size=(1000, d))
+    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+    rounded = np.float32(unit).astype(float)
+    x = rounded[np.linalg.norm(rounded, axis=1).argmax()]
+    assert np.linalg.norm(x) > radius * (1 + 1e-8)
+    prompt = Prompt(inputs=np.tile(x, (2, 1, 1)), labels=np.stack([x, -x]), query=x[None])
+    for evaluator in ("dense", "restricted"):
+        answer = model(prompt, evaluator=evaluator)
+        assert (answer.counts == [1, 1]).all() and np.abs(answer.vector).max() <= 1e-6
+    # Longer than a rounding makes it, or not a float32 vector at all: refused.
+    for longer in (np.float32(x * (1 + 3e-7)).astype(float), x * (1 + 1e-9)):
+        wrong = {"inputs": prompt.inputs, "labels": prompt.labels, "query": prompt.query}
+        wrong[part] = np.tile(longer, (*wrong[part].shape[:-1], 1))
+        with pytest.raises(ValueError, match=f"{part}.*norm at most"):
+            model(Prompt(**wrong))

@@ -147,9 +147,12 @@ def test_a_label_that_does_not_preserve_the_norm_is_named():
 
 
 def test_a_task_that_does_not_preserve_the_norm_is_named():
-    tasks = [replace(INSTANCE.tasks[0], weight=0.7 * INSTANCE.tasks[0].weight), *INSTANCE.tasks[1:]]
+    # In one direction alone, which the build cannot know that no input has.
+    narrow = np.diag([1.0] + [0.5] * (SPEC.d - 1))
+    weight = INSTANCE.tasks[0].weight @ narrow
+    tasks = [replace(INSTANCE.tasks[0], weight=weight), *INSTANCE.tasks[1:]]
     with pytest.raises(
-        ValueError, match=r"prompt example \d+, task 0 = an output of norm 0\.7.*Theorem 3"
+        ValueError, match=r"prompt example \d+, task 0 = an output of norm 0\.\d+.*Theorem 3"
     ):
         build(SPEC, tasks)(PROMPT)
 
@@ -168,6 +171,20 @@ def test_what_it_cannot_do_is_refused(change, message):
     spec = replace(SPEC, **change)
     with pytest.raises(ValueError, match=message):
         build(spec, INSTANCE.tasks)
+
+
+@pytest.mark.parametrize(
+    ("scale", "bias", "message"),
+    [(0.3, 0.3, "have at most 0.6 on inputs"), (1.0, 3.0, "have at least 2 on inputs")],
+)
+def test_a_task_whose_outputs_never_have_norm_1_is_refused_when_built(scale, bias, message):
+    task = Task(slot=0, weight=scale * np.eye(4), bias=bias * np.eye(4)[0])
+    with pytest.raises(ValueError, match=message):
+        build(Spec.of([task], m=2, n=2, margin=1.0, radius=4.0), [task])
+    # Where longer inputs are allowed, the same bias may give an output of norm 1.
+    if bias > 1:
+        wide = Spec.of([task], m=2, n=2, margin=1.0, radius=4.0, input_radius=4.0)
+        assert build(wide, [task]).spec == wide
 
 
 def test_a_dropped_mask_is_named():
