@@ -3,7 +3,7 @@
 python -m benchmarks [--out PATH.json] [--sizes small,medium,large] [--batches 1,32]
 """
 
-from benchmarks import accuracy, bf16, build, device, measure, peers, scale, speed
+from benchmarks import accuracy, api, bf16, build, device, measure, peers, scale, speed
 
 QUESTIONS = (
     peers.QUESTION,
@@ -13,6 +13,7 @@ QUESTIONS = (
     speed.QUESTION,
     build.QUESTION,
     accuracy.QUESTION,
+    api.QUESTION,
 )
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import pytest
 
 from benchmarks import (
     accuracy,
+    api,
     bf16,
     build,
     device,
@@ -46,11 +47,12 @@ def setting(request):
 def quick(monkeypatch):
     """One tiny size, no bursts, a small matrix product."""
     monkeypatch.setattr(measure, "BURST", 0.0)
+    monkeypatch.setattr(api, "BATCH", 3)
     monkeypatch.setattr(peers, "GEMM", 16)
     monkeypatch.setattr(scale, "SIDE", 16)
     monkeypatch.setattr(scale, "MANY", ((64, 6, 0.25),))
     sizes = {"small": (2, 3, 6, 3)}
-    for module in (evaluators, peers, speed, bf16):
+    for module in (evaluators, peers, speed, bf16, api):
         monkeypatch.setattr(module, "SIZES", sizes)
     monkeypatch.setattr(
         device, "PLATFORMS", dict.fromkeys(("cpu", "gpu"), device.Sizes((2, 3, 6, 3), 6, 16, 64))
@@ -196,6 +198,7 @@ def test_all_questions_write_one_report(quick, command, tmp_path):
         "speed",
         "build",
         "accuracy",
+        "api",
     }
     assert {"device", "cores", "processor", "versions", "load_average"} <= set(report["machine"])
     assert set(report["machine"]["versions"]) == set(measure.PACKAGES)
@@ -235,6 +238,13 @@ def test_all_questions_write_one_report(quick, command, tmp_path):
         report["build"][0]
     )
     assert all(one["max_error"] <= one["error_bound"] for one in report["accuracy"])
+    (api_costs,) = report["api"]
+    assert api_costs["file_bytes"] > 0 and set(api_costs["times_dense"]) == {
+        "look",
+        "write",
+        "head",
+    }
+    assert {"trace", "build", "save", "load"} < set(api_costs["calls"])
     sizes = [(one["K"], one["log_m"], one["screen"]) for one in report["scale"]]
     assert sizes == [(16, 6, False), (64, 6, False), (64, 6, True)]
     assert all(
