@@ -18,7 +18,6 @@ from jaxtyping import Float, Int
 from construct import FeatureMap, Prompt, Spec, Task, Trace, Transformer
 from proofs.selection import Errors, Setting
 from verify.ideal import Stream, ideal_streams
-from verify.oracle import judge
 from verify.record import Theorem
 
 
@@ -117,7 +116,7 @@ def check_lemmas(
     """Run one prompt (or take its `trace`) and hold every layer's residual stream and score gaps
     against its lemma."""
     spec = model.spec
-    verdict = judge(tasks, prompt, spec.tolerance, spec.margin, feature_map, spec.sum_slot)
+    verdict = theorem.judge(spec, tasks, prompt, feature_map)
     if trace is None:  # the oracle has judged the prompt; the weights are on trial
         trace = model.trace(prompt, attention=False, enforce=False)
     setting = theorem.proof.setting(spec, prompt)

@@ -135,12 +135,15 @@ def certify(
     ]
     bits = _bits_needed(theorem, model)
     with balls.working_bits(bits):
-        verdict = verdict_in_balls(
-            tasks, prompt, spec.tolerance, spec.margin, feature_map, spec.sum_slot
-        )
+        if theorem.exact:
+            verdict = theorem.judge(spec, tasks, prompt, feature_map)
+        else:
+            verdict = verdict_in_balls(
+                tasks, prompt, spec.tolerance, spec.margin, feature_map, spec.sum_slot
+            )
         streams = ideal_streams(theorem, spec, tasks, prompt, verdict, dtype=object)
         embedded = _embedded(model, next(streams))
-        lemmas, tied, actual = [], [], embedded
+        lemmas, tied, actual, target = [], [], embedded, embedded[-1]
         for i, (ideal, enclosed) in enumerate(
             zip(streams, balls.enclose(model, embedded, selections), strict=True)
         ):
@@ -159,11 +162,12 @@ def certify(
             seen = Seen(distances, gap, enclosed.near, enclosed.best)
             lemmas.append(check_lemma(theorem, setting, i, bounds[i], ideal, seen))
             tied.append(enclosed.ties)
+            target = ideal["y"][-1]  # after the last layer: the superposition
         answer = actual[-1, model.residual.where("y")]
         return Enclosure(
             lemmas=lemmas,
             ties=tied,
-            answer_error=_farthest(answer, verdict.vector),
+            answer_error=_farthest(answer, target),
             float_distance=_farthest(answer, trace.answer.vector.astype(float)),
             error_bound=bounds[-1].output,
             radius=max(float(ball.rad()) for ball in answer),

@@ -145,7 +145,8 @@ def ideal_streams(
 
     dtype object lets a verdict of balls pass through.
     """
-    ideal = Ideal(theorem, spec, tasks, prompt, verdict, dtype)
+    make = theorem.ideal or Ideal
+    ideal = make(theorem, spec, tasks, prompt, verdict, dtype)
     yield {name: array.copy() for name, array in ideal.stream.items()}
     for layer in theorem.checks:
         layer.expect(ideal)

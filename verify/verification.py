@@ -9,7 +9,6 @@ from construct import Prompt, Trace, Transformer
 from verify.check import answer_error, check_lemmas, check_structure, worst
 from verify.cli import progress
 from verify.draw import Instance
-from verify.oracle import judge
 from verify.record import Theorem
 from verify.report import Report
 
@@ -40,10 +39,7 @@ def verify(
         weight_faults = theorem.check_weights(model, tasks, feature_map)
     # The oracle refuses prompts outside the hypotheses; what the model refuses after that is the
     # model's fault.
-    verdicts = [
-        judge(tasks, prompt, spec.tolerance, spec.margin, feature_map, spec.sum_slot)
-        for prompt in prompts
-    ]
+    verdicts = [theorem.judge(spec, tasks, prompt, feature_map) for prompt in prompts]
     answers, by_prompt = [], []
     for i, prompt in enumerate(progress(prompts, len(prompts), f"checking {len(prompts)} prompts")):
         trace, refusal = _trace(model, prompt)
