@@ -10,12 +10,13 @@ the winners. expect(ideal): what the layer must leave behind.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from construct import FeatureMap, Prompt, Spec, Task, Trace, Transformer
+from construct import FeatureMap, Spec, Trace, Transformer
+from construct.layout import AnyPrompt
 from proofs.selection import Errors, Setting
 from verify.ideal import Stream, ideal_streams
 from verify.record import Theorem
@@ -107,8 +108,8 @@ class Seen(NamedTuple):
 def check_lemmas(
     theorem: Theorem,
     model: Transformer,
-    tasks: Sequence[Task],
-    prompt: Prompt,
+    tasks: Sequence[Any],
+    prompt: AnyPrompt,
     feature_map: FeatureMap | None = None,
     *,
     trace: Trace | None = None,

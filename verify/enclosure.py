@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from rich.box import SIMPLE_HEAD
@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from construct import FeatureMap, Prompt, Task, Transformer
+from construct.layout import AnyPrompt
 from verify import balls, cli
 from verify.check import Lemma, Seen, check_lemma
 from verify.ideal import Stream, ideal_streams
@@ -119,8 +120,8 @@ class Enclosure:
 def certify(
     theorem: Theorem,
     model: Transformer,
-    tasks: Sequence[Task],
-    prompt: Prompt,
+    tasks: Sequence[Any],
+    prompt: AnyPrompt,
     feature_map: FeatureMap | None = None,
 ) -> Enclosure:
     """Certify one prompt. Raises balls.MissingExtra without python-flint, ValueError for a prompt
@@ -139,7 +140,7 @@ def certify(
             verdict = theorem.judge(spec, tasks, prompt, feature_map)
         else:
             verdict = verdict_in_balls(
-                tasks, prompt, spec.tolerance, spec.margin, feature_map, spec.sum_slot
+                tasks, cast(Prompt, prompt), spec.tolerance, spec.margin, feature_map, spec.sum_slot
             )
         streams = ideal_streams(theorem, spec, tasks, prompt, verdict, dtype=object)
         embedded = _embedded(model, next(streams))

@@ -4,7 +4,7 @@ allow, and what random tasks and prompts it is tried on. `verify.theorem.ALL` li
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol
 
 from construct import FeatureMap, Prompt, Spec, Task, Transformer
 from construct.gains import SelectionGains
@@ -19,6 +19,19 @@ DECIDED = (
     "Every residual ||g_i(X_j) - y_j|| is at most rho (task i explains example j) or at "
     "least delta."
 )
+
+
+class Drawn(Protocol):
+    """What a theorem's draw_instance gives: tasks with their Spec."""
+
+    @property
+    def spec(self) -> Spec: ...
+
+    @property
+    def tasks(self) -> Sequence[Any]: ...
+
+    @property
+    def feature_map(self) -> FeatureMap | None: ...
 
 
 def judge(

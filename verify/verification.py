@@ -5,18 +5,18 @@ from collections.abc import Sequence
 
 import jax
 
-from construct import Prompt, Trace, Transformer
+from construct import Trace, Transformer
+from construct.layout import AnyPrompt
 from verify.check import answer_error, check_lemmas, check_structure, worst
 from verify.cli import progress
-from verify.draw import Instance
-from verify.record import Theorem
+from verify.record import Drawn, Theorem
 from verify.report import Report
 
 
 def verify(
     theorem: Theorem,
-    instance: Instance,
-    prompts: Sequence[Prompt],
+    instance: Drawn,
+    prompts: Sequence[AnyPrompt],
     *,
     model: Transformer | None = None,
     seed: int = 0,
@@ -79,7 +79,7 @@ def verify(
     )
 
 
-def _trace(model: Transformer, prompt: Prompt) -> tuple[Trace, ValueError | None]:
+def _trace(model: Transformer, prompt: AnyPrompt) -> tuple[Trace, ValueError | None]:
     """A prompt's trace, and the model's reason if it would refuse to answer it."""
     try:
         return model.trace(prompt, attention=False), None

@@ -181,7 +181,7 @@ def one(found: Attack, rng: np.random.Generator, case: int, instance: Instance, 
     for prefix, said, verdict in _steps(model, tasks, prompt, start, rng):
         error = distance(said, verdict)
         found.see(where, "step", error, step_bound, case)
-        steps[prefix] = Steps(*said, error)
+        steps[prefix] = Steps(said[0], said[1], error)
     found.prefixes += len(steps)
     listed = {prefix: steps[prefix] for prefix in continuations(start)}
     joint, variation = joint_of(listed, start)
