@@ -67,6 +67,9 @@ class Theorem:
     the stream that the checks fill in (None: `verify.ideal.Ideal`). draw_instance, draw_prompt: its
     random tasks and prompts. exact: judge decides in whole numbers, with nothing to enclose in balls.
 
+    n: tokens of an example where none are asked for. shown: by title, what `draw_prompt` is told of
+    prompts that the explorer shows beside those of every theorem.
+
     options: of the command's options that not every theorem has (`verify.command.OPTIONS`), the
     ones that make sense here. drawn: what `verify.draw.draw_instance` is told of its random tasks,
     beside their sizes.
@@ -94,11 +97,18 @@ class Theorem:
     ideal: Callable[..., Any] | None = None
     draw_instance: Callable[..., Any] = draw.draw_instance
     draw_prompt: Callable[..., Any] = draw.draw_prompt
+    n: int = 3
+    shown: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     options: tuple[str, ...] = ()
     drawn: Mapping[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"Theorem {self.number}"
+
+    @property
+    def labeled(self) -> bool:
+        """Whether its prompts are inputs with labels (`construct.Prompt`), and not lines of words."""
+        return self.ideal is None
 
     @property
     def ambiguity(self) -> bool:

@@ -39,8 +39,8 @@ def setting(
 
 def errors(setting: Setting) -> list[Errors]:
     """The bounds on every subspace after each of the four layers; before the first, words are exact
-    in any dtype."""
-    state, after = Errors(), []
+    in any dtype, and soft ones are rounded."""
+    state, after = Errors(x=setting.gamma(1) if setting.soft else 0.0), []
     for layer in FOUR:
         state = layer.lemma(setting, state)
         after.append(state)

@@ -167,7 +167,7 @@ def _scene(theorem: Theorem, subject: Subject, model: Transformer, index: int) -
 def _columns(subject: Subject, model: Transformer) -> list[dict[str, str]]:
     """By coordinate of the stream, its subspace and its own name: contents have a word a
     coordinate, a task vector a task."""
-    named = {"w": subject.names} | (
+    named = dict.fromkeys(("w", "g", "c", "omega"), subject.names) | (
         dict.fromkeys(("x", "y", "q"), subject.words) if subject.words else {}
     )
     columns = []

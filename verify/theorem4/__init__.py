@@ -67,4 +67,7 @@ THEOREM4 = Theorem(
     ideal=Lines,
     draw_instance=draw_instance,
     draw_prompt=draw_prompt,
+    options=("ambiguous", "pure"),
+    n=6,
+    shown={"after a word of one task": {"said": 1}},
 )

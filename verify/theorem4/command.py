@@ -44,6 +44,12 @@ def parser() -> cli.Parser:
     add("--seed", type=cli.whole(0), default=0, help="seed of tasks, prompts and samples (0)")
     add("--noise", type=cli.whole(0), default=0, help="examples of random words (0)")
     add(
+        "--ambiguous",
+        type=cli.whole(0),
+        default=0,
+        help="examples of each prompt that several tasks explain (0)",
+    )
+    add(
         "--kind",
         choices=KINDS,
         default="share",
@@ -99,10 +105,9 @@ def _verify(options: argparse.Namespace) -> int:
         dtype=options.dtype,
         **sizes,
     )
-    prompts = [draw_prompt(rng, instance, noise=options.noise) for _ in range(options.prompts)]
-    report = verify(
-        THEOREM4, instance, prompts, seed=options.seed, noise=options.noise, started=started
-    )
+    odd = {"noise": options.noise, "ambiguous": options.ambiguous}
+    prompts = [draw_prompt(rng, instance, **odd) for _ in range(options.prompts)]
+    report = verify(THEOREM4, instance, prompts, seed=options.seed, started=started, **odd)
     model: Any = report.model
     found = law(model, instance.tasks, prompts[0])
     spec = instance.spec

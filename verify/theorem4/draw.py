@@ -14,6 +14,7 @@ from jaxtyping import Int
 from construct import Spec
 from construct.words import BLANK, WordPrompt, WordTask, spec_of
 from verify.draw import Impossible
+from verify.theorem4.definition import judge
 
 KINDS = ("free", "share", "twins", "small")
 BLANKS = 0.1
@@ -43,18 +44,21 @@ def draw_instance(
     coldness: float | None = None,
     dtype: str = "float32",
 ) -> Instance:
-    """K random tasks of L words (default: n - 2, so that a line has one input) on a vocabulary of d.
+    """K random tasks of L words (default: half of a line, n // 2) on a vocabulary of d.
 
-    blanks: the share of entries at which a task says nothing. Raises Impossible where there are not so
-    many different tasks.
+    blanks: the share of entries at which a task says nothing. About word 0 all tasks say the same, and
+    the first two read one slot, so that some examples are ambiguous. Raises Impossible where there are
+    not so many different tasks.
     """
-    L = max(n - 2, 1) if L is None else L
+    L = max(n // 2, 1) if L is None else L
     S = n - 1 - L
     tasks: list[WordTask] = []
     shared = table(rng, L, d, d, blanks)
+    shared[:, 0] = rng.integers(d, size=L)
     for i in range(K):
         for _ in range(TRIES):
-            task = WordTask(int(rng.integers(S)), _words(rng, kind, i, shared, tasks, blanks))
+            slot = tasks[0].slot if i == 1 else int(rng.integers(S))
+            task = WordTask(slot, _words(rng, kind, i, shared, tasks, blanks))
             if not any(_same(task, other) for other in tasks):
                 tasks.append(task)
                 break
@@ -89,6 +93,7 @@ def _words(
     if kind == "twins" and index:
         words = tasks[0].words.copy()
         words[rng.integers(L), rng.integers(d)] = rng.integers(d)
+    words[:, 0] = shared[:, 0]
     return words
 
 
@@ -104,36 +109,53 @@ def draw_prompt(
     noise: int | None = 0,
     shares: Sequence[float] | np.ndarray | None = None,
     empty: float = 0.0,
-    prefix: Sequence[int] = (),
+    ambiguous: int = 0,
+    pure: bool = False,
+    said: int = 0,
 ) -> WordPrompt:
     """A prompt of `examples` examples (default m), each of a task drawn with probability `shares`
     (default: random unequal ones).
 
     noise: so many of them have answers of random words; None: each may be spoiled in one way or
-    another. empty: the share of inputs that are blank. Raises Impossible where there are fewer
-    examples than noise.
+    another. ambiguous: so many are explained by two tasks at least. empty: the share of inputs that are
+    blank. pure: all examples are of one task. said: so many words of the answer of the most prevalent
+    task are said. Raises Impossible where there are fewer examples than asked for, or one task is to
+    be ambiguous.
     """
     spec, tasks = instance.spec, instance.tasks
     examples = spec.m if examples is None else examples
-    if noise is not None and noise > examples:
+    if (noise or 0) + ambiguous > examples:
         raise Impossible(
-            f"--noise {noise} exceeds the {examples} examples of a prompt; lower it or raise --m"
+            f"--noise {noise} and --ambiguous {ambiguous} exceed the {examples} examples of a "
+            "prompt; lower them or raise --m"
+        )
+    if ambiguous and spec.K == 1:
+        raise Impossible(
+            f"--ambiguous {ambiguous} needs two tasks that explain one example, but --K is 1; "
+            "raise --K or drop --ambiguous"
         )
     if shares is None:
-        shares = rng.dirichlet(np.ones(spec.K))
+        shares = np.eye(spec.K)[rng.integers(spec.K)] if pure else rng.dirichlet(np.ones(spec.K))
     S = spec.n - 1 - spec.L
     inputs = rng.integers(spec.d, size=(examples + 1, S))
     inputs[rng.random(inputs.shape) < empty] = BLANK
-    chosen = rng.choice(spec.K, p=shares, size=examples)
+    chosen = rng.choice(spec.K, p=np.asarray(shares), size=examples)
+    order = rng.permutation(examples)
+    off, alike = order[: noise or 0], order[noise or 0 :][:ambiguous]
+    inputs[alike, tasks[0].slot] = 0
+    chosen[alike] = 0
     answers = np.stack(
         [_answer(rng, tasks[i], row, spec.d) for i, row in zip(chosen, inputs, strict=False)]
     )
     if noise is None:
         answers = np.stack([_spoiled(rng, answer, spec.d) for answer in answers])
     else:
-        off = rng.permutation(examples)[:noise]
         answers[off] = rng.integers(spec.d, size=(noise, spec.L))
-    return WordPrompt(inputs[:-1], answers, inputs[-1], tuple(prefix))
+    prompt = WordPrompt(inputs[:-1], answers, inputs[-1])
+    if not said:
+        return prompt
+    counts = judge(tasks, prompt, spec.m).counts
+    return prompt.after(_answer(rng, tasks[int(counts.argmax())], inputs[-1], spec.d)[:said])
 
 
 def _answer(
