@@ -62,9 +62,7 @@ def parser() -> cli.Parser:
     return parser
 
 
-def random_subject(
-    K: int, d: int, m: int, n: int | None, seed: int, theorem: Theorem
-) -> Subject:
+def random_subject(K: int, d: int, m: int, n: int | None, seed: int, theorem: Theorem) -> Subject:
     """Random tasks that the theorem can perform, and mixtures of them in front of one query. n None:
     as the theorem has it. Raises Impossible (a ValueError)."""
     rng = np.random.default_rng(seed)

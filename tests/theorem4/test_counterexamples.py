@@ -7,7 +7,7 @@ import pytest
 
 from construct.gains import Infeasible
 from construct.theorem4 import derive, spec_of
-from tests.theorem4.test_generation import BOUND, D, M, MODEL, PROMPT, TASKS
+from tests.theorem4.test_generation import BOUND, MODEL, PROMPT, TASKS, D, M
 
 ARROW = -1
 FIRST = PROMPT.after((0,))

@@ -15,7 +15,6 @@ from construct.answer import Trace
 from construct.residual import Residual, task_codes
 from construct.spec import Spec
 from verify.explorer import plots
-from verify.oracle import Verdict
 
 SIDE = 340
 MOST_TICKS = 16
@@ -31,7 +30,7 @@ class Scene:
     spec: Spec
     names: Sequence[str]
     trace: Trace
-    verdict: Verdict
+    verdict: Any
     said: Sequence[str]
 
     @property
