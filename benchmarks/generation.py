@@ -2,8 +2,8 @@
 
 python -m benchmarks.generation [--examples 512] [--samples 64] [--L 4]
 
-The examples are run once and their keys and values kept; each word of each answer is one token more.
-"""
+The examples are run once and their keys and values kept; each word of each answer is one token
+more."""
 
 import argparse
 import json
@@ -13,8 +13,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import measure
+from construct.theorem4 import build
+from proofs.theorem4 import error_bound
 from verify import cli
-from verify.theorem4 import THEOREM4
 from verify.theorem4.definition import judge
 from verify.theorem4.draw import draw_instance, draw_prompt
 from verify.theorem4.law import distance
@@ -44,7 +45,7 @@ def record(options: argparse.Namespace) -> measure.Record:
     instance = draw_instance(
         rng, K=options.K, d=options.d, m=options.examples, n=options.L + 2, L=options.L
     )
-    model = THEOREM4.build(instance.spec, instance.tasks)
+    model = build(instance.spec, instance.tasks)
     prompt = draw_prompt(rng, instance)
     calls = {
         "one pass": lambda: model.next(prompt),
@@ -54,7 +55,7 @@ def record(options: argparse.Namespace) -> measure.Record:
     start = judge(instance.tasks, prompt, spec.m)
     generation = model.generate(prompt, key=0, samples=options.samples)
     first = (generation.distributions[0, 0].astype(float), generation.posterior[0, 0].astype(float))
-    error, bound = distance(first, start), THEOREM4.proof.error_bound(spec)
+    error, bound = distance(first, start), error_bound(spec)
     if not error <= bound:
         raise ValueError(f"an answer is off by {error:.3g}, more than its bound {bound:.3g}")
     found = measure.interleave(calls, options.repeats, lambda _: None)

@@ -1,11 +1,10 @@
 """The command `python -m verify.collapse`: does a generated answer collapse onto one task?
 
-Four tasks describe a city in four words, and part one after the other: "a city of love", "the city of
-light", "the capital for fashion", "the capital of France". A prompt mixes them. The figure shows the posterior
-over tasks before each word: along single samples and over all of them, under greedy decoding, and where
-the mixture itself is fed back. Dashes are the definition's. `run` and `plot` take any other model too
-(`verify.posteriors.Subject`).
-"""
+Four tasks describe a city in four words, and part one after the other: "a city of love", "the city
+of light", "the capital for fashion", "the capital of France". A prompt mixes them. The figure shows
+the posterior over tasks before each word: along single samples and over all of them, under greedy
+decoding, and where the mixture itself is fed back. Dashes are the definition's. `run` and `plot`
+take any other model too (`verify.posteriors.Subject`)."""
 
 import sys
 from collections.abc import Sequence
@@ -72,8 +71,8 @@ def parser() -> cli.Parser:
 
 
 def scene(counts: Sequence[int]) -> Scene:
-    """So many examples of each task, about all cities but Paris in turn, and Paris as the query. Raises
-    ValueError if there is no example."""
+    """So many examples of each task, about all cities but Paris in turn, and Paris as the query.
+    Raises ValueError if there is no example."""
     import numpy as np
 
     from construct.words import BLANK, WordPrompt, WordTask
@@ -120,8 +119,8 @@ def run(
 
 
 def expected(due: "Paths") -> "Paths":
-    """The definition's posterior, for samples its mean over all answers: it stays the prior, as long as
-    every task goes on."""
+    """The definition's posterior, for samples its mean over all answers: it stays the prior, as
+    long as every task goes on."""
     import numpy as np
 
     if due.how != "sample":
@@ -228,13 +227,14 @@ def show(found: "list[list[Paths]]", due: "list[Paths]", names: Sequence[str]) -
     console = Console()
     console.print(table)
     console.print(
-        "off: the farthest from the definition's (of samples, by chance too); left: how many tasks one "
-        "answer could still be of, exp of its posterior's entropy, the mean over answers"
+        "off: the farthest from the definition's (of samples, by chance too); left: how many "
+        "tasks one answer could still be of, exp of its posterior's entropy, the mean over answers"
     )
 
 
 def main() -> int:
-    """Generate, print and plot; 0 if every posterior is within the bound of the definition's, else 1."""
+    """Generate, print and plot; 0 if every posterior is within the bound of the definition's, else
+    1."""
     options = parser().parse_args()
     try:
         import matplotlib  # noqa: F401

@@ -23,15 +23,16 @@ ROUNDING = 1e-3
 
 @dataclass(frozen=True)
 class Said:
-    """What a subject says after a prefix: the distribution of the next word (d,) and the posterior over
-    tasks (K,); either may sum to less than 1."""
+    """What a subject says after a prefix: the distribution of the next word (d,) and the posterior
+    over tasks (K,); either may sum to less than 1."""
 
     distribution: Float[np.ndarray, "d"]
     posterior: Float[np.ndarray, "K"]
 
 
 class Subject(Protocol):
-    """A model under study. name: as a figure calls it. soft: whether it can be fed a mixture of words."""
+    """A model under study. name: as a figure calls it. soft: whether it can be fed a mixture of
+    words."""
 
     @property
     def name(self) -> str: ...
@@ -40,7 +41,8 @@ class Subject(Protocol):
     def soft(self) -> bool: ...
 
     def ask(self, prompt: WordPrompt, prefixes: Sequence[np.ndarray]) -> list[Said]:
-        """What it says after each prefix: words (t,), or where it is `soft` weights of words (t, d)."""
+        """What it says after each prefix: words (t,), or where it is `soft` weights of words (t,
+        d)."""
         ...
 
 
@@ -76,8 +78,8 @@ class Definition:
 @dataclass(frozen=True)
 class Paths:
     """A subject's answers under one decoding. posteriors (answers, steps, K): before each word, NaN
-    after an answer has ended. words (answers, steps): -1 where nothing is said, None if every word is
-    a mixture."""
+    after an answer has ended. words (answers, steps): -1 where nothing is said, None if every word
+    is a mixture."""
 
     subject: str
     how: str
@@ -105,8 +107,8 @@ def paths(
 ) -> Paths:
     """Generate answers of all words by a subject: so many samples, or one.
 
-    Every prefix is asked about once. Raises ValueError for a decoding that the subject does not have.
-    """
+    Every prefix is asked about once. Raises ValueError for a decoding that the subject does not
+    have."""
     if how not in DECODINGS or (how == "superposed" and not subject.soft):
         raise ValueError(
             f"how = {how!r}: {subject.name} has no such decoding; use one of "

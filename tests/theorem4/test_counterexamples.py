@@ -1,5 +1,5 @@
-"""What fails when a hypothesis of Theorem 4 is dropped: a counterexample for each, around the edge that
-refuses it."""
+"""What fails when a hypothesis of Theorem 4 is dropped: a counterexample for each, around the edge
+that refuses it."""
 
 import jax.numpy as jnp
 import numpy as np

@@ -1,4 +1,5 @@
-"""What words, tasks and prompts are, and what is refused at the edge, by name and with a way out."""
+"""What words, tasks and prompts are, and what is refused at the edge, by name and with a way
+out."""
 
 import numpy as np
 import pytest
@@ -75,8 +76,8 @@ def test_what_is_no_prompt_of_words_is_refused():
 def test_theorem_1_takes_no_words():
     with pytest.raises(ValueError, match=r"spec.L = 3: is of Theorem 4 alone"):
         theorem1.build(SPEC, [Task(slot=0, weight=np.eye(D))])
+    more = Spec(K=3, d=D, m=10, n=5, L=3, margin=1, radius=1, weight_norm=3, sum_slot=True)
     with pytest.raises(ValueError, match="read the words themselves"):
-        more = Spec(K=3, d=D, m=10, n=5, L=3, margin=1, radius=1, weight_norm=3, sum_slot=True)
         build(more, TASKS)
 
 

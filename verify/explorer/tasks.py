@@ -215,7 +215,7 @@ VIEWS = (
     View(
         "omega",
         "Posterior",
-        "omega at the last token; the dashes are m_i/M by the definition, given the words said so far",
+        "omega at the last token; the dashes are the definition's, given the words said so far",
         _posterior,
         _draw_posterior,
     ),
