@@ -11,10 +11,9 @@ from rich.console import Console
 from rich.table import Table
 
 from construct import Answer, Spec, Transformer
-from construct.gains import CommonGains
+from construct.gains import SelectionGains
 from verify import cli
 from verify.check import Lemma
-from verify.oracle import Verdict
 from verify.record import Theorem
 from verify.weights import matrices
 
@@ -28,7 +27,7 @@ class Report:
     theorem: Theorem
     model: Transformer
     spec: Spec
-    gains: CommonGains
+    gains: SelectionGains
     wrong: list[str]
     weight_faults: list[str] | None
     heads: list[int]
@@ -44,7 +43,7 @@ class Report:
     noise: int
     ambiguous: int
     answer: Answer
-    verdict: Verdict
+    verdict: Any
 
     @property
     def holds(self) -> bool:
