@@ -16,6 +16,7 @@ from construct.answer import Answer, Trace
 from construct.evaluate.bf16 import pieces_of
 from construct.evaluate.certificate import NoCertificate, certificate
 from construct.evaluate.dense import read_prompts
+from construct.evaluate.memory import Memory, remember
 from construct.evaluate.mesh import check_mesh
 from construct.evaluate.places import (
     Hooks,
@@ -209,6 +210,23 @@ class Transformer(Stack):
         return answer_blocks(
             self, blocks, query, name="prompt", progress=progress, screen=screen, mesh=mesh
         )
+
+    def remember(
+        self,
+        examples: Any,
+        *,
+        progress: Callable[[int], None] | None = None,
+        screen: bool | None = None,
+        mesh: Mesh | None = None,
+    ) -> Memory:
+        """A prompt's examples, recognized once and ready for any query: `memory.ask(query)`.
+
+        examples: a Prompt, whose own query is left aside, or blocks as `stream` takes them; the
+        rest as there. Raises ValueError as `stream` does, and for weights that were changed.
+        """
+        if mesh is not None:
+            check_mesh(self.spec, mesh)
+        return remember(self, examples, progress=progress, screen=screen, mesh=mesh)
 
     def trace(
         self,

@@ -145,6 +145,17 @@ def check_query(
     _check_inputs(spec, f"{name}.query", query, input_radius)
 
 
+def check_queries(
+    spec: Spec,
+    queries: Float[np.ndarray, "queries slots d"],
+    name: str,
+    input_radius: float,
+    first: int,
+) -> None:
+    """`check_query` of many; first: the place of the first of them."""
+    _check_inputs(spec, f"{name}.queries", queries, input_radius, first)
+
+
 def _check_inputs(
     spec: Spec,
     name: str,

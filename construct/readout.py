@@ -42,11 +42,12 @@ class Readout:
     there, an INPUT (of itself) or a LABEL (of its example's inputs). term: the rows of that layer's
     scores whose key side is a task's output W_i f + b_i, less the subspace `less` if there is one.
     codes: the layer after which a label holds its task code, and in which subspace; its ok is read
-    beside. decode(stack, labels, name, readings, enforce, first) gives the task of each example, -1
-    where it abstained; with `enforce` it raises ValueError where a hypothesis fails. `first` is the
-    place of the first of these examples in the prompt. norm_slack(spec, gains): what an output's
-    computed norm may exceed the radius by. always: some hypothesis shows in no gap and no output
-    norm, so every example is checked one by one.
+    beside. features: where the heads that perform the tasks find the query's features: the role of
+    the tokens, and the subspace. decode(stack, labels, name, readings, enforce, first) gives the
+    task of each example, -1 where it abstained; with `enforce` it raises ValueError where a
+    hypothesis fails. `first` is the place of the first of these examples in the prompt.
+    norm_slack(spec, gains): what an output's computed norm may exceed the radius by. always: some
+    hypothesis shows in no gap and no output norm, so every example is checked one by one.
     """
 
     theorem: int
@@ -55,6 +56,7 @@ class Readout:
     term: str
     less: str | None
     codes: tuple[str, str] | None
+    features: tuple[str, str]
     decode: Callable[..., Int[np.ndarray, "m"]]
     norm_slack: Callable[[Spec, Any], float]
     always: bool = False

@@ -45,6 +45,10 @@ class Tokens:
             dense(self.stream[name]) if name in self.stream else jnp.zeros((size, 1, 1), some.dtype)
         )
 
+    def holding(self, name: str, values: Values) -> "Tokens":
+        """These tokens with something else in a subspace."""
+        return replace(self, stream={**self.stream, name: values})
+
     def plus(self, more: Stream) -> "Tokens":
         """These tokens with more added to their stream."""
         stream = dict(self.stream)

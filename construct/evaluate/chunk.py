@@ -146,7 +146,8 @@ def start_query(
     plan: Plan, norms: dict[str, Array], limits: Limits, query: Array, *, variant: Variant
 ) -> tuple[list[Classes], Array]:
     found: dict[str, Array] = {}
-    before = program.prelude(plan, query, _observer(variant, plan, norms, limits, found))
+    observe = _observer(variant, plan, norms, limits, found)
+    before = program.prelude(plan, query, observe, watched=variant.readout.layer)
     return before, found["output_norm"]
 
 
@@ -238,10 +239,11 @@ def run_chunk(
 @jax.jit
 def finish(plan: Plan, before: list[Classes], parts: program.Shares) -> Float[Array, "d"]:
     """The answer's vector, from the chunks' shares of it, stacked on a first axis."""
-    return _vector(plan, before, program.combine_all(parts))
+    return vector(plan, before, program.combine_all(parts))
 
 
-def _vector(plan: Plan, before: list[Classes], parts: program.Shares) -> Float[Array, "d"]:
+def vector(plan: Plan, before: list[Classes], parts: program.Shares) -> Float[Array, "d"]:
+    """The same, from one share."""
     return dense(program.finish(plan, before, parts).stream["y"])[:, 0, 0]
 
 
@@ -261,4 +263,4 @@ def run_alone(
     goes by: the answer's vector, and what `start_query` and `run_chunk` find."""
     before, query_norms = start_query(plan, norms, limits, query, variant=variant)
     parts, found = run_chunk(plan, norms, limits, before, x, y, 0, count, variant=variant)
-    return _vector(plan, before, parts), query_norms, found
+    return vector(plan, before, parts), query_norms, found

@@ -28,6 +28,7 @@ class Prepared:
 
     norms: by subspace that makes an output, the spectral norm of each task's block. variant: how a
     chunk is run unless its own numbers ask for another way.
+    content: which of those subspaces hold an input or its features, and no flag.
     """
 
     plan: Plan
@@ -35,6 +36,7 @@ class Prepared:
     limits: Limits
     variant: Variant
     sketch: int
+    content: frozenset[str]
     feature_norm: float
     feature_bias_norm: float
 
@@ -64,6 +66,7 @@ def prepare(model: Stack, screen: bool | None = None) -> Prepared:
         limits(model),
         variant(model, sketch),
         sketch,
+        frozenset({"x", "f"} & set(plan.outputs)),
         spec.feature_norm,
         spec.feature_bias_norm,
     )

@@ -41,6 +41,9 @@ ALIGNMENT = 64
 
 Examples = tuple[np.ndarray, np.ndarray]  # inputs (b, n-1, d), labels (b, d)
 
+# keep(tasks, inputs, labels) is told what a chunk's examples were recognized as.
+Keep = Callable[[Int[np.ndarray, "c"], np.ndarray, np.ndarray], None]
+
 # Run a chunk that was sent: its shares of the answer, and what was found in it.
 Call = Callable[[Variant], tuple[list[program.Shares], Survey]]
 
@@ -161,7 +164,8 @@ class Sent(NamedTuple):
 class Run:
     """One prompt under way: the query, the chunks sent off, and what has been read so far.
 
-    threads: where chunks of full size wait for the device, if it runs several at once.
+    threads: where chunks of full size wait for the device, if it runs several at once. first: how
+    many examples went before these. keep: told of each chunk's tasks and examples, in order.
     """
 
     def __init__(
@@ -172,6 +176,8 @@ class Run:
         screen: bool | None,
         threads: Executor | None = None,
         mesh: Mesh | None = None,
+        first: int = 0,
+        keep: Keep | None = None,
     ) -> None:
         self.model, self.spec, self.name, self.threads = model, model.spec, name, threads
         # Once for all prompts, as all of it follows from the weights.
@@ -185,7 +191,7 @@ class Run:
             if mesh is None
             else Shards(model, mesh, self.ready, self.query.before)
         )
-        self.first = 0
+        self.first, self.keep = first, keep
         self.shares: list[program.Shares] = []
         self.recognized: list[np.ndarray] = []
         self._under_way: deque[Sent] = deque()
@@ -236,7 +242,10 @@ class Run:
         def decode(found: dict[str, Any], start: int, stop: int) -> Int[np.ndarray, "c"]:
             return self._decode(y[start:stop], found, first + start, bool(doubtful))
 
-        self.recognized.append(self.devices.recognize(decode, survey.found, len(y)))
+        tasks = self.devices.recognize(decode, survey.found, len(y))
+        self.recognized.append(tasks)
+        if self.keep is not None:
+            self.keep(tasks, x, y)
         if doubtful and self.variant.norms is Norms.BOUND:
             # The checks passed, so only the bound was too long: these inputs are longer than those
             # of the first chunk, and those of later ones may be.
@@ -272,16 +281,22 @@ class Run:
         enforce = doubtful or readout.always
         return readout.decode(self.model, labels, self.name, readings, enforce=enforce, first=first)
 
-    def answer(self) -> Answer:
-        """The answer, once all chunks are taken. Raises ValueError where a hypothesis fails."""
+    def tasks(self) -> Int[np.ndarray, "m"]:
+        """What was recognized, once all chunks are taken. Raises ValueError where a hypothesis
+        fails."""
         while self._under_way:
             self._read()
+        return np.concatenate(self.recognized)
+
+    def answer(self) -> Answer:
+        """The answer, once all chunks are taken. Raises ValueError where a hypothesis fails."""
+        recognized = self.tasks()
         vector = self.devices.alone
         if vector is None:
             # On the host, where stacking a few small arrays takes no call of the device.
             stacked = jax.tree.map(lambda *parts: np.stack(parts), *self.shares)
             vector = np.asarray(chunk.finish(self.ready.plan, self.query.before, stacked))
-        return Answer(vector, np.concatenate(self.recognized), self.spec.K, "restricted")
+        return Answer(vector, recognized, self.spec.K, "restricted")
 
 
 def owned(part: np.ndarray) -> np.ndarray:
