@@ -28,7 +28,7 @@ from construct.evaluate.places import (
 )
 from construct.evaluate.record import heads_of, read_hooked, record
 from construct.evaluate.reference import read_prompt
-from construct.evaluate.streaming import answer_blocks, answer_prompt
+from construct.evaluate.streaming import answer_blocks, answer_prompts
 from construct.layers import Stack, check_x64, remembered
 from construct.prompt import Batch, Prompt, check_prompt, check_query, embed
 from construct.readout import Readings
@@ -285,7 +285,7 @@ class Transformer(Stack):
         evaluator: str | None,
         enforce: bool,
     ) -> list[Answer]:
-        """The short prompts as one dense batch, long ones one by one by the restricted evaluator.
+        """The short prompts as one dense batch, longer ones by the restricted evaluator.
 
         Raises ValueError on a hypothesis that does not hold, and if the evaluator that is asked for
         cannot be had.
@@ -301,18 +301,23 @@ class Transformer(Stack):
         answers: dict[int, Answer] = {}
         if evaluator is not None:
             self._check_evaluator(evaluator)
-        for i, (prompt, name) in enumerate(zip(prompts, names, strict=True)):
-            tokens = 1 + (len(prompt.labels) + 1) * self.spec.n
-            if evaluator == "reference":
-                certificate(self).require()
+        if evaluator == "reference":
+            certificate(self).require()
+            for i, (prompt, name) in enumerate(zip(prompts, names, strict=True)):
                 readings = read_prompt(self, prompt)
                 answers[i] = self._decode(prompt, name, readings, evaluator="reference")
-            elif evaluator == "restricted" or (evaluator is None and tokens > DENSE_TOKENS):
-                try:
-                    answers[i] = self._restricted(prompt, name)
-                except NoCertificate:
-                    if evaluator is not None:
-                        raise
+        elif evaluator in (None, "restricted"):
+            asked = [
+                i
+                for i, prompt in enumerate(prompts)
+                if evaluator is not None or prompt.tokens > DENSE_TOKENS
+            ]
+            try:
+                together = self._restricted([prompts[i] for i in asked], [names[i] for i in asked])
+                answers |= dict(zip(asked, together, strict=True))
+            except NoCertificate:
+                if evaluator is not None:
+                    raise
         rest = [i for i in range(len(prompts)) if i not in answers]
         together = self._dense(
             [prompts[i] for i in rest], [names[i] for i in rest], narrow=evaluator == "bf16"
@@ -320,9 +325,11 @@ class Transformer(Stack):
         answers |= dict(zip(rest, together, strict=True))
         return [answers[i] for i in range(len(prompts))]
 
-    def _restricted(self, prompt: Prompt, name: str) -> Answer:
+    def _restricted(self, prompts: list[Prompt], names: list[str]) -> list[Answer]:
+        if not prompts:
+            return []
         try:
-            return answer_prompt(self, prompt, name)
+            return answer_prompts(self, prompts, names)
         except NoCertificate:
             raise
         except ValueError as error:

@@ -245,22 +245,3 @@ def finish(plan: Plan, before: list[Classes], parts: program.Shares) -> Float[Ar
 def vector(plan: Plan, before: list[Classes], parts: program.Shares) -> Float[Array, "d"]:
     """The same, from one share."""
     return dense(program.finish(plan, before, parts).stream["y"])[:, 0, 0]
-
-
-@partial(jax.jit, static_argnames="variant")
-def run_alone(
-    plan: Plan,
-    norms: dict[str, Array],
-    limits: Limits,
-    query: Float[Array, "slots d"],
-    x: Float[Array, "c slots d"],
-    y: Float[Array, "c d"],
-    count: Array,
-    *,
-    variant: Variant,
-) -> tuple[Float[Array, "d"], Array, Survey]:
-    """A prompt of one chunk from the query to the answer in one call, which a short prompt's time
-    goes by: the answer's vector, and what `start_query` and `run_chunk` find."""
-    before, query_norms = start_query(plan, norms, limits, query, variant=variant)
-    parts, found = run_chunk(plan, norms, limits, before, x, y, 0, count, variant=variant)
-    return vector(plan, before, parts), query_norms, found

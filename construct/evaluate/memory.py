@@ -59,7 +59,13 @@ class Memory:
 
     def __init__(self, model: Stack) -> None:
         spec = model.spec
+        certificate(model).require()
+        _require_built(model)
         self.model = model
+        # Kept here: every answer asks first whether the weights are still those.
+        self._ready: Prepared = remembered(
+            model, ("restricted", None), partial(prepare, model, None)
+        )
         self.counts = np.zeros(spec.K, np.int64)  # m_i
         self._space = np.zeros(0, np.int64)  # of the tasks recognized, with room to grow
         self._length = 0
@@ -126,7 +132,6 @@ class Memory:
         remembers nothing of them.
         """
         spec, model = self.model.spec, self.model
-        certificate(model).require()
         _require_built(model)
         blocks, stand_in = _first_input(spec, _blocks(examples))
         if stand_in is None:
@@ -206,8 +211,6 @@ class Memory:
                 "made with",
                 "save the model beside the memory, and load both",
             )
-        certificate(model).require()
-        _require_built(model)
         memory = cls(model)
         memory._space = tensors["recognized"].astype(np.int64)
         memory._length = len(memory._space)
@@ -233,10 +236,6 @@ class Memory:
             self._space = space
         self._space[self._length : length] = tasks
         self._length = length
-
-    @property
-    def _ready(self) -> Prepared:
-        return remembered(self.model, ("restricted", None), partial(prepare, self.model, None))
 
     @property
     def _features(self) -> tuple[str, str]:
@@ -286,9 +285,10 @@ class Memory:
         matrix = np.ascontiguousarray(weight.transpose(0, 2, 1)).reshape(-1, spec.d)
         vector = np.empty((len(queries), spec.d), spec.dtype)
         plain = not spec.features and not spec.sum_slot
+        limit = self.model.gains.input_radius
         for start in range(0, len(queries), ROWS):
             part = queries[start : start + ROWS]
-            check_queries(spec, part, "memory", self.model.gains.input_radius, start)
+            check_queries(spec, part, "memory", limit, start)
             part = part.astype(spec.dtype, copy=False)
             phi = part if plain else self._lifted(part)
             if not _outputs_fit(ready, phi):

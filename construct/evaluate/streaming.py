@@ -11,7 +11,7 @@ times as long, as JAX places each array and each result by itself.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import cached_property, partial
 from typing import Any, NamedTuple
@@ -23,13 +23,13 @@ from jaxtyping import Array, Float, Int
 
 from construct import checks
 from construct.answer import Answer
-from construct.evaluate import chunk, program
+from construct.evaluate import alone, chunk, program
 from construct.evaluate.chunk import Norms, Survey, Variant
 from construct.evaluate.prepared import Prepared, prepare
+from construct.evaluate.readings import recognized
 from construct.evaluate.sharding import Shards
 from construct.layers import Stack, in_dtype, remembered
 from construct.prompt import Prompt, check_examples
-from construct.readout import Readings
 from construct.spec import Spec
 
 # So many chunks run at once, each from a thread of its own: JAX runs what one thread sends one by
@@ -95,9 +95,9 @@ class OneDevice:
         count, whole = len(x), len(x) == self.chunk
         copy = padded_copy if whole else padded
         size = self.chunk if whole else chunk.padded_length(count, self.chunk)
-        sent = [copy(part, size, self.dtype) for part in (x, y)]
         if not first and not whole:
-            return x, y, partial(self._run_alone, *sent, count)
+            return x, y, partial(self._run_alone, x, y, size)
+        sent = [copy(part, size, self.dtype) for part in (x, y)]
         if whole:
             x, y = (
                 copied if copied.dtype == part.dtype else owned(part)
@@ -125,17 +125,12 @@ class OneDevice:
         return [shares], survey
 
     def _run_alone(
-        self, x: np.ndarray, y: np.ndarray, count: int, variant: Variant
+        self, x: np.ndarray, y: np.ndarray, size: int, variant: Variant
     ) -> tuple[list[program.Shares], Survey]:
         """The only chunk: no shares are left to put together."""
-        ready = self.ready
-        if len(x) == 2 * variant.piece:  # a loop of two costs more than a larger piece does
-            variant = variant._replace(piece=len(x))
-        vector, norms, survey = chunk.run_alone(
-            ready.plan, ready.norms, ready.limits, self.query.query, x, y, count, variant=variant
-        )
-        self.alone, self.query.norms = np.asarray(vector), np.asarray(norms)
-        return [], survey
+        (found,) = alone.ask(self.ready, [(self.query.query, x, y)], size, variant)
+        self.alone, self.query.norms = found.vector, found.norms
+        return [], found.survey
 
     def agreed(self, survey: Survey) -> Survey:
         """The same with its two flags on the host."""
@@ -240,7 +235,15 @@ class Run:
             survey = call(self.variant._replace(norms=Norms.EVERY))[1]
 
         def decode(found: dict[str, Any], start: int, stop: int) -> Int[np.ndarray, "c"]:
-            return self._decode(y[start:stop], found, first + start, bool(doubtful))
+            return recognized(
+                self.model,
+                y[start:stop],
+                self.name,
+                found,
+                self.query.norms,
+                first=first + start,
+                enforce=bool(doubtful),
+            )
 
         tasks = self.devices.recognize(decode, survey.found, len(y))
         self.recognized.append(tasks)
@@ -262,24 +265,6 @@ class Run:
                     name, part[where], "must be finite", "remove NaN and infinity first"
                 )
         check_examples(self.spec, x, y, self.name, self.model.gains.input_radius, first)
-
-    def _decode(
-        self, labels: np.ndarray, found: dict[str, Any], first: int, doubtful: bool
-    ) -> Int[np.ndarray, "c"]:
-        """The tasks of some examples, from what was found of them (and of padding).
-
-        Raises ValueError where a hypothesis fails; `doubtful`: the device could not rule that out,
-        and kept gaps and norms.
-        """
-        found = {name: np.asarray(value)[..., : len(labels)] for name, value in found.items()}
-        norms = found.get("output_norm")
-        if norms is not None:
-            norms = np.concatenate([norms, self.query.norms], axis=2).swapaxes(1, 2)
-        code = found["code"].T if "code" in found else None
-        readings = Readings(None, found.get("gap"), norms, code, found.get("ok"))
-        readout = self.model.readout
-        enforce = doubtful or readout.always
-        return readout.decode(self.model, labels, self.name, readings, enforce=enforce, first=first)
 
     def tasks(self) -> Int[np.ndarray, "m"]:
         """What was recognized, once all chunks are taken. Raises ValueError where a hypothesis
@@ -392,14 +377,23 @@ def check_block(spec: Spec, block: Any, index: int) -> Examples:
     return x, y
 
 
-def answer_prompt(model: Stack, prompt: Prompt, name: str) -> Answer:
-    """The answer to a checked prompt. Raises ValueError where a hypothesis fails on it."""
-    if len(prompt.labels) >= chunk.CHUNK:
-        return answer_blocks(model, [(prompt.inputs, prompt.labels)], prompt.query, name=name)
+def answer_prompts(model: Stack, prompts: Sequence[Prompt], names: Sequence[str]) -> list[Answer]:
+    """The answers to checked prompts: those of less than a chunk together, longer ones one by one.
+    Raises ValueError where a hypothesis fails on one."""
+    long = [i for i, prompt in enumerate(prompts) if len(prompt.labels) >= chunk.CHUNK]
+    short = [i for i in range(len(prompts)) if i not in long]
     with in_dtype(model.spec.dtype):
-        run = Run(model, prompt.query, name, screen=None)
-        run.take(prompt.inputs, prompt.labels)
-        return run.answer()
+        ready: Prepared = remembered(model, ("restricted", None), partial(prepare, model, None))
+        together = alone.answer(
+            model, ready, [prompts[i] for i in short], [names[i] for i in short]
+        )
+    answers = dict(zip(short, together, strict=True))
+    for i in long:
+        prompt = prompts[i]
+        answers[i] = answer_blocks(
+            model, [(prompt.inputs, prompt.labels)], prompt.query, name=names[i]
+        )
+    return [answers[i] for i in range(len(prompts))]
 
 
 def answer_blocks(

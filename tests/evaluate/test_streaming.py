@@ -57,7 +57,7 @@ def test_any_cut_gives_the_same_answer(at):
 def test_a_whole_prompt_is_a_stream_of_one_block(monkeypatch, size):
     """Whether it is shorter than a chunk or not."""
     monkeypatch.setattr(chunk, "CHUNK", size)
-    whole = streaming.answer_prompt(MODEL, PROMPT, "prompt")
+    whole = streaming.answer_prompts(MODEL, [PROMPT], ["prompt"])[0]
     stream = MODEL.stream(cut([]), PROMPT.query)
     assert (whole.vector == stream.vector).all()
     assert (whole.recognized == stream.recognized).all()
