@@ -7,6 +7,7 @@ weights as one vector (`construct.evaluate.joined`).
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import jax
@@ -37,7 +38,7 @@ class Found(NamedTuple):
 
 # What a row that comes back holds, by variant and shapes: noted where the program is traced, which
 # always goes before its first row.
-_returned: dict[tuple, tuple[Any, list[tuple[int, ...]]]] = {}
+_returned: dict[tuple, tuple[Any, list[tuple[slice, tuple[int, ...]]]]] = {}
 
 
 @partial(jax.jit, static_argnames="variant")
@@ -56,7 +57,11 @@ def run(
         )
         found = Found(chunk.vector(plan, before, parts), query_norms, survey)
         leaves, tree = jax.tree.flatten(found)
-        _returned[_key(joined, row.shape[-1], variant)] = tree, [leaf.shape for leaf in leaves]
+        ends = np.cumsum([0, *(leaf.size for leaf in leaves)]).tolist()
+        _returned[_key(joined, row.shape[-1], variant)] = (
+            tree,
+            [(slice(*pair), leaf.shape) for pair, leaf in zip(pairwise(ends), leaves, strict=True)],
+        )
         return flattened(leaves, row.dtype)
 
     if len(rows) == 1:
@@ -106,14 +111,10 @@ def ask(ready: Prepared, prompts: Sequence[Examples], length: int, variant: Vari
     filled = [*prompts, *[prompts[0]] * ((1 << (count - 1).bit_length()) - count)]
     rows = rows_of(filled, length, ready.dtype)
     out = np.asarray(run(ready.joined, rows, variant=variant))
-    tree, shapes = _returned[_key(ready.joined, rows.shape[1], variant)]
-    ends = np.cumsum([int(np.prod(shape)) for shape in shapes])[:-1]
-    parts = np.split(out, ends, axis=1)
+    tree, places = _returned[_key(ready.joined, rows.shape[1], variant)]
     return [
-        jax.tree.unflatten(
-            tree, [part[i].reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
-        )
-        for i in range(count)
+        jax.tree.unflatten(tree, [row[where].reshape(shape) for where, shape in places])
+        for row in out[:count]
     ]
 
 

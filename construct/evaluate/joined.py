@@ -29,6 +29,13 @@ class Form:
         self.tree, self.shapes = tree, shapes
         self._hash = hash((tree, shapes))  # once, and not in every call
 
+    @classmethod
+    def of(cls, tree: Any, shapes: tuple[Shape | None, ...]) -> "Form":
+        """The one form of its kind, so that comparing two in each call mostly is asking whether
+        they are the same object."""
+        form = cls(tree, shapes)
+        return _known.setdefault(form, form)
+
     def __hash__(self) -> int:
         return self._hash
 
@@ -36,6 +43,9 @@ class Form:
         if self is other:
             return True
         return isinstance(other, Form) and (self.tree, self.shapes) == (other.tree, other.shapes)
+
+
+_known: dict[Form, Form] = {}
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["flat", "others"], meta_fields=["form"])
@@ -69,7 +79,7 @@ def join(tree: Any, dtype: str) -> Joined:
     flat = [host.ravel() for host, one in zip(hosts, small, strict=True) if one]
     others = [jnp.asarray(leaf) for leaf, one in zip(leaves, small, strict=True) if not one]
     return Joined(
-        jnp.asarray(np.concatenate([np.zeros(0, dtype), *flat])), others, Form(structure, shapes)
+        jnp.asarray(np.concatenate([np.zeros(0, dtype), *flat])), others, Form.of(structure, shapes)
     )
 
 
