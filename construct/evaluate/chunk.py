@@ -65,9 +65,9 @@ class Survey(NamedTuple):
     long, not a number, or not blank); whether it is doubtful that every head is decided and every
     output short enough. The host looks again at what is suspect or doubtful."""
 
-    found: dict[str, Array]
-    suspect: Array
-    doubtful: Array
+    found: dict[str, Leaf]
+    suspect: Leaf
+    doubtful: Leaf
 
 
 def padded_length(count: int, longest: int) -> int:

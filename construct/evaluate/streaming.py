@@ -139,7 +139,7 @@ class OneDevice:
         return survey._replace(suspect=suspect, doubtful=doubtful)
 
     def recognize(
-        self, decode: Callable[..., np.ndarray], found: dict[str, Array], count: int
+        self, decode: Callable[..., np.ndarray], found: dict[str, Any], count: int
     ) -> Int[np.ndarray, "c"]:
         """The tasks of a chunk's `count` examples, by decode(found, first row, last row)."""
         return decode(found, 0, count)
