@@ -153,7 +153,15 @@ def check_queries(
     input_radius: float,
     first: int,
 ) -> None:
-    """`check_query` of many; first: the place of the first of them."""
+    """`check_query` of many that may hold any numbers; first: the place of the first of them."""
+    if not surely_short(queries, input_radius) and not np.isfinite(queries).all():
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(queries))[0])
+        raise checks.refuse(
+            f"{name}.queries{[first + where[0], *where[1:]]}",
+            queries[where],
+            "must be finite",
+            "remove NaN and infinity first",
+        )
     _check_inputs(spec, f"{name}.queries", queries, input_radius, first)
 
 

@@ -31,6 +31,7 @@ from construct.evaluate.certificate import certificate
 from construct.evaluate.prepared import Prepared, prepare
 from construct.evaluate.program import Classes
 from construct.evaluate.streaming import UNDER_WAY, Run, check_block, rechunk
+from construct.floats import DTYPES
 from construct.layers import Stack, in_dtype, remembered
 from construct.prompt import Prompt, check_queries, check_query
 from construct.readout import check_output_norms
@@ -379,7 +380,8 @@ def _check_many(spec: Spec, queries: Any) -> Float[np.ndarray, "queries slots d"
         raise checks.refuse(
             "queries", f"an array of {queries.dtype}", "must hold real numbers", "convert it"
         )
-    return queries if queries.dtype.kind == "f" else queries.astype(float)
+    # Shorter floats than these would overflow where their squares are summed.
+    return queries if queries.dtype.name in DTYPES else queries.astype(float)
 
 
 def _outputs_fit(ready: Prepared, phi: Float[np.ndarray, "b slots r"]) -> bool:

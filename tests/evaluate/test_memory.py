@@ -56,14 +56,16 @@ def holds(theorem, instance, answer, verdict, bound=proof.error_bound):
 
 
 @pytest.mark.parametrize(("theorem", "kind"), CASES)
-@settings(max_examples=12)
+@settings(max_examples=6)
 @given(data=st.data())
 def test_whatever_is_shown_added_and_forgotten(theorem, kind, data):
     """Against the definition, the dense and the restricted evaluator on the prompt that is left."""
     instance, prompt, model = subject(theorem, kind)
     count = prompt.examples
     shown = data.draw(st.integers(1, count), "shown")
-    gone = data.draw(st.lists(st.integers(0, count - 1), unique=True, max_size=count - 1), "gone")
+    # More than 16 examples are left: fewer would be padded to another length, and compile again.
+    places = st.lists(st.integers(0, count - 1), unique=True, max_size=count - 17)
+    gone = data.draw(places, "gone")
     query = prompt.inputs[data.draw(st.integers(0, count - 1), "query")]
     memory = model.remember([(prompt.inputs[:shown], prompt.labels[:shown])])
     assert len(memory) == shown
@@ -194,7 +196,8 @@ def test_an_example_that_is_refused_leaves_the_memory_as_it_was():
     _, prompt, model = subject(1, 1)
     memory = model.remember(part_of(prompt, slice(0, 30)))
     before = memory.ask(prompt.query).vector
-    labels = prompt.labels[30:] * [[1.0]] * 6 + [[1e6, 0, 0, 0, 0, 0]]
+    labels = prompt.labels[30:].copy()
+    labels[0, 0] = 1e6
     with pytest.raises(ValueError, match=r"prompt.labels\[30\] = a vector of norm 1e\+06"):
         memory.extend([(prompt.inputs[30:], labels)])
     assert len(memory) == 30 and (memory.ask(prompt.query).vector == before).all()
@@ -220,7 +223,10 @@ SAVED = subject(1, 1)
             lambda memory: memory.ask(np.full((3000, 2, 6), [[[0]], *[[[1e6]]]][1])),
             r"memory.queries\[0, 0\] = a vector of norm",
         ),
-        (lambda memory: memory.ask(np.full((1, 2, 6), np.nan)), "memory.queries"),
+        (
+            lambda memory: memory.ask(np.full((1, 2, 6), np.nan)),
+            r"memory.queries\[0, 0, 0\] = nan: must be finite",
+        ),
         (lambda memory: memory.forget([40]), "indices = 40"),
         (lambda memory: memory.forget([-1]), "indices = -1"),
         (lambda memory: memory.forget([3, 3]), "indices = a place twice"),
