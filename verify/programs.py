@@ -19,7 +19,8 @@ def keep() -> None:
     """Use the cache in this process; where there is no folder to write to, do without."""
     import jax
 
-    if not jax.config.jax_enable_compilation_cache or jax.config.jax_compilation_cache_dir:
+    read = jax.config.read
+    if not read("jax_enable_compilation_cache") or read("jax_compilation_cache_dir"):
         return
     try:
         place = folder()

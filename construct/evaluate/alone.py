@@ -13,16 +13,16 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from construct.answer import Answer
 from construct.evaluate import chunk
 from construct.evaluate.chunk import Norms, Survey, Variant
 from construct.evaluate.joined import Joined, flattened
 from construct.evaluate.prepared import Prepared
-from construct.evaluate.readings import recognized
 from construct.layers import Stack
 from construct.prompt import Prompt
+from construct.readout import Readings
 
 Examples = tuple[np.ndarray, np.ndarray, np.ndarray]  # query (slots, d), inputs, labels
 
@@ -34,11 +34,6 @@ class Found(NamedTuple):
     vector: Any
     norms: Any
     survey: Survey
-
-
-# What a row that comes back holds, by variant and shapes: noted where the program is traced, which
-# always goes before its first row.
-_returned: dict[tuple, tuple[Any, list[tuple[slice, tuple[int, ...]]]]] = {}
 
 
 @partial(jax.jit, static_argnames="variant")
@@ -58,9 +53,12 @@ def run(
         found = Found(chunk.vector(plan, before, parts), query_norms, survey)
         leaves, tree = jax.tree.flatten(found)
         ends = np.cumsum([0, *(leaf.size for leaf in leaves)]).tolist()
-        _returned[_key(joined, row.shape[-1], variant)] = (
+        # What a row that comes back holds: noted where the program is traced, which always goes
+        # before its first row.
+        places = zip(pairwise(ends), leaves, strict=True)
+        joined.form.notes[row.shape[-1], variant] = (
             tree,
-            [(slice(*pair), leaf.shape) for pair, leaf in zip(pairwise(ends), leaves, strict=True)],
+            [(slice(*pair), leaf.shape) for pair, leaf in places],
         )
         return flattened(leaves, row.dtype)
 
@@ -71,10 +69,6 @@ def run(
     if together >= len(rows):
         return jax.vmap(one)(rows)
     return jax.lax.map(one, rows, batch_size=together if together > 1 else None)
-
-
-def _key(joined: Joined, length: int, variant: Variant) -> tuple:
-    return joined.form, length, variant
 
 
 def _cut(row: Array, slots: int, d: int) -> tuple[Array, Array, Array, Array]:
@@ -111,7 +105,7 @@ def ask(ready: Prepared, prompts: Sequence[Examples], length: int, variant: Vari
     filled = [*prompts, *[prompts[0]] * ((1 << (count - 1).bit_length()) - count)]
     rows = rows_of(filled, length, ready.dtype)
     out = np.asarray(run(ready.joined, rows, variant=variant))
-    tree, places = _returned[_key(ready.joined, rows.shape[1], variant)]
+    tree, places = ready.joined.form.notes[rows.shape[1], variant]
     return [
         jax.tree.unflatten(tree, [row[where].reshape(shape) for where, shape in places])
         for row in out[:count]
@@ -123,15 +117,13 @@ def answer(
 ) -> list[Answer]:
     """The answers to checked prompts of less than a chunk, those padded to the same length in one
     call. Raises ValueError where a hypothesis fails on one."""
-    groups: dict[int, list[int]] = {}
+    groups: dict[tuple[int, int], list[int]] = {}
     for i, prompt in enumerate(prompts):
         length = chunk.padded_length(len(prompt.labels), chunk.CHUNK)
         # A screen serves one prompt's survivors at a time.
-        key = length if not ready.variant.screened else -1 - i
-        groups.setdefault(key, []).append(i)
+        groups.setdefault((length, i if ready.variant.screened else 0), []).append(i)
     answers: dict[int, Answer] = {}
-    for group in groups.values():
-        length = chunk.padded_length(len(prompts[group[0]].labels), chunk.CHUNK)
+    for (length, _), group in groups.items():
         asked = [(prompts[i].query, prompts[i].inputs, prompts[i].labels) for i in group]
         together = ask(ready, asked, length, ready.variant)
         for i, one, found in zip(group, asked, together, strict=True):
@@ -151,3 +143,29 @@ def answer(
             )
             answers[i] = Answer(found.vector, tasks, model.spec.K, "restricted")
     return [answers[i] for i in range(len(prompts))]
+
+
+def recognized(
+    model: Stack,
+    labels: Float[np.ndarray, "c d"],
+    name: str,
+    found: dict[str, Any],
+    query_norms: Float[np.ndarray, "K slots 1"],
+    *,
+    first: int,
+    enforce: bool,
+) -> Int[np.ndarray, "c"]:
+    """The tasks of some examples, from what was found of them (and of padding).
+
+    first: the place of the first of them in the prompt. enforce: the device could not rule out that
+    a hypothesis fails, and kept gaps and norms. Raises ValueError where one does.
+    """
+    found = {key: np.asarray(value)[..., : len(labels)] for key, value in found.items()}
+    norms = found.get("output_norm")
+    if norms is not None:
+        norms = np.concatenate([norms, query_norms], axis=2).swapaxes(1, 2)
+    code = found["code"].T if "code" in found else None
+    readings = Readings(None, found.get("gap"), norms, code, found.get("ok"))
+    return model.readout.decode(
+        model, labels, name, readings, enforce=enforce or model.readout.always, first=first
+    )

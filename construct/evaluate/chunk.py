@@ -5,7 +5,7 @@ A chunk runs piece by piece, so that what Recognize computes of a piece stays in
 """
 
 from enum import Enum
-from functools import partial
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import jax
@@ -70,6 +70,7 @@ class Survey(NamedTuple):
     doubtful: Leaf
 
 
+@lru_cache(maxsize=1024)
 def padded_length(count: int, longest: int) -> int:
     """The rows of a chunk of `count` examples, with padding: a power of two, so that few lengths
     compile. Powers of four would be fewer, and cost up to 1.4 times as much in between."""

@@ -27,6 +27,8 @@ class Form:
 
     def __init__(self, tree: Any, shapes: tuple[Shape | None, ...]) -> None:
         self.tree, self.shapes = tree, shapes
+        # What a program that was traced for this form notes of itself.
+        self.notes: dict[Any, Any] = {}
         self._hash = hash((tree, shapes))  # once, and not in every call
 
     @classmethod

@@ -96,7 +96,7 @@ def _answer(
     query's."""
 
     def hold(classes: Classes) -> Classes:
-        if features is None or features[0] not in classes:
+        if features is None or phi is None or features[0] not in classes:
             return classes
         role, name = features
         tokens = classes[role]

@@ -26,7 +26,6 @@ from construct.answer import Answer
 from construct.evaluate import alone, chunk, program
 from construct.evaluate.chunk import Norms, Survey, Variant
 from construct.evaluate.prepared import Prepared, prepare
-from construct.evaluate.readings import recognized
 from construct.evaluate.sharding import Shards
 from construct.layers import Stack, in_dtype, remembered
 from construct.prompt import Prompt, check_examples
@@ -235,7 +234,7 @@ class Run:
             survey = call(self.variant._replace(norms=Norms.EVERY))[1]
 
         def decode(found: dict[str, Any], start: int, stop: int) -> Int[np.ndarray, "c"]:
-            return recognized(
+            return alone.recognized(
                 self.model,
                 y[start:stop],
                 self.name,
