@@ -4,7 +4,7 @@ RUN := .venv/bin/python
 # One pytest worker per core: most of the tests' time is compilation, one program at a time.
 PYTEST := $(RUN) -m pytest -n auto
 
-.PHONY: check test fast test-lowest proof coqchk rocq mutants figures explain benchmarks chromium clean help
+.PHONY: check test fast test-lowest proof coqchk rocq mutants figures explain benchmarks gpu chromium clean help
 
 theorem%: .venv/ready ## verify a theorem by its number on random tasks: theorem1, theorem2, ...
 	$(RUN) -m verify.$@ --K 4 --d 16
@@ -55,6 +55,12 @@ explain: .venv/ready ## write the explorer pages, theorem1.html and on, one a th
 benchmarks: .venv/ready ## measure speed beside other libraries, build time and error; writes benchmarks/results
 	$(RUN) -m benchmarks $(BENCHMARKS)
 
+gpu: ## on an NVIDIA GPU: what depends on its arithmetic, then all measurements into benchmarks/results
+	$(MAKE) --no-print-directory .venv/ready ACCEL=cuda12
+	$(RUN) -c "import jax, sys; sys.exit(jax.default_backend() != 'gpu' and 'JAX finds no GPU here')"
+	$(RUN) -m pytest -n 0 tests/test_precision.py tests/evaluate/test_bf16.py tests/evaluate/test_memory.py
+	$(RUN) -m benchmarks $(BENCHMARKS)
+
 # The browser that the explorer's tests drive; Debian's packages, installed when absent and possible.
 chromium:
 	@if command -v chromium >/dev/null && command -v chromedriver >/dev/null; then :; \
@@ -62,10 +68,17 @@ chromium:
 	  apt-get install -y -qq --no-install-recommends chromium chromium-driver fonts-dejavu-core >/dev/null; \
 	else echo "chromium and chromedriver are missing: the explorer's browser tests will be skipped"; fi
 
+# ACCEL=cuda12 installs what an NVIDIA GPU needs, too: make theorem1 ACCEL=cuda12
+ACCEL ?=
 .venv: .venv/ready
-.venv/ready: requirements.lock
+.venv/ready: requirements.lock $(ACCEL:%=.venv/ready-%)
 	$(PYTHON) -m venv .venv
 	.venv/bin/pip install --quiet --disable-pip-version-check -r requirements.lock
+	touch $@
+
+.venv/ready-%: requirements-%.lock
+	$(PYTHON) -m venv .venv
+	.venv/bin/pip install --quiet --disable-pip-version-check -r $<
 	touch $@
 
 .venv/check: .venv/ready requirements-check.lock

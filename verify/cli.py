@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
+from verify import programs
+
 HOLDS, FAILS, BAD_REQUEST = 0, 1, 2
 
 T = TypeVar("T")
@@ -119,9 +121,11 @@ def read_file(path: str) -> str:
         ) from None
 
 
-def run(main: Callable[[], int], prog: str) -> NoReturn:
+def run(main: Callable[[], int], prog: str, *, keep_programs: bool = True) -> NoReturn:
     """Run a command: a bad or impossible request and an unwritable file are one line and exit code
-    2, never a traceback."""
+    2, never a traceback. What it compiles is kept for its next run."""
+    if keep_programs:
+        programs.keep()
     try:
         code = main()
     except (ValueError, OSError, MemoryError, OverflowError) as error:
