@@ -54,11 +54,12 @@ class Readout:
     tasks find the query's features: the role of the tokens, and the subspace. decode(stack, labels,
     name, readings, enforce, first) gives the task of each example, -1 where it abstained; with
     `enforce` it raises ValueError where a hypothesis fails. `first` is the place of the first of
-    these examples in the prompt. norm_slack(spec, gains): what an output's computed norm may exceed the radius by.
-    always: some hypothesis shows in no gap and no output norm, so every example is checked one by
-    one. posterior: the layer after which the last token holds the posterior over tasks, and in
-    which subspace. layout: how prompts become rows. evaluators: the only ones that serve this
-    theorem (None: all)."""
+    these examples in the prompt. norm_slack(spec, gains): what an output's computed norm may exceed
+    the radius by. always: some hypothesis shows in no gap and no output norm, so every example is
+    checked one by one. posterior: the layer after which the last token holds the posterior over
+    tasks, and in which subspace. layout: how prompts become rows. evaluators: the only ones that
+    serve this theorem (None: all).
+    """
 
     theorem: int
     decode: Callable[..., Int[np.ndarray, "m"]]

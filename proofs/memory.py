@@ -2,14 +2,15 @@
 on one representative a task, and of the affine map that they are.
 
 Merging equal keys changes no exact number, so only rounding has to be counted anew. A memory's
-prompt has at most K examples, which is what its bound is that of; and the multiplicities round
-less than the mean over so many tokens is charged for. Proof: proofs/README.md, section 9. Ours.
+prompt has at most K examples, which is what its bound is that of, and its mean rounds a few times
+more: by the multiplicities. Proof: proofs/README.md, section 9. Ours.
 """
 
 import math
 from dataclasses import replace
 from types import ModuleType
 
+from construct.floats import unit_roundoff
 from construct.spec import Spec
 from proofs.selection import Setting
 
@@ -25,15 +26,24 @@ def error_bound(theorem: ModuleType, spec: Spec, input_norm: float | None = None
     theorem: `proofs.theorem1` or another's package. input_norm: of the longest input, as in its
     `error_bound`. Holds for a hard softmax, which a certificate asks for.
     """
-    return theorem.error_bound(spec, tokens(spec), input_norm)
+    return theorem.errors(_setting(theorem, spec, input_norm))[-1].output
 
 
 def map_error_bound(theorem: ModuleType, spec: Spec, input_norm: float | None = None) -> float:
     """The same of an answer that the affine map gives to one of many queries."""
-    setting: Setting = theorem.setting(spec, tokens(spec), input_norm)
+    setting = _setting(theorem, spec, input_norm)
     # An entry of the map is no answer, so the radius does not bound what is summed there.
     outputs = spec.weight_norm * setting.feature_norm + spec.bias_norm
     longer = replace(spec, radius=spec.radius + outputs)
-    layers = theorem.errors(replace(setting, spec=longer))[-1].output
+    sizes = replace(setting.sizes, output=longer.radius, label=longer.radius)
+    layers = theorem.errors(replace(setting, spec=longer, sizes=sizes))[-1].output
     roundings = spec.r * (spec.n - 1) + 2 * math.ceil(math.log2(spec.K)) + 8
     return layers + setting.gamma(roundings) * outputs
+
+
+def _setting(theorem: ModuleType, spec: Spec, input_norm: float | None) -> Setting:
+    """The representatives' prompt. A value is multiplied by its multiplicity (1); from 1/u examples
+    on, the multiplicity rounds too (1), and their sum by halves (ceil(log2 K))."""
+    setting: Setting = theorem.setting(spec, tokens(spec), input_norm)
+    exact = spec.m * unit_roundoff(spec.dtype) <= 1
+    return replace(setting, merged=1 if exact else 2 + math.ceil(math.log2(spec.K)))
