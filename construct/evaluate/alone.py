@@ -40,7 +40,7 @@ class Found(NamedTuple):
 def run(
     joined: Joined, rows: Float[Array, "prompts row"], *, variant: Variant
 ) -> Float[Array, "prompts out"]:
-    """By prompt, a `Found` as one row; `rows` are as `row_of` makes them."""
+    """By prompt, a `Found` as one row; `rows` are as `rows_of` makes them."""
     plan, norms, limits = joined.split()
     slots, d = plan.n - 1, plan.residual.size("x")
 
@@ -114,7 +114,8 @@ def answer(
     call. Raises ValueError where a hypothesis fails on one."""
     groups: dict[int, list[int]] = {}
     for i, prompt in enumerate(prompts):
-        groups.setdefault(chunk.padded_length(len(prompt.labels), chunk.CHUNK), []).append(i)
+        length = chunk.padded_length(len(prompt.labels), chunk.CHUNK, chunk.SHORTEST)
+        groups.setdefault(length, []).append(i)
     answers: dict[int, Answer] = {}
     for length, group in groups.items():
         asked = [(prompts[i].query, prompts[i].inputs, prompts[i].labels) for i in group]
