@@ -40,7 +40,7 @@ class Found(NamedTuple):
 def run(
     joined: Joined, rows: Float[Array, "prompts row"], *, variant: Variant
 ) -> Float[Array, "prompts out"]:
-    """By prompt, a `Found` as one row; `rows` are as `row_of` makes them."""
+    """By prompt, a `Found` as one row; `rows` are as `rows_of` makes them."""
     plan, norms, limits = joined.split()
     slots, d = plan.n - 1, plan.residual.size("x")
 
@@ -62,13 +62,8 @@ def run(
         )
         return flattened(leaves, row.dtype)
 
-    if len(rows) == 1:
-        return one(rows[0])[None]
-    # As many side by side as have a piece of examples together.
-    together = max(1, variant.piece // ((rows.shape[1] - 1) // ((slots + 1) * d)))
-    if together >= len(rows):
-        return jax.vmap(one)(rows)
-    return jax.lax.map(one, rows, batch_size=together if together > 1 else None)
+    # One after the other, which is faster on a CPU than side by side: a prompt stays in the cache.
+    return one(rows[0])[None] if len(rows) == 1 else jax.lax.map(one, rows)
 
 
 def _cut(row: Array, slots: int, d: int) -> tuple[Array, Array, Array, Array]:
@@ -117,13 +112,12 @@ def answer(
 ) -> list[Answer]:
     """The answers to checked prompts of less than a chunk, those padded to the same length in one
     call. Raises ValueError where a hypothesis fails on one."""
-    groups: dict[tuple[int, int], list[int]] = {}
+    groups: dict[int, list[int]] = {}
     for i, prompt in enumerate(prompts):
-        length = chunk.padded_length(len(prompt.labels), chunk.CHUNK)
-        # A screen serves one prompt's survivors at a time.
-        groups.setdefault((length, i if ready.variant.screened else 0), []).append(i)
+        length = chunk.padded_length(len(prompt.labels), chunk.CHUNK, chunk.SHORTEST)
+        groups.setdefault(length, []).append(i)
     answers: dict[int, Answer] = {}
-    for (length, _), group in groups.items():
+    for length, group in groups.items():
         asked = [(prompts[i].query, prompts[i].inputs, prompts[i].labels) for i in group]
         together = ask(ready, asked, length, ready.variant)
         for i, one, found in zip(group, asked, together, strict=True):

@@ -71,10 +71,10 @@ class Survey(NamedTuple):
 
 
 @lru_cache(maxsize=1024)
-def padded_length(count: int, longest: int) -> int:
+def padded_length(count: int, longest: int, shortest: int) -> int:
     """The rows of a chunk of `count` examples, with padding: a power of two, so that few lengths
     compile. Powers of four would be fewer, and cost up to 1.4 times as much in between."""
-    return min(longest, max(SHORTEST, 1 << (count - 1).bit_length()))
+    return min(longest, max(shortest, 1 << (count - 1).bit_length()))
 
 
 def _observer(

@@ -93,7 +93,7 @@ class OneDevice:
         as the iterator may fill its memory again; a shorter one is `owned` already."""
         count, whole = len(x), len(x) == self.chunk
         copy = padded_copy if whole else padded
-        size = self.chunk if whole else chunk.padded_length(count, self.chunk)
+        size = self.chunk if whole else chunk.padded_length(count, self.chunk, chunk.SHORTEST)
         if not first and not whole:
             return x, y, partial(self._run_alone, x, y, size)
         sent = [copy(part, size, self.dtype) for part in (x, y)]
