@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from construct import Spec, Transformer
-from construct.gains import CommonGains
+from construct.gains import SelectionGains
 
 # What all theorems assume of a prompt, in words.
 BOUNDED = (
@@ -52,7 +52,7 @@ class Theorem:
     statement: str
     hypotheses: tuple[str, ...]
     build: Callable[..., Transformer]
-    derive: Callable[[Spec], CommonGains]
+    derive: Callable[[Spec], SelectionGains]
     largest_scores: Callable[..., Mapping[str, float]]
     causal: bool = False
     layers: tuple[ModuleType, ...]

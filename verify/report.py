@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from construct import Answer, Spec, Transformer
-from construct.gains import CommonGains
+from construct.gains import SelectionGains
 from verify import cli
 from verify.check import Lemma
 from verify.oracle import Verdict
@@ -28,7 +28,7 @@ class Report:
     theorem: Theorem
     model: Transformer
     spec: Spec
-    gains: CommonGains
+    gains: SelectionGains
     wrong: list[str]
     weight_faults: list[str] | None
     heads: list[int]

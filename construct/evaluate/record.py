@@ -12,7 +12,8 @@ from jaxtyping import Array, Float, Int
 from construct.evaluate.dense import Seen, gaps_of, read_layer, read_one
 from construct.evaluate.places import BATCH, Hooks, Touched, places_of, run_touched
 from construct.layers import Layer, Stack, in_dtype
-from construct.prompt import Batch, Prompt, batch_of, embed
+from construct.layout import Layout
+from construct.prompt import Batch, Prompt
 from construct.readout import Leaf, Readings, Readout
 from construct.residual import Residual
 
@@ -37,7 +38,8 @@ def record(
     if hooks:
         return _hooked(model, prompt, hooks, keep)
     spec = model.spec
-    batch = batch_of([prompt], spec)
+    layout = model.readout.layout
+    batch = layout.batch_of([prompt], spec)
     with in_dtype(spec.dtype):
         found = _compiled(
             model.layers,
@@ -50,14 +52,7 @@ def record(
             keep=keep,
         )
     readings, record = jax.tree.map(np.asarray, found)
-    return readings, record, own_rows(batch, 0)
-
-
-def own_rows(batch: Batch, index: int) -> Int[np.ndarray, "tokens"]:
-    """The rows of a batch's streams that are one prompt's own tokens, and no padding."""
-    n = batch.inputs.shape[2] + 1
-    real = np.repeat(np.asarray(batch.real[index]), n)
-    return np.flatnonzero(np.concatenate([[True], real, np.ones(n, bool)]))
+    return readings, record, layout.own_rows(batch, 0)
 
 
 def _ties(model: Stack) -> Float[np.ndarray, "layers 2"]:
@@ -85,7 +80,7 @@ def _compiled(
     m: int,
     keep: bool,
 ) -> tuple[Readings, Record]:
-    found = Record([embed(batch, residual, m)[0]], [], {})
+    found = Record([readout.layout.embed(batch, residual, m)[0]], [], {})
 
     def see(layer: Layer, before: Array, after: Array, seen: Seen) -> None:
         found.streams.append(after)
@@ -105,8 +100,9 @@ def read_hooked(model: Stack, prompts: Sequence[Prompt], hooks: Sequence[Hooks |
 def _touched(
     model: Stack, prompts: Sequence[Prompt], hooks: Sequence[Hooks | None]
 ) -> tuple[Touched, Batch]:
-    batch = batch_of(prompts, model.spec)
-    rows = [own_rows(batch, i) for i in range(len(prompts))]
+    layout = model.readout.layout
+    batch = layout.batch_of(prompts, model.spec)
+    rows = [layout.own_rows(batch, i) for i in range(len(prompts))]
     return Touched(hooks, rows, model.residual), batch
 
 
@@ -116,10 +112,10 @@ def _run(model: Stack, batch: Batch, touch: Any, at: Iterable[str]) -> Readings:
     found: dict[str, Array] = {}
     with in_dtype(model.spec.dtype):
         slots = jnp.array(model.slots)
-        stream, real = _embed(batch, residual=residual, m=m)
+        stream, real = _embed(batch, layout=readout.layout, residual=residual, m=m)
 
         def see(layer: Layer, before: Array, after: Array) -> None:
-            if layer.name in (readout.layer, (readout.codes or ("",))[0]):
+            if layer.name in readout.layers:
                 examples = batch.inputs.shape[1]
                 fixed = {"readout": readout, "residual": residual, "examples": examples}
                 found.update(_read(layer, before, after, slots, **fixed))
@@ -129,9 +125,9 @@ def _run(model: Stack, batch: Batch, touch: Any, at: Iterable[str]) -> Readings:
         return Readings(vector, **jax.tree.map(np.asarray, found))
 
 
-@partial(jax.jit, static_argnames=("residual", "m"))
-def _embed(batch: Batch, *, residual: Residual, m: int) -> tuple[Array, Array]:
-    return jax.vmap(lambda one: embed(one, residual, m))(batch)
+@partial(jax.jit, static_argnames=("layout", "residual", "m"))
+def _embed(batch: Batch, *, layout: Layout, residual: Residual, m: int) -> tuple[Array, Array]:
+    return jax.vmap(lambda one: layout.embed(one, residual, m))(batch)
 
 
 @partial(jax.jit, static_argnames=("readout", "residual", "examples"))
