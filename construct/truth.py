@@ -19,19 +19,22 @@ import dataclasses
 import importlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
 
-from construct.evaluate.supports import keys_of
 from construct.layers import Heads, Layer, Stack, Support
-from construct.residual import flags, position_code
-from construct.roles import BOS, EXAMPLE, QUERY, ROLES, roles_of
+from construct.layout import LABELED
+from construct.residual import position_code
+from construct.roles import BOS, EXAMPLE, INPUT, LABEL, QUERY, line_flags, roles_of
+from construct.words import input_slots
 
 # Scores whose fixed parts differ by less than this share of the coldness T tie: winners are T apart
 # from all others.
 TIE = 1 / 4
+# Of Theorem 4's lines: what stands before an answer, and the answer's words.
+ARROW, WORD = "arrow", "word"
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,7 @@ class Truth:
 
     theorem: int
     K: int
-    slots: tuple[int, ...]
+    task_slots: tuple[int, ...]
     subspaces: Mapping[str, tuple[int, int]]
     layers: tuple[LayerTruth, ...]
 
@@ -128,7 +131,7 @@ class Truth:
 
     def as_json(self) -> dict[str, Any]:
         """Everything, as plain values."""
-        return {"theorem": self.theorem, "K": self.K, "task_slots": list(self.slots)} | {
+        return {"theorem": self.theorem, "K": self.K, "task_slots": list(self.task_slots)} | {
             "subspaces": {name: list(where) for name, where in self.subspaces.items()},
             "layers": [_plain(layer) for layer in self.layers],
         }
@@ -142,7 +145,7 @@ def truth(model: Stack) -> Truth:
     return Truth(
         theorem=model.readout.theorem,
         K=model.spec.K,
-        slots=model.slots,
+        task_slots=model.slots,
         subspaces={name: (one.start, one.stop) for name, one in where.items()},
         layers=layers,
     )
@@ -154,9 +157,15 @@ class _Held:
 
     def __init__(self, model: Stack) -> None:
         alias = dict(model.residual.aliases)
-        self.tokens = _few_tokens(model)
-        contents = [ROLES[token.role].content for token in self.tokens]
+        self.tokens = short_prompt(model)
+        self.flags = {flag for token in self.tokens for flag in token.flags}
+        contents = [token.content for token in self.tokens]
         self.names = [set() if one is None else {alias.get(one, one)} for one in contents]
+
+    def chosen(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Of these subspaces, the ones that a prompt chooses: not what a token is, or where it
+        stands."""
+        return tuple(name for name in names if name not in self.flags | {"e", "s"})
 
     def holding(self, names: Iterable[str]) -> list[int]:
         """The tokens that hold all of these."""
@@ -180,7 +189,7 @@ def _layer(model: Stack, index: int, layer: Layer, held: _Held) -> LayerTruth:
     if layer.mlp is not None:
         W_1, W_2 = np.asarray(layer.mlp.W_1[...]), np.asarray(layer.mlp.W_2[...])
         mlp = MLPTruth(layer.name, len(W_1), _named(model, W_1), _named(model, W_2.T))
-        for i in held.holding(_chosen(model, mlp.reads)):
+        for i in held.holding(held.chosen(mlp.reads)):
             held.names[i] |= set(mlp.writes)
     return LayerTruth(index, layer.name, _does(model, index, layer.name), tuple(heads), mlp)
 
@@ -193,25 +202,23 @@ def _does(model: Stack, index: int, name: str) -> str:
 
 
 def _heads(model: Stack, layer: Layer, bank: Heads, first: int, held: _Held) -> Iterator[HeadTruth]:
-    every = tuple(range(model.spec.K))
     W_Q, W_K, W_V, W_O = (
         np.asarray(matrix[...], np.float64) for matrix in (bank.W_Q, bank.W_K, bank.W_V, bank.W_O)
     )
     fixed = _fixed_scores(model, W_Q, W_K, held.tokens)
     for i in range(bank.count):
-        asks = _chosen(model, _named(model, W_Q[i]))
+        asks = held.chosen(_named(model, W_Q[i]))
         at, attends = ((), ()) if bank.idle else _acts(model, layer, fixed[i], asks, held)
         yield HeadTruth(
             layer=layer.name,
             head=first + i,
-            # A bank of K heads has one for each task, a single head works for all of them.
-            serves=() if bank.idle else (i,) if bank.count == len(every) > 1 else every,
+            serves=() if bank.idle else _serves(model, bank, i, attends),
             at=at,
             support="" if bank.idle else layer.support.value,
             attends=attends,
             terms=() if bank.idle else tuple(name for name, _ in bank.terms),
             asks=asks,
-            answers=_chosen(model, _named(model, W_K[i])),
+            answers=held.chosen(_named(model, W_K[i])),
             reads=_named(model, W_V[i]),
             writes=_named(model, W_O[i].T),
         )
@@ -223,51 +230,74 @@ def _named(model: Stack, rows: Float[np.ndarray, "rows D"]) -> tuple[str, ...]:
     return tuple(name for name in residual.names if rows[:, residual.where(name)].any())
 
 
-def _chosen(model: Stack, names: tuple[str, ...]) -> tuple[str, ...]:
-    """Of these subspaces, the ones that a prompt chooses: not what a token is, or where it
-    stands."""
-    known = (*flags(model.spec), "e", "s")
-    return tuple(name for name in names if name not in known)
+def _serves(model: Stack, bank: Heads, head: int, attends: tuple[Tokens, ...]) -> tuple[int, ...]:
+    """The tasks that a head works for: of a bank of K heads each has its own; another one, all of
+    them, or those that read the slot that it looks at, where prompts are lines (Theorem 4)."""
+    every = tuple(range(model.spec.K))
+    if model.readout.layout is LABELED:
+        return (head,) if bank.count == len(every) > 1 else every
+    looked = {slot for tokens in attends if tokens.role == INPUT for slot in tokens.slots}
+    return tuple(i for i in every if model.slots[i] in looked) if looked else every
 
 
-@dataclass(frozen=True)
-class _Token:
-    """A token of a prompt of two examples: its role, its slot, its group (None: BOS)."""
+class Token(NamedTuple):
+    """A token of a prompt: its role, its slot and its group (an example's index, that of the query
+    last; None: BOS). flags: the coordinates that are 1 there; content: the subspace that holds what
+    the prompt says there; decides: whether its example's verdict is kept there."""
 
     role: str
     slot: int
     group: int | None
+    flags: tuple[str, ...]
+    content: str | None
+    decides: bool
 
 
-def _few_tokens(model: Stack) -> list[_Token]:
-    """BOS, two examples (one if m = 1) and the query: as many as scores can tell apart."""
-    n, examples = model.spec.n, min(model.spec.m, 2)
-    groups = [(EXAMPLE, j) for j in range(examples)] + [(QUERY, model.spec.m)]
-    return [_Token(BOS, 0, None)] + [
-        _Token(role.name, slot, index)
-        for group, index in groups
-        for role in roles_of(group)
-        for slot in role.slots(n)
-    ]
+def short_prompt(model: Stack) -> list[Token]:
+    """The tokens of a prompt of two examples (one if m = 1): as many as scores can tell apart."""
+    spec = model.spec
+    groups = [(EXAMPLE, j) for j in range(min(spec.m, 2))] + [(QUERY, spec.m)]
+    laid = _labeled if model.readout.layout is LABELED else _line
+    bos = Token(BOS, 0, None, ("one", "bos"), None, False)
+    return [bos, *(token for group, index in groups for token in laid(model, group, index))]
+
+
+def _labeled(model: Stack, group: str, index: int) -> Iterator[Token]:
+    """Theorems 1 to 3: inputs and a label, or the query's inputs and the answer token."""
+    spec = model.spec
+    for role in roles_of(group):
+        for slot in role.slots(spec.n):
+            summed = spec.sum_slot and not role.last and slot == spec.n - 2
+            flags = (*role.flags, *(("sum",) if summed else ()))
+            yield Token(role.name, slot, index, flags, role.content, role.name == LABEL)
+
+
+def _line(model: Stack, group: str, index: int) -> Iterator[Token]:
+    """Theorem 4: input words, an arrow and answer words, of which the query has all but the
+    last."""
+    S = input_slots(model.spec)
+    whole = line_flags(S, model.spec.L)
+    for slot, flags in enumerate(whole if group == EXAMPLE else whole[:-1]):
+        role = INPUT if slot < S else ARROW if slot == S else WORD
+        content = None if role == ARROW else "x"
+        yield Token(role, slot, index, flags, content, slot == len(whole) - 1)
 
 
 def _fixed_scores(
     model: Stack,
     W_Q: Float[np.ndarray, "H rank D"],
     W_K: Float[np.ndarray, "H rank D"],
-    tokens: list[_Token],
+    tokens: list[Token],
 ) -> Float[np.ndarray, "H N N"]:
     """The part of each score that reads flags and position codes alone."""
     spec, residual = model.spec, model.residual
     rows = np.zeros((len(tokens), residual.dim))
     for row, token in zip(rows, tokens, strict=True):
-        for flag in ROLES[token.role].flags:
+        for flag in token.flags:
             row[residual.where(flag)] = 1
         if token.group is not None:
             row[residual.where("e")] = position_code(token.group, spec.example_bits)
             row[residual.where("s")] = position_code(token.slot, spec.slot_bits)
-            if spec.sum_slot and "inp" in ROLES[token.role].flags and token.slot == spec.n - 2:
-                row[residual.where("sum")] = 1
     return np.einsum("qd,hrd,hre,ke->hqk", rows, W_Q, W_K, rows, optimize=True)
 
 
@@ -287,26 +317,29 @@ def _acts(
     return _grouped(held.tokens, acting), _grouped(held.tokens, sorted(looked))
 
 
-def _reach(layer: Layer, tokens: list[_Token]) -> Bool[np.ndarray, "N N"]:
+def _reach(layer: Layer, tokens: list[Token]) -> Bool[np.ndarray, "N N"]:
     """Which keys, BOS left out, each token can reach by the layer's support and mask."""
+    last = tokens[-1].group
 
     def reaches(q: int, k: int) -> bool:
         query, key = tokens[q], tokens[k]
-        if (layer.causal and k > q) or key.role not in keys_of(layer.support, query.role):
+        if key.group is None or (layer.causal and k > q):
             return False
-        if layer.support is Support.SELF:
-            return q == k
-        if layer.support is Support.EXAMPLE:
-            return query.group == key.group
-        if layer.support is Support.EXAMPLE_AND_QUERY:
-            return query.group == key.group or ROLES[key.role].group == QUERY
-        return True
+        own, asked = query.group == key.group, key.group == last
+        return {
+            Support.SELF: q == k,
+            Support.EXAMPLE: own,
+            Support.QUERY: asked,
+            Support.EXAMPLE_AND_QUERY: own or asked,
+            Support.LABELS: key.decides,
+            Support.INPUTS: key.role == INPUT,
+        }[layer.support]
 
     N = range(len(tokens))
     return np.array([[reaches(q, k) for k in N] for q in N])
 
 
-def _grouped(tokens: list[_Token], chosen: list[int]) -> tuple[Tokens, ...]:
+def _grouped(tokens: list[Token], chosen: list[int]) -> tuple[Tokens, ...]:
     found: dict[str, set[int]] = {}
     for i in chosen:
         found.setdefault(tokens[i].role, set()).add(tokens[i].slot)

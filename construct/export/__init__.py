@@ -7,6 +7,8 @@ Nothing but NumPy and safetensors is needed to write them.
 """
 
 from construct.export.checkpoint import Checkpoint
+from construct.export.opt import huggingface
+from construct.export.sentences import Sentences
 from construct.export.transformerlens import transformerlens
 
-__all__ = ["Checkpoint", "transformerlens"]
+__all__ = ["Checkpoint", "Sentences", "huggingface", "transformerlens"]

@@ -7,13 +7,17 @@ none    h and nothing else.
 rms     h, zeros, and p coordinates that hold a constant C which no layer writes. RMSNorm divides by
         the root of the mean square, (|h|^2 + p C^2)/E: with p = E/4^j and a weight of C/2^j it
         returns h, up to a factor (1 + |h|^2/(p C^2))^(-1/2).
-layer   h and -h, zeros, p/2 coordinates that hold C and p/2 that hold -C. The mean is 0, the
+layer   pads that hold C and as many that hold -C, then h and -h, and zeros. The mean is 0, the
         variance (2 |h|^2 + p C^2)/E; rows read the difference of the two copies, by (W, -W)/2.
 
 C is the least power of two at which what h adds to the mean square is lost in rounding, by the
-lemmas of `proofs.export.norms`: the computed norm is then the identity to the last bit. Ours.
+lemmas of `proofs.export.norms`: the computed norm is then the identity to the last bit. A layer
+norm's variance is computed by updates, vector by vector: so a pad and its opposite stand one vector
+of 64 bytes apart, with zeros between, where processors that have vectors of 32 or 64 bytes add them
+to the same lane, at once and exactly. Ours.
 """
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import Literal
@@ -28,17 +32,26 @@ from construct.evaluate.plan import moves
 from construct.evaluate.program import needed
 from construct.floats import gamma, unit_roundoff
 from construct.layers import Stack
+from construct.lines import WORDS
+from construct.spec import Spec
+from construct.words import input_slots
 
 Kind = Literal["none", "rms", "layer"]
 # What a host adds to the mean square before it takes the root.
 EPS = {"none": 0.0, "rms": 1e-6, "layer": 1e-5}
 
 
+# Bytes of the widest vectors that processors update moments by, and of the narrowest for which a
+# pad and its opposite are still added exactly.
+WIDE, NARROW = 64, 32
+
+
 @dataclass(frozen=True)
 class Frame:
     """How a host's stream of `width` coordinates holds a theorem's stream of `dim`.
 
-    pads: how many coordinates hold the constant C (or -C); gain: the weight of every norm.
+    pads: how many coordinates hold the constant C (or -C); apart: how far a pad's opposite stands
+    from it (layer norms); gain: the weight of every norm.
     """
 
     kind: Kind
@@ -46,9 +59,10 @@ class Frame:
     width: int
     pads: int = 0
     C: float = 0.0
+    apart: int = 0
 
     def __post_init__(self) -> None:
-        assert self.used + self.pads <= self.width, "the stream and its pads fit"
+        assert self.used + (self.pads if self.kind == "rms" else 0) <= self.width, "all of it fits"
         assert self.kind == "none" or self.width == self.pads * self.share**2, "the root is exact"
 
     @property
@@ -57,9 +71,14 @@ class Frame:
         return 2 if self.kind == "layer" else 1
 
     @property
+    def start(self) -> int:
+        """The coordinate where h begins: after the pads of a layer norm."""
+        return 2 * self.apart
+
+    @property
     def used(self) -> int:
-        """The coordinates that h takes."""
-        return self.copies * self.dim
+        """The coordinates up to the end of h."""
+        return self.start + self.copies * self.dim
 
     @property
     def share(self) -> int:
@@ -78,52 +97,62 @@ class Frame:
             held[self.used : self.used + self.pads] = self.C
         elif self.kind == "layer":
             half = self.pads // 2
-            held[self.used : self.used + half] = self.C
-            held[self.used + half : self.used + self.pads] = -self.C
+            held[:half] = self.C
+            held[self.apart : self.apart + half] = -self.C
         return held
 
     def hold(self, rows: Float[np.ndarray, "*shape dim"]) -> Float[np.ndarray, "*shape width"]:
         """Vectors of the theorem's stream in the host's, without the constants."""
         held = np.zeros((*rows.shape[:-1], self.width), rows.dtype)
-        held[..., : self.dim] = rows
-        if self.copies == 2:
-            held[..., self.dim : self.used] = -rows
+        for copy in range(self.copies):
+            held[..., self._copy(copy)] = -rows if copy else rows
         return held
 
     def reading(self, rows: Float[np.ndarray, "rows dim"]) -> Float[np.ndarray, "rows width"]:
         """Rows that read h off the normed stream, as rows that read the host's."""
         return self.hold(rows) / self.copies
 
-    def unread(self, rows: Float[np.ndarray, "rows width"]) -> Float[np.ndarray, "rows dim"]:
+    def unread(self, rows: Float[np.ndarray, "*shape width"]) -> Float[np.ndarray, "*shape dim"]:
         """What rows of a host read of h."""
-        if self.copies == 1:
-            return rows[..., : self.dim]
-        return rows[..., : self.dim] - rows[..., self.dim : self.used]
+        first = rows[..., self._copy(0)]
+        return first if self.copies == 1 else first - rows[..., self._copy(1)]
 
     def unheld(self, rows: Float[np.ndarray, "*shape width"]) -> Float[np.ndarray, "*shape dim"]:
         """The theorem's stream that a host's holds."""
-        if self.copies == 1:
-            return rows[..., : self.dim]
-        return (rows[..., : self.dim] - rows[..., self.dim : self.used]) / 2
+        return self.unread(rows) / self.copies
+
+    def _copy(self, copy: int) -> slice:
+        return slice(self.start + copy * self.dim, self.start + (copy + 1) * self.dim)
 
 
-def frame(kind: Kind, dim: int, *, norm: float, dtype: str, multiple: int = 1) -> Frame:
-    """The narrowest frame whose width is a multiple of `multiple` (for heads of equal size).
+def frame(
+    kind: Kind, dim: int, *, norm: float, dtype: str, multiple: int = 1, least: int = 1
+) -> Frame:
+    """The narrowest frame whose width is a multiple of `multiple` (for heads of equal size), and at
+    least `least`.
 
     norm: a bound on |h| at every token and place where a norm stands.
     """
     if kind == "none":
         return Frame(kind, dim, dim)
+    bytes_each = np.dtype(dtype).itemsize
+    apart = WIDE // bytes_each if kind == "layer" else 0
+    most = 2 * (NARROW // bytes_each) if kind == "layer" else math.inf
     copies = 2 if kind == "layer" else 1
-    widths = {}
-    for j in range(1, 6):
-        pads = math.ceil(copies * dim / (4**j - 1))
+    widths: dict[int, int] = {}
+    for j in itertools.count(1):
+        # Pads of a layer norm stand in coordinates that are set aside, others beside h.
+        room = 4**j if kind == "layer" else 4**j - 1
+        pads = max(math.ceil((2 * apart + copies * dim) / room), math.ceil(least / 4**j))
         while pads % copies or pads * 4**j % multiple:
             pads += 1
-        widths[j] = pads * 4**j
+        if pads <= most:
+            widths[j] = pads * 4**j
+        if pads == copies:
+            break
     j = min(widths, key=lambda j: (widths[j], -j))
     width, pads = widths[j], widths[j] // 4**j
-    return Frame(kind, dim, width, pads, least_constant(kind, norm, width, pads, dtype))
+    return Frame(kind, dim, width, pads, least_constant(kind, norm, width, pads, dtype), apart)
 
 
 def least_constant(kind: Kind, norm: float, width: int, pads: int, dtype: str) -> float:
@@ -138,6 +167,8 @@ def least_constant(kind: Kind, norm: float, width: int, pads: int, dtype: str) -
 def stream_norm(model: Stack) -> float:
     """A bound on the length of the stream at every token and place of every prompt that is within
     the hypotheses, from the stored weights and the Spec."""
+    if model.readout.layout is WORDS:
+        return words_norm(model.spec)
     bounds = embedded(model.spec, model.residual, model.gains.input_radius)
     kinds = Kinds(model.spec.n)
     longest = _longest(bounds)
@@ -153,6 +184,18 @@ def stream_norm(model: Stack) -> float:
             bounds = after_mlp(bounds, W_1, W_2)
             longest = max(longest, _longest(bounds))
     return longest
+
+
+def words_norm(spec: Spec) -> float:
+    """The same for Theorem 4: by subspace, the longest that a token can hold.
+
+    x, and own by slot: one word. w, g, c: each coordinate is in [0, 1], so is omega, a mean of c.
+    y: each task adds omega_i in one word. ok, and the flags that a token has: 1 each, one and a
+    role. Leaks and rounding are below a quarter, which the plateaus of the layers' MLPs allow.
+    """
+    S, K = input_slots(spec), spec.K
+    squares = 1 + S + 4 * K + K**2 + 1 + 2
+    return math.sqrt(squares * (1 + 1 / 4) ** 2 + spec.example_bits + spec.slot_bits)
 
 
 def _longest(bounds: Bounds) -> float:
