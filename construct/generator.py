@@ -96,7 +96,7 @@ class Generator(Transformer):
         (t, d) soft words; None: the prompt's own. Raises ValueError for a prompt or prefix outside the
         hypotheses."""
         checks.instance("prompt", prompt, WordPrompt, "for several prompts call the model")
-        return self(prompt if prefix is None else prompt.after(prefix))  # pyright: ignore
+        return self(prompt if prefix is None else prompt.after(prefix))
 
     @overload
     def generate(

@@ -16,6 +16,9 @@ from construct.prompt import Prompt, batch_of, check_prompt, embed, own_rows
 from construct.residual import Residual
 from construct.roles import token_names
 from construct.spec import Spec
+from construct.words import WordPrompt
+
+AnyPrompt = Prompt | WordPrompt
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from construct.evaluate.record import heads_of, read_hooked, record
 from construct.evaluate.reference import read_prompt
 from construct.evaluate.streaming import answer_blocks, answer_prompt
 from construct.layers import Stack, check_x64, remembered
+from construct.layout import AnyPrompt
 from construct.prompt import Batch, Prompt, check_query, embed
 from construct.readout import Readings
 from construct.saved import load, save
@@ -46,7 +47,7 @@ class Transformer(Stack):
     @overload
     def __call__(
         self,
-        prompts: Prompt,
+        prompts: AnyPrompt,
         *,
         hooks: Hooks | None = None,
         evaluator: str | None = None,
@@ -56,7 +57,7 @@ class Transformer(Stack):
     @overload
     def __call__(
         self,
-        prompts: Sequence[Prompt],
+        prompts: Sequence[AnyPrompt],
         *,
         hooks: Hooks | Sequence[Hooks | None] | None = None,
         evaluator: str | None = None,
@@ -65,7 +66,7 @@ class Transformer(Stack):
 
     def __call__(
         self,
-        prompts: Prompt | Sequence[Prompt],
+        prompts: AnyPrompt | Sequence[AnyPrompt],
         *,
         hooks: Hooks | Sequence[Hooks | None] | None = None,
         evaluator: str | None = None,
@@ -212,7 +213,7 @@ class Transformer(Stack):
 
     def trace(
         self,
-        prompt: Prompt,
+        prompt: AnyPrompt,
         *,
         hooks: Hooks | None = None,
         attention: bool = True,
@@ -262,7 +263,7 @@ class Transformer(Stack):
 
     def _answers(
         self,
-        prompts: list[Prompt],
+        prompts: list[Any],
         names: list[str],
         hooks: Hooks | Sequence[Hooks | None] | None,
         evaluator: str | None,
@@ -322,7 +323,7 @@ class Transformer(Stack):
 
     def _hooked(
         self,
-        prompts: list[Prompt],
+        prompts: list[Any],
         names: list[str],
         hooks: Hooks | Sequence[Hooks | None],
     ) -> list[Answer]:
@@ -375,7 +376,7 @@ class Transformer(Stack):
 
     def _dense(
         self,
-        prompts: list[Prompt],
+        prompts: list[Any],
         names: list[str],
         narrow: bool = False,
         enforce: bool = True,
@@ -402,7 +403,7 @@ class Transformer(Stack):
         return self._decoded(prompts, names, readings, evaluator="bf16")
 
     def _decoded(
-        self, prompts: list[Prompt], names: list[str], readings: Readings, **how: Any
+        self, prompts: list[Any], names: list[str], readings: Readings, **how: Any
     ) -> list[Answer]:
         """The answers to a batch of prompts; the first axis of the readings is the prompts'."""
         by_prompt = (
@@ -416,7 +417,7 @@ class Transformer(Stack):
 
     def _decode(
         self,
-        prompt: Prompt,
+        prompt: AnyPrompt,
         name: str,
         readings: Readings,
         *,

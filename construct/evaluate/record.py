@@ -12,8 +12,8 @@ from jaxtyping import Array, Float, Int
 from construct.evaluate.dense import Seen, gaps_of, read_layer, read_one
 from construct.evaluate.places import BATCH, Hooks, Touched, places_of, run_touched
 from construct.layers import Layer, Stack, in_dtype
-from construct.layout import Layout
-from construct.prompt import Batch, Prompt
+from construct.layout import AnyPrompt, Layout
+from construct.prompt import Batch
 from construct.readout import Leaf, Readings, Readout
 from construct.residual import Residual
 
@@ -28,7 +28,7 @@ class Record(NamedTuple):
 
 
 def record(
-    model: Stack, prompt: Prompt, hooks: Hooks | None, keep: bool
+    model: Stack, prompt: AnyPrompt, hooks: Hooks | None, keep: bool
 ) -> tuple[Readings, Record, np.ndarray]:
     """Run one checked prompt: its readings, its record, and which rows of it are the prompt's own
     tokens.
@@ -90,7 +90,9 @@ def _compiled(
     return read_one(layers, batch, slots, readout=readout, residual=residual, m=m, **how), found
 
 
-def read_hooked(model: Stack, prompts: Sequence[Prompt], hooks: Sequence[Hooks | None]) -> Readings:
+def read_hooked(
+    model: Stack, prompts: Sequence[AnyPrompt], hooks: Sequence[Hooks | None]
+) -> Readings:
     """The readings of checked prompts in one batch, with hooks by prompt; the first axis is the
     prompts'."""
     touched, batch = _touched(model, prompts, hooks)
@@ -98,7 +100,7 @@ def read_hooked(model: Stack, prompts: Sequence[Prompt], hooks: Sequence[Hooks |
 
 
 def _touched(
-    model: Stack, prompts: Sequence[Prompt], hooks: Sequence[Hooks | None]
+    model: Stack, prompts: Sequence[AnyPrompt], hooks: Sequence[Hooks | None]
 ) -> tuple[Touched, Batch]:
     layout = model.readout.layout
     batch = layout.batch_of(prompts, model.spec)
@@ -148,7 +150,7 @@ def _read(
 
 
 def _hooked(
-    model: Stack, prompt: Prompt, hooks: Hooks, keep: bool
+    model: Stack, prompt: AnyPrompt, hooks: Hooks, keep: bool
 ) -> tuple[Readings, Record, np.ndarray]:
     touched, batch = _touched(model, [prompt], [hooks])
     names = [layer.name for layer in model.layers]

@@ -130,10 +130,10 @@ def fetch_leak(spec: Spec, tau: float, far: float) -> float:
     return tau + far
 
 
-def match_leak(spec: Spec, far: float) -> float:
-    """Lemma 1: what a word can add to w for a task that does not say it. Of a hard word: the slope
-    times what leaked into the fetched input. A soft one may hold that word faintly beside."""
-    return match_slope(spec.m) * (far + faint(spec))
+def match_leak(spec: Spec, far: float, soft: bool = True) -> float:
+    """Lemma 1: what a word can add to w for a task that does not say it: the slope times what leaked
+    into the fetched input, and of a soft word what it holds faintly beside."""
+    return match_slope(spec.m) * (far + (faint(spec) if soft else 0.0))
 
 
 def match_rounding(spec: Spec) -> float:

@@ -38,7 +38,7 @@ def _heads(spec: Spec, gains: Gains, residual: Residual, slots: list[int]) -> It
     # The own line's token in slot p stands alone at T L'. BOS is T behind, every other token misses
     # a bit and is 2T behind. Inputs and BOS ask for nothing: BOS leads there by 2T.
     T, one, bits = gains.T, residual["one"], spec.example_bits + spec.slot_bits
-    asks = sum(residual[f"a{u}"] for u in range(spec.L + 1))
+    asks = np.sum([residual[f"a{u}"] for u in range(spec.L + 1)], axis=0)
     for slot in slots:
         code = position_code(slot, spec.slot_bits)[None] @ residual["s"]
         where = slice(slot * spec.d, (slot + 1) * spec.d)

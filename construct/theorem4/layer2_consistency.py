@@ -25,7 +25,7 @@ def layer(spec: Spec, gains: Gains, residual: Residual, tasks: list[WordTask]) -
     # Behind the tied arrow and words by T: the line's inputs and BOS, which hold w = 0. By 2T:
     # arrows and words of other lines.
     T, one = gains.T, residual["one"]
-    asks = sum(residual[f"a{u}"] for u in range(spec.L + 1))
+    asks = np.sum([residual[f"a{u}"] for u in range(spec.L + 1)], axis=0)
     head = Head(
         terms=(
             same_example(residual, T),

@@ -29,7 +29,7 @@ def layer(spec: Spec, gains: Gains, residual: Residual, tasks: list[WordTask]) -
     # behind the winners; without any it leads by 2T. To fall back, it is T behind the committed
     # examples that do not win: if nobody wins, they do, and omega is the prior.
     T, one, bos = gains.T, residual["one"], residual["bos"]
-    asks = sum(residual[f"a{u}"] for u in range(spec.L))
+    asks = np.sum([residual[f"a{u}"] for u in range(spec.L)], axis=0)
     nothing = 4 * T if spec.fallback else T
     head = Head(
         terms=(

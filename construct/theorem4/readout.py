@@ -6,8 +6,8 @@ from jaxtyping import Int
 
 from construct.answer import ABSTAINED
 from construct.layers import Stack
-from construct.readout import Readings, Readout
 from construct.lines import WORDS
+from construct.readout import Readings, Readout
 
 
 def decode(
