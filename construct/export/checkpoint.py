@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from construct import checks
 from construct.export.norms import Frame
@@ -54,8 +55,8 @@ class Checkpoint:
     """A transformer as another tool has it.
 
     target: the tool. tensors: by the tool's names. config: the tool's. texts: further files by
-    name. places: the tool's names of a layer's places, by ours, as `named` fills them in. first:
-    the block that holds the theorem's first layer. frame: how its stream holds the theorem's.
+    name. places: the tool's names of a layer's places, by ours, as `named` fills them in: block i
+    is layer i. frame: how its stream holds the theorem's.
     """
 
     target: str
@@ -68,8 +69,9 @@ class Checkpoint:
 
     @property
     def bytes(self) -> int:
-        """The size of the tensors."""
-        return sum(tensor.nbytes for tensor in self.tensors.values())
+        """The size of the tensors, or of the model's own where it is exported as it is."""
+        tensors = self.tensors.values() if self.tensors else leaves(self.model)
+        return sum(tensor.nbytes for tensor in tensors)
 
     def truth(self) -> dict[str, Any]:
         """The answer key with the tool's names: of each layer's places, and of each head."""
@@ -77,7 +79,8 @@ class Checkpoint:
         found = key.as_json() | {"target": self.target, "tokens": self._tokens()}
         for layer, plain in zip(key.layers, found["layers"], strict=True):
             plain["places"] = {
-                name: place.format(layer=layer.index) for name, place in self.places.items()
+                name: place.format(layer=layer.index, name=layer.name)
+                for name, place in self.places.items()
             }
         return found
 
@@ -93,7 +96,16 @@ class Checkpoint:
             )
         names = [one.name for one in self.model.layers]
         self.model.layer(layer)
-        return self.places[place].format(layer=names.index(layer))
+        return self.places[place].format(layer=names.index(layer), name=layer)
+
+    def embeds(self, prompt: Any) -> Float[np.ndarray, "N width"]:
+        """A prompt's stream before the first layer, as this checkpoint's model takes it: for
+        `inputs_embeds`, or to start at layer 0. Raises ValueError for a prompt that is outside the
+        theorem's hypotheses."""
+        stream = np.asarray(self.model.trace(prompt, attention=False).streams["embed"])
+        wide = np.zeros((len(stream), self.frame.dim), stream.dtype)
+        wide[:, : stream.shape[1]] = stream
+        return self.frame.hold(wide) + self.frame.constants().astype(stream.dtype)
 
     def _tokens(self) -> dict[str, Any]:
         spec = self.model.spec
@@ -109,7 +121,8 @@ class Checkpoint:
         path = Path(folder)
         try:
             path.mkdir(parents=True, exist_ok=True)
-            save_tensors(self.tensors, path / WEIGHTS)
+            if self.tensors:
+                save_tensors(self.tensors, path / WEIGHTS)
             save(self.model, path / THEOREM)
             for name, text in self._files():
                 (path / name).write_text(text, encoding="utf-8")
@@ -120,7 +133,8 @@ class Checkpoint:
         return path
 
     def _files(self) -> Iterator[tuple[str, str]]:
-        yield CONFIG, json.dumps(self.config, indent=2) + "\n"
+        if self.config:
+            yield CONFIG, json.dumps(self.config, indent=2) + "\n"
         yield TRUTH, json.dumps(self.truth(), indent=1) + "\n"
         yield from self.texts.items()
 

@@ -70,7 +70,7 @@ def huggingface(model: Stack, sentences: Sentences, *, dtype: str | None = None)
         config,
         PLACES,
         fitted,
-        sentences.tokenizer() | _generation(sentences),
+        sentences.texts() | _generation(sentences),
     )
 
 

@@ -149,8 +149,8 @@ class Sentences:
         rows[self.ids_of[END]] -= 2 * floor * residual[f"a{self.spec.L}"][0]
         return rows
 
-    def tokenizer(self) -> dict[str, str]:
-        """The files of the tokenizer, by name: what AutoTokenizer loads."""
+    def texts(self) -> dict[str, str]:
+        """Files beside the weights, by name: the tokenizer that AutoTokenizer loads."""
         pre = [
             _split(r"->", "Isolated"),
             _split(r"\n", "Removed"),

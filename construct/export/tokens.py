@@ -11,6 +11,7 @@ Their sum is the stream that `construct.prompt.embed` makes, bit for bit; a pad 
 a role, which the lemmas count among the many that lose by 2T.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -102,6 +103,19 @@ class Vocabulary:
     ) -> tuple[Float[np.ndarray, "tokens D"], Float[np.ndarray, "positions D"]]:
         """The tables W_E and W_pos."""
         return self._word_rows(residual), position_rows(residual, self.spec, contents=False)
+
+    def unembedding(
+        self, residual: Residual, logits: str, floor: float
+    ) -> Float[np.ndarray, "tokens D"]:
+        """The rows of the head: a label's logit is its coordinate of `logits`; whatever is no label
+        lies as far below the floor as that is below 0."""
+        rows = 2 * floor * np.repeat(residual["one"], len(self.tokens), axis=0)
+        rows[self.labels] = residual[logits]
+        return rows
+
+    def texts(self) -> dict[str, str]:
+        """Files beside the weights, by name: the tokens in the order of their ids."""
+        return {"vocabulary.json": json.dumps(self.tokens, indent=0, ensure_ascii=False) + "\n"}
 
     def _word_rows(self, residual: Residual) -> Float[np.ndarray, "tokens D"]:
         rows = np.zeros((len(self.tokens), residual.dim))

@@ -12,7 +12,6 @@ every position is, and the content goes in by a hook on `embed.hook_out`, or the
 `start_at_layer=0`; its "logits" are then the answer's coordinates. Ours.
 """
 
-import json
 from typing import Any
 
 import numpy as np
@@ -23,10 +22,9 @@ from construct.export.logits import NAME as LOGITS
 from construct.export.logits import farey, floor, logits_block
 from construct.export.logits import widened as with_logits
 from construct.export.norms import frame
+from construct.export.sentences import Sentences
 from construct.export.tokens import Vocabulary, position_rows
-from construct.families import Family
 from construct.layers import Stack
-from construct.residual import Residual
 
 TARGET = "transformerlens"
 PLACES = {
@@ -45,29 +43,29 @@ PLACES = {
 
 
 def transformerlens(
-    model: Stack, family: Family | None = None, *, dtype: str | None = None
+    model: Stack, text: Vocabulary | Sentences | None = None, *, dtype: str | None = None
 ) -> Checkpoint:
-    """The checkpoint for TransformerLens: of token ids if the model is that of a family's words,
-    else of vectors.
+    """The checkpoint for TransformerLens: of token ids if the model is that of words, else of
+    vectors.
+
+    text: the tokens of a family's words, or for Theorem 4 of its sentences.
 
     dtype: the model's own. Raises ValueError for another dtype, and above 500 MB.
     """
     check_dtype(model.spec.dtype if dtype is None else dtype, model)
     residual, blocks = model.residual, blocks_of(model)
-    shape = shape_of(model, family)
+    shape = shape_of(model, text)
     check_size(shape, model.spec.dtype, "take fewer words, or a smaller m, K or d")
-    if family is None:
+    if text is None:
         W_E, W_pos = np.zeros((1, residual.dim)), position_rows(residual, model.spec)
-        W_U = residual["y"].T
-        texts = {}
+        W_U, texts = residual["y"].T, {}
     else:
-        vocabulary = Vocabulary(family, model.spec)
-        residual = with_logits(residual, len(family.vocabulary))
+        residual = with_logits(residual, model.spec.d)
         blocks = [widened(block, residual.dim) for block in blocks]
         blocks.append(logits_block(residual, "y", model.spec.m, model.spec.K, model.spec.dtype))
-        W_E, W_pos = vocabulary.embeddings(residual)
-        W_U = unembedding(residual, vocabulary)
-        texts = {"vocabulary.json": json.dumps(vocabulary.tokens, indent=0, ensure_ascii=False)}
+        W_E, W_pos = text.embeddings(residual)
+        lowest = floor(model.spec.d, model.spec.dtype)
+        W_U, texts = text.unembedding(residual, LOGITS, lowest).T, text.texts()
     tensors = {"embed.W_E": W_E, "pos_embed.W_pos": W_pos, "unembed.W_U": W_U}
     tensors["unembed.b_U"] = np.zeros(W_U.shape[1])
     for i, block in enumerate(blocks):
@@ -84,17 +82,16 @@ def transformerlens(
     )
 
 
-def shape_of(model: Stack, family: Family | None = None) -> Shape:
+def shape_of(model: Stack, text: Vocabulary | Sentences | None = None) -> Shape:
     """The sizes of the host, before any of it is made."""
     spec, blocks, width = model.spec, blocks_of(model), model.residual.dim
     widest, tokens, outputs = neurons(blocks), 1, spec.d
-    if family is not None:
-        words = len(family.vocabulary)
-        width += words
-        widest = max(widest, words * len(farey(spec.m)))
-        tokens = outputs = len(Vocabulary(family, spec).tokens)
+    if text is not None:
+        width += spec.d
+        widest = max(widest, spec.d * len(farey(spec.m)))
+        tokens = outputs = len(text.tokens)
     return Shape(
-        layers=len(blocks) + (family is not None),
+        layers=len(blocks) + (text is not None),
         width=width,
         heads=spec.K,
         head_dim=head_dim(blocks),
@@ -103,15 +100,6 @@ def shape_of(model: Stack, family: Family | None = None) -> Shape:
         tokens=tokens,
         outputs=outputs,
     )
-
-
-def unembedding(residual: Residual, vocabulary: Vocabulary) -> np.ndarray:
-    """W_U: a label's logit is its coordinate of `logits`; whatever is no label lies as far below
-    the floor as that is below 1."""
-    W_U = np.zeros((residual.dim, len(vocabulary.tokens)))
-    W_U[residual.where("one")] = 2 * floor(len(vocabulary.family.vocabulary), vocabulary.spec.dtype)
-    W_U[:, vocabulary.labels] = residual[LOGITS].T
-    return W_U
 
 
 def _block(block: Block, shape: Shape) -> dict[str, np.ndarray]:
