@@ -8,12 +8,12 @@ Nothing but NumPy and safetensors is needed to write them.
 
 from construct.export.back import Returned, load_exported
 from construct.export.checkpoint import Checkpoint
-from construct.export.llama import llama
-from construct.export.opt import huggingface
-from construct.export.plain import plain
 from construct.export.sentences import Sentences
+from construct.export.to_huggingface import huggingface
+from construct.export.to_llama import llama
+from construct.export.to_safetensors import plain
+from construct.export.to_transformerlens import transformerlens
 from construct.export.tokens import Vocabulary
-from construct.export.transformerlens import transformerlens
 
 __all__ = [
     "Checkpoint",

@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Float
 
 from construct import checks
-from construct.export import llama, opt, transformerlens
+from construct.export import to_huggingface, to_llama, to_safetensors, to_transformerlens
 from construct.export.arrays import HeadArrays
 from construct.export.checkpoint import CONFIG, THEOREM, TRUTH, WEIGHTS
 from construct.export.norms import Frame
@@ -51,17 +51,17 @@ class _Host:
 
 
 HOSTS = {
-    transformerlens.TARGET: _Host(
+    to_transformerlens.TARGET: _Host(
         "blocks.{}.", "attn.q", "attn.k", "attn.v", "attn.o", "mlp.in", "mlp.out"
     ),
-    opt.TARGET: _Host(
+    to_huggingface.TARGET: _Host(
         "model.decoder.layers.{}.",
         *(f"self_attn.{name}_proj" for name in ("q", "k", "v", "out")),
         "fc1",
         "fc2",
         ("self_attn_layer_norm", "final_layer_norm"),
     ),
-    llama.TARGET: _Host(
+    to_llama.TARGET: _Host(
         "model.layers.{}.",
         *(f"self_attn.{name}_proj" for name in ("q", "k", "v", "o")),
         "mlp.gate_proj",
@@ -84,15 +84,17 @@ def load_exported(
     path = Path(folder)
     try:
         target = json.loads((path / TRUTH).read_text(encoding="utf-8"))["target"]
+        if target == to_safetensors.TARGET:
+            return Returned(load(path / THEOREM), ())
         config = json.loads((path / CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError, KeyError) as error:
         raise checks.refuse(
             "folder", repr(str(path)), f"holds no export ({error})", "pass a folder that one wrote"
         ) from None
     model = load(path / THEOREM)
-    written = _tensors(path / WEIGHTS)
+    written = read_tensors(path / WEIGHTS)
     given = written if state_dict is None else {k: _array(v) for k, v in state_dict.items()}
-    if target == transformerlens.TARGET:
+    if target == to_transformerlens.TARGET:
         given, written = (_bridged(one, config) for one in (given, written))
     for name, tensor in written.items():
         if name not in given or given[name].shape != tensor.shape:
@@ -107,9 +109,11 @@ def load_exported(
 
 
 def _sizes(model: Stack, target: str, config: Mapping[str, Any]) -> tuple[Frame, int]:
-    if target == transformerlens.TARGET:
+    if target == to_transformerlens.TARGET:
         return Frame("none", config["d_model"], config["d_model"]), config["d_head"]
-    fitted, shape = (opt if target == opt.TARGET else llama).shape_of(model)
+    fitted, shape = (to_huggingface if target == to_huggingface.TARGET else to_llama).shape_of(
+        model
+    )
     return fitted, shape.head_dim
 
 
@@ -285,7 +289,8 @@ def _array(tensor: Any) -> np.ndarray:
     return np.asarray(tensor.detach().cpu() if hasattr(tensor, "detach") else tensor)
 
 
-def _tensors(path: Path) -> dict[str, np.ndarray]:
+def read_tensors(path: Path) -> dict[str, np.ndarray]:
+    """The tensors of a safetensors file. Raises ValueError where there is none."""
     package = checks.package("safetensors.numpy", "safetensors", "save")
     try:
         return package.load_file(os.fspath(path))

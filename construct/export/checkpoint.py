@@ -13,6 +13,7 @@ from jaxtyping import Float
 from construct import checks
 from construct.export.norms import Frame
 from construct.floats import DTYPES
+from construct.layers import in_dtype
 from construct.saved import save
 from construct.truth import truth
 
@@ -102,7 +103,13 @@ class Checkpoint:
         """A prompt's stream before the first layer, as this checkpoint's model takes it: for
         `inputs_embeds`, or to start at layer 0. Raises ValueError for a prompt that is outside the
         theorem's hypotheses."""
-        stream = np.asarray(self.model.trace(prompt, attention=False).streams["embed"])
+        model, layout = self.model, self.model.readout.layout
+        layout.check(model.spec, prompt, "prompt", model.gains.input_radius)
+        with in_dtype(model.spec.dtype):
+            batch = layout.batch_of([prompt], model.spec)
+            one = type(batch)(*(part[0] for part in batch))
+            padded, _ = layout.embed(one, model.residual, model.spec.m)
+        stream = np.asarray(padded)[layout.own_rows(batch, 0)]
         wide = np.zeros((len(stream), self.frame.dim), stream.dtype)
         wide[:, : stream.shape[1]] = stream
         return self.frame.hold(wide) + self.frame.constants().astype(stream.dtype)

@@ -19,26 +19,28 @@ import numpy as np
 from jaxtyping import Float
 
 from construct import checks
+from construct.families.family import SILENT, Family, vocabulary
 from construct.residual import Residual, position_code
 from construct.roles import line_flags
 from construct.spec import Spec
-from construct.words import BLANK, WordPrompt, input_slots
+from construct.words import BLANK, WordPrompt, WordTask, input_slots
 
 PAD, BOS, END, UNKNOWN, ARROW = "<pad>", "<s>", "</s>", "<unk>", "->"
+# Fills up an answer that has fewer words than others.
+END_OF_ANSWER = "."
 SPECIAL = (PAD, BOS, END, UNKNOWN, ARROW)
 
 
 @dataclass(frozen=True, eq=False)
 class Sentences:
-    """The text of a Theorem 4 model's prompts. words: the d words, by number; spaced: whether
-    blanks may stand inside a word (so that an answer must be one word, L = 1).
+    """The text of a Theorem 4 model's prompts. words: the d words, by number. Where a line has one
+    input word and one answer word, blanks may stand inside a word.
 
     Raises ValueError for words that cannot be told from each other or from the text around them.
     """
 
     spec: Spec
     words: tuple[str, ...]
-    spaced: bool = False
 
     def __post_init__(self) -> None:
         if len(self.words) != self.spec.d:
@@ -70,6 +72,12 @@ class Sentences:
                     "split there",
                     "write it otherwise, such as with an underscore",
                 )
+
+    @property
+    def spaced(self) -> bool:
+        """Whether blanks may stand inside a word: text is then split at arrows and newlines
+        alone."""
+        return self.spec.L == 1 and input_slots(self.spec) == 1
 
     @property
     def tokens(self) -> tuple[str, ...]:
@@ -225,3 +233,63 @@ def _begin_with(token: str, index: int) -> dict[str, object]:
         "pair": [first, whole, {"Sequence": {"id": "B", "type_id": 0}}],
         "special_tokens": {token: {"id": token, "ids": [index], "tokens": [token]}},
     }
+
+
+def word_tasks(family: Family, *, split: bool = False) -> tuple[list[WordTask], tuple[str, ...]]:
+    """A family's tasks as tasks of Theorem 4, and their words.
+
+    An answer is one word, L = 1; with `split` it is split at blanks into L words, and one that has
+    fewer is filled up with a full stop, the end-of-answer word. A task that says nothing stays
+    silent. Raises ValueError for a family whose tasks read features or a sum of inputs and, to
+    split, one whose rows cannot be listed or that has full stops.
+    """
+    if family.sum_slot or family.feature_map is not None:
+        raise checks.refuse(
+            "family",
+            family.name,
+            "has tasks that read several inputs at once, and Theorem 4's read one word",
+            "use Theorem 1, or a table with one column of inputs",
+        )
+    if split:
+        return _split_tasks(family)
+    words = tuple(word for word in family.vocabulary if word != SILENT)
+    kept = [family.coordinate[word] for word in words]
+    tasks = []
+    for task in family.tasks:
+        matrix = task.weight[np.ix_(kept, kept)]
+        said = np.where(matrix.any(0), matrix.argmax(0), BLANK)
+        tasks.append(WordTask(task.slot, said[None]))
+    return tasks, words
+
+
+def _split_tasks(family: Family) -> tuple[list[WordTask], tuple[str, ...]]:
+    if not family.rows or any(len(row) > 1 for row in family.rows):
+        raise checks.refuse(
+            "split", True, "needs a family whose rows can be listed", "use a table of tasks"
+        )
+    inputs = [row[0] for row in family.rows]
+    said = [
+        [() if answer == SILENT else tuple(answer.split()) for answer in answers]
+        for answers in zip(*(family.answers(word) for word in inputs), strict=True)
+    ]
+    L = max(len(answer) for answers in said for answer in answers)
+    short = any(0 < len(answer) < L for answers in said for answer in answers)
+    spoken = [word for answers in said for answer in answers for word in answer]
+    if short and END_OF_ANSWER in (*inputs, *spoken):
+        raise checks.refuse(
+            "split",
+            repr(END_OF_ANSWER),
+            "fills up answers that are shorter than others, and must be no word of the table",
+            "write another sign there",
+        )
+    words = vocabulary(inputs, spoken, (END_OF_ANSWER,) * short)
+    number = {word: i for i, word in enumerate(words)}
+    tasks = []
+    for answers in said:
+        table = np.full((L, len(words)), BLANK)
+        for word, answer in zip(inputs, answers, strict=True):
+            if answer:
+                filled = (*answer, *(END_OF_ANSWER,) * (L - len(answer)))
+                table[:, number[word]] = [number[one] for one in filled]
+        tasks.append(WordTask(0, table))
+    return tasks, words
