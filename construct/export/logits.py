@@ -5,9 +5,10 @@ On these, the *Farey fractions*, a piecewise linear function can be the logarith
 
     log y = -sum_j c_j relu(k_j - y),    k_j the fractions from 1/m to 1,  c_j > 0
 
-All terms have one sign, so nothing cancels; k_1 to 0 goes down to a floor at which all words that
-nothing says share at most one unit roundoff of probability. A softmax then gives the answer back.
-Ours; `proofs.export.logits` bounds it.
+All terms have one sign, so nothing cancels. One more knot at 1/(2m), below which no answer lies
+but 0, keeps the slope small at 1/m; from there to 0 the function goes down to a floor at which all
+words that nothing says share at most one unit roundoff of probability. A softmax then gives the
+answer back. Ours; `proofs.export.logits` bounds it.
 """
 
 import math
@@ -26,6 +27,11 @@ NAME = "logits"
 def farey(m: int) -> list[Fraction]:
     """The fractions a/b with 0 < a <= b <= m, each once, in order: some 3 m^2/pi^2 of them."""
     return sorted({Fraction(a, b) for b in range(1, m + 1) for a in range(1, b + 1)})
+
+
+def knots_of(m: int) -> list[Fraction]:
+    """Where the function bends: half of the least fraction, and all fractions."""
+    return [Fraction(1, 2 * m), *farey(m)]
 
 
 def floor(words: int, dtype: str) -> float:
@@ -53,7 +59,7 @@ def logits_block(residual: Residual, answer: str, m: int, heads: int, dtype: str
     """The block that writes the logarithm of a subspace into the subspace `logits` of a widened
     stream. Its heads are idle."""
     words = residual.size(answer)
-    fractions = farey(m)
+    fractions = knots_of(m)
     # The knots as the format holds them: there a correctly rounded answer meets its knot exactly.
     knots = [float(np.dtype(dtype).type(float(one))) for one in fractions]
     values = [floor(words, dtype), *(math.log(one) for one in fractions)]

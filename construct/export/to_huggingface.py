@@ -16,7 +16,7 @@ import numpy as np
 from construct.export.arrays import Block, blocks_of, head_dim, neurons, square, widened
 from construct.export.checkpoint import Checkpoint, Shape, check_dtype, check_size
 from construct.export.logits import NAME as LOGITS
-from construct.export.logits import farey, floor, logits_block
+from construct.export.logits import floor, knots_of, logits_block
 from construct.export.logits import widened as with_logits
 from construct.export.norms import Frame, frame, stream_norm
 from construct.export.sentences import BOS, END, PAD, Sentences
@@ -95,7 +95,7 @@ def shape_of(model: Stack) -> tuple[Frame, Shape]:
         width=fitted.width,
         heads=fitted.width // size,
         head_dim=size,
-        neurons=max(neurons(blocks), spec.d * len(farey(spec.m))),
+        neurons=max(neurons(blocks), spec.d * len(knots_of(spec.m))),
         positions=spec.tokens,
         tokens=5 + spec.d,
         outputs=5 + spec.d,

@@ -19,7 +19,7 @@ import numpy as np
 from construct.export.arrays import Block, blocks_of, head_dim, neurons, square, widened
 from construct.export.checkpoint import Checkpoint, Shape, check_dtype, check_size
 from construct.export.logits import NAME as LOGITS
-from construct.export.logits import farey, floor, logits_block
+from construct.export.logits import floor, knots_of, logits_block
 from construct.export.logits import widened as with_logits
 from construct.export.norms import frame
 from construct.export.sentences import Sentences
@@ -88,7 +88,7 @@ def shape_of(model: Stack, text: Vocabulary | Sentences | None = None) -> Shape:
     widest, tokens, outputs = neurons(blocks), 1, spec.d
     if text is not None:
         width += spec.d
-        widest = max(widest, spec.d * len(farey(spec.m)))
+        widest = max(widest, spec.d * len(knots_of(spec.m)))
         tokens = outputs = len(text.tokens)
     return Shape(
         layers=len(blocks) + (text is not None),

@@ -136,8 +136,8 @@ def _sentences(
         return [number.get(word, BLANK) for word in family.layout(draw_words(rng))]
 
     def draw(rng: np.random.Generator) -> WordPrompt:
-        lines, answers = [], []
-        while len(lines) < int(rng.integers(1, m + 1)):
+        lines, answers, examples = [], [], int(rng.integers(1, m + 1))
+        while len(lines) < examples:
             line, task = inputs(rng), tasks[rng.integers(len(tasks))]
             word = line[task.slot]
             if word != BLANK and (task.words[:, word] != BLANK).all():
