@@ -1,4 +1,5 @@
-"""The transformer that goes on: the next word, and whole answers, of prompts of words (Theorem 4)."""
+"""The transformer that goes on: the next word, and whole answers, of prompts of words (Theorem
+4)."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -29,13 +30,12 @@ SAMPLE, SUPERPOSED = DECODINGS.index("sample"), DECODINGS.index("superposed")
 class Generation:
     """Answers to one prompt, word by word.
 
-    words (samples, steps): BLANK where nothing was said; None under superposed decoding, where every
-    word is a mixture. distributions (samples, steps, d): of each word given the words before it; under
-    superposed decoding the soft word that was fed back. What a distribution lacks of 1 is the weight
-    of tasks that say nothing there. posterior (samples, steps, K): over the tasks, given the words
-    before. probabilities (samples, steps): of each word that was said. recognized, prevalence: of the
-    examples, as in an Answer.
-    """
+    words (samples, steps): BLANK where nothing was said; None under superposed decoding, where
+    every word is a mixture. distributions (samples, steps, d): of each word given the words before
+    it; under superposed decoding the soft word that was fed back. What a distribution lacks of 1 is
+    the weight of tasks that say nothing there. posterior (samples, steps, K): over the tasks, given
+    the words before. probabilities (samples, steps): of each word that was said. recognized,
+    prevalence: of the examples, as in an Answer."""
 
     words: Int[np.ndarray, "samples steps"] | None
     distributions: Float[np.ndarray, "samples steps d"]
@@ -46,7 +46,8 @@ class Generation:
 
     @property
     def probability(self) -> Float[np.ndarray, "samples"]:
-        """Of each answer, the product over its words. Raises ValueError under superposed decoding."""
+        """Of each answer, the product over its words. Raises ValueError under superposed
+        decoding."""
         if self.probabilities is None:
             raise checks.refuse(
                 "how", "'superposed'", "says no single answer", "read distributions instead"
@@ -54,8 +55,8 @@ class Generation:
         return self.probabilities.prod(1)
 
     def answers(self, end: int | None = None) -> list[list[int]]:
-        """The answers as lists of words, up to where nothing was said or, where there is one, before
-        the end-of-answer word. Raises ValueError under superposed decoding."""
+        """The answers as lists of words, up to where nothing was said or, where there is one,
+        before the end-of-answer word. Raises ValueError under superposed decoding."""
         if self.words is None:
             raise checks.refuse(
                 "how", "'superposed'", "says no single answer", "read distributions instead"
@@ -68,8 +69,8 @@ class Generation:
 
 
 class Started(NamedTuple):
-    """A prompt up to its query's arrow: what never changes, the line so far, the stream at the arrow,
-    and what was recognized."""
+    """A prompt up to its query's arrow: what never changes, the line so far, the stream at the
+    arrow, and what was recognized."""
 
     cache: Cache
     line: Banks
@@ -93,8 +94,8 @@ class Generator(Transformer):
 
     def next(self, prompt: WordPrompt, prefix: Any = None) -> Answer:
         """The distribution of the next word and the posterior over tasks, after a prefix: words, or
-        (t, d) soft words; None: the prompt's own. Raises ValueError for a prompt or prefix outside the
-        hypotheses."""
+        (t, d) soft words; None: the prompt's own. Raises ValueError for a prompt or prefix outside
+        the hypotheses."""
         checks.instance("prompt", prompt, WordPrompt, "for several prompts call the model")
         return self(prompt if prefix is None else prompt.after(prefix))
 
@@ -133,13 +134,11 @@ class Generator(Transformer):
         alone.
 
         steps: words, 1..L (None: L). how: 'sample' draws each word from its distribution; 'greedy'
-        takes the likeliest, the first of equals; 'superposed' feeds the distribution itself back, so
-        that no task is left behind. key: a JAX key or a seed, for 'sample'. samples: answers a prompt
-        under 'sample'; the others are determined, and give one.
-        An answer ends where nothing is said: by then no task that it could be of has a word.
-        Raises ValueError for a request that makes no sense, or a prompt outside the hypotheses or that
-        has a prefix.
-        """
+        takes the likeliest, the first of equals; 'superposed' feeds the distribution itself back,
+        so that no task is left behind. key: a JAX key or a seed, for 'sample'. samples: answers a
+        prompt under 'sample'; the others are determined, and give one. An answer ends where nothing
+        is said: by then no task that it could be of has a word. Raises ValueError for a request
+        that makes no sense, or a prompt outside the hypotheses or that has a prefix."""
         if not isinstance(prompts, Sequence):
             return self.generate([prompts], steps, how, key=key, samples=samples)[0]
         spec = self.spec

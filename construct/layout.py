@@ -26,11 +26,10 @@ class Layout:
     """A kind of prompt.
 
     check(spec, prompt, name, input_radius) refuses one that is outside the hypotheses as far as its
-    own numbers tell. batch_of(prompts, spec): checked prompts padded to one shape, a NamedTuple with
-    `inputs` (B, m, slots, d) and `tokens`, the rows of a prompt. embed(one, residual, m): one
+    own numbers tell. batch_of(prompts, spec): checked prompts padded to one shape, a NamedTuple
+    with `inputs` (B, m, slots, d) and `tokens`, the rows of a prompt. embed(one, residual, m): one
     prompt's stream before the first layer, and which rows are real. own_rows(batch, i): the rows of
-    prompt i that are no padding. names(prompt, spec): readable names of those.
-    """
+    prompt i that are no padding. names(prompt, spec): readable names of those."""
 
     check: Callable[[Spec, Any, str, float], None]
     batch_of: Callable[[Sequence[Any], Spec], Any]

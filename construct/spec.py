@@ -28,8 +28,8 @@ class Spec:
     value gives tighter error bounds. coldness T: the least score gap by which a head prefers its
     winners. Default: derived from the dtype, so that the softmax is hard. dtype: 'float32' or
     'float64'. sum_slot: slot n-2 is filled with the sum of the example's other inputs. L, fallback:
-    of Theorem 4 alone (`construct.theorem4.spec_of`): the words of an answer, so that the n tokens of
-    a line are n - 1 - L inputs, an arrow and L words; and whether a prefix that no task says is
+    of Theorem 4 alone (`construct.theorem4.spec_of`): the words of an answer, so that the n tokens
+    of a line are n - 1 - L inputs, an arrow and L words; and whether a prefix that no task says is
     answered by the prior, m_i/M, instead of by nothing.
 
     Raises ValueError that names the parameter, its value, the requirement and the way out. Source:

@@ -22,10 +22,9 @@ class WordTask:
     """A task that answers with L words: words[t, x] is the word that it says in place t about the
     input word x in its slot, BLANK where it says nothing.
 
-    Shapes: slot p in 0..S-1; words (L, d), entries BLANK or 0..d-1. A task whose answers are shorter
-    than L says an end-of-answer word, which is a word like any other, from there on (`ended`).
-    Raises ValueError when an entry is no word of the d, or the slot is negative.
-    """
+    Shapes: slot p in 0..S-1; words (L, d), entries BLANK or 0..d-1. A task whose answers are
+    shorter than L says an end-of-answer word, which is a word like any other, from there on
+    (`ended`). Raises ValueError when an entry is no word of the d, or the slot is negative."""
 
     slot: int
     words: Int[np.ndarray, "L d"]
@@ -60,12 +59,10 @@ class WordTask:
 class WordPrompt:
     """m' examples, a query and what has been said of its answer so far.
 
-    Shapes: inputs (m', S), answers (m', L), query (S,), of words or BLANK. prefix: t words, 0 <= t <
-    L, or (t, d) soft words, each a row of weights; a soft word counts as said by every task whose
-    word has a weight of at least 1/m in it.
-    Raises ValueError when shapes disagree, there is no example, or a soft word's weights are
-    negative or sum to more than 1.
-    """
+    Shapes: inputs (m', S), answers (m', L), query (S,), of words or BLANK. prefix: t words, 0 <= t
+    < L, or (t, d) soft words, each a row of weights; a soft word counts as said by every task whose
+    word has a weight of at least 1/m in it. Raises ValueError when shapes disagree, there is no
+    example, or a soft word's weights are negative or sum to more than 1."""
 
     inputs: Int[np.ndarray, "m S"]
     answers: Int[np.ndarray, "m L"]
@@ -145,8 +142,8 @@ def ended(answers: Sequence[Sequence[int]], L: int, end: int) -> Int[np.ndarray,
 
 
 def check_words(spec: Spec, prompt: Any, name: str, input_radius: float) -> None:
-    """Refuse a prompt that does not fit the Spec: its shapes, more than m examples, a word beyond d,
-    a finished answer, or a soft word with a weight between 0 and 1/m."""
+    """Refuse a prompt that does not fit the Spec: its shapes, more than m examples, a word beyond
+    d, a finished answer, or a soft word with a weight between 0 and 1/m."""
     if not isinstance(prompt, WordPrompt):
         raise checks.refuse(
             name,
@@ -190,8 +187,8 @@ def check_prefix(spec: Spec, prefix: np.ndarray, name: str) -> None:
         raise checks.refuse(
             f"{name}[{t}, {word}]",
             f"a weight of {prefix[t, word]:.6g}",
-            f"must be 0 or at least 1/m = {1 / spec.m:.6g} (Lemma 1): so much has the word of every "
-            "task that an example shows",
+            f"must be 0 or at least 1/m = {1 / spec.m:.6g} (Lemma 1): so much has the "
+            "word of every task that an example shows",
             "cut the weight to 0, or raise it",
         )
 
@@ -275,82 +272,3 @@ def faint(spec: Spec) -> float:
     """The weight up to which a soft word does not count: Recognize's slope times it fills half of
     Consistency's dead zone, 1/(4L')."""
     return 1 / (8 * line_scale(spec.L) * match_slope(spec.m))
-
-
-def spec_of(
-    tasks: Sequence[WordTask],
-    *,
-    m: int,
-    S: int | None = None,
-    fallback: bool = False,
-    coldness: float | None = None,
-    dtype: str = "float32",
-) -> Spec:
-    """The Spec of tasks of words, for prompts of up to m examples with S input words each.
-
-    S: by default what the tasks read. fallback: answer a prefix that no task says by the prior. Two
-    words are sqrt(2) apart, which is the margin; nothing else depends on it.
-    Raises ValueError when the tasks do not fit together.
-    """
-    tasks = list(tasks)
-    if not tasks:
-        raise checks.refuse("tasks", "an empty list", "must hold K >= 1 tasks", "pass a WordTask")
-    for i, task in enumerate(tasks):
-        checks.instance(f"tasks[{i}]", task, WordTask, "wrap it: WordTask(slot=..., words=...)")
-    L, d = tasks[0].words.shape
-    S = max(task.slot for task in tasks) + 1 if S is None else checks.integer("S", S, 1, "pass S")
-    spec = Spec(
-        K=len(tasks),
-        d=d,
-        m=m,
-        n=S + 1 + L,
-        L=L,
-        margin=float(np.sqrt(2)),
-        tolerance=0.0,
-        radius=1.0,
-        input_radius=1.0,
-        weight_norm=max(task.weight_norm for task in tasks),
-        fallback=fallback,
-        coldness=coldness,
-        dtype=dtype,
-    )
-    check_word_tasks(spec, tasks)
-    return spec
-
-
-def check_word_tasks(spec: Spec, tasks: Sequence[Any]) -> None:
-    """Refuse tasks that this Spec does not describe, or two that are the same: those could never be
-    told apart, so every example of theirs would be left out."""
-    if len(tasks) != spec.K:
-        raise checks.refuse(
-            "spec.K",
-            spec.K,
-            f"must be {len(tasks)}, as many as the tasks",
-            "use spec_of(tasks, ...)",
-        )
-    S, seen = input_slots(spec), {}
-    for i, task in enumerate(tasks):
-        checks.instance(f"tasks[{i}]", task, WordTask, "wrap it: WordTask(slot=..., words=...)")
-        if task.words.shape != (spec.L, spec.d):
-            raise checks.refuse(
-                f"tasks[{i}].words",
-                f"a table of shape {task.words.shape}",
-                f"must have shape (L, d) = {(spec.L, spec.d)}",
-                "use spec_of(tasks, ...), with tables of one shape",
-            )
-        if task.slot >= S:
-            raise checks.refuse(
-                f"tasks[{i}].slot",
-                task.slot,
-                f"must be an input slot, 0..{S - 1}",
-                "move the task or raise S",
-            )
-        key = (task.slot, task.words.tobytes())
-        if key in seen:
-            raise checks.refuse(
-                f"tasks[{i}]",
-                f"equal to tasks[{seen[key]}]",
-                "must differ in slot or words",
-                "remove one of the two",
-            )
-        seen[key] = i

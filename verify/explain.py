@@ -62,11 +62,9 @@ def parser() -> cli.Parser:
     return parser
 
 
-def random_subject(
-    K: int, d: int, m: int, n: int | None, seed: int, theorem: Theorem
-) -> Subject:
-    """Random tasks that the theorem can perform, and mixtures of them in front of one query. n None:
-    as the theorem has it. Raises Impossible (a ValueError)."""
+def random_subject(K: int, d: int, m: int, n: int | None, seed: int, theorem: Theorem) -> Subject:
+    """Random tasks that the theorem can perform, and mixtures of them in front of one query. n
+    None: as the theorem has it. Raises Impossible (a ValueError)."""
     rng = np.random.default_rng(seed)
     n = theorem.n if n is None else n
     instance = theorem.draw_instance(rng, K=K, d=d, m=m, n=n, **theorem.drawn)

@@ -63,9 +63,10 @@ class Theorem:
     check_weights(model, tasks, feature_map): what is wrong with the stored weights, entry by entry,
     against the form that the lemmas assume; None where no such form is written down yet.
 
-    judge(spec, tasks, prompt, feature_map): what the definition says of a prompt. ideal: the class of
-    the stream that the checks fill in (None: `verify.ideal.Ideal`). draw_instance, draw_prompt: its
-    random tasks and prompts. exact: judge decides in whole numbers, with nothing to enclose in balls.
+    judge(spec, tasks, prompt, feature_map): what the definition says of a prompt. ideal: the class
+    of the stream that the checks fill in (None: `verify.ideal.Ideal`). draw_instance, draw_prompt:
+    its random tasks and prompts. exact: judge decides in whole numbers, with nothing to enclose in
+    balls.
 
     n: tokens of an example where none are asked for. shown: by title, what `draw_prompt` is told of
     prompts that the explorer shows beside those of every theorem.
@@ -107,7 +108,8 @@ class Theorem:
 
     @property
     def labeled(self) -> bool:
-        """Whether its prompts are inputs with labels (`construct.Prompt`), and not lines of words."""
+        """Whether its prompts are inputs with labels (`construct.Prompt`), and not lines of
+        words."""
         return self.ideal is None
 
     @property

@@ -1,4 +1,5 @@
-"""A causal stack that goes on: what does not change is run once, and every new token alone after it.
+"""A causal stack that goes on: what does not change is run once, and every new token alone after
+it.
 
 A token sees the tokens before it, so its keys and values in each layer never change. `encode` keeps
 those of the examples; `advance` runs new tokens of the query's line, which see them and the line so

@@ -19,7 +19,7 @@ from jaxtyping import Array, Bool, Float, Int
 from construct.evaluate.bf16 import AllPieces, Pieces, Split, rounded
 from construct.evaluate.supports import GATHERS
 from construct.layers import Heads, Layer, Stack, in_dtype
-from construct.prompt import Batch, Prompt
+from construct.layout import AnyPrompt
 from construct.readout import Leaf, Readings, Readout
 from construct.residual import Residual
 from construct.roles import LABEL
@@ -348,7 +348,7 @@ def _recognition(
 
 def read_one(
     layers: Iterable[Layer],
-    batch: Batch,
+    batch: Any,  # of the readout's layout
     slots: Int[Array, "K"],
     *,
     readout: Readout,
@@ -372,7 +372,7 @@ def read_one(
 
 
 def read_prompts(
-    stack: Stack, prompts: Sequence[Prompt], pieces: AllPieces | None = None
+    stack: Stack, prompts: Sequence[AnyPrompt], pieces: AllPieces | None = None
 ) -> Readings:
     """The readings of checked prompts, ragged or not, in one batched pass; the first axis is the
     prompts'."""
@@ -392,7 +392,7 @@ def read_prompts(
 @partial(jax.jit, static_argnames=("readout", "residual", "m", "pieces"))
 def read_batch(
     layers: Iterable[Layer],
-    batch: Batch,
+    batch: Any,  # of the readout's layout
     slots: Int[Array, "K"],
     *,
     readout: Readout,

@@ -13,7 +13,6 @@ from construct.evaluate.dense import Seen, gaps_of, read_layer, read_one
 from construct.evaluate.places import BATCH, Hooks, Touched, places_of, run_touched
 from construct.layers import Layer, Stack, in_dtype
 from construct.layout import AnyPrompt, Layout
-from construct.prompt import Batch
 from construct.readout import Leaf, Readings, Readout
 from construct.residual import Residual
 
@@ -71,7 +70,7 @@ def _ties(model: Stack) -> Float[np.ndarray, "layers 2"]:
 @partial(jax.jit, static_argnames=("readout", "residual", "m", "keep"))
 def _compiled(
     layers: Iterable[Layer],
-    batch: Batch,
+    batch: Any,  # of the readout's layout
     slots: Int[Array, "K"],
     ties: Float[Array, "layers 2"],
     *,
@@ -101,14 +100,14 @@ def read_hooked(
 
 def _touched(
     model: Stack, prompts: Sequence[AnyPrompt], hooks: Sequence[Hooks | None]
-) -> tuple[Touched, Batch]:
+) -> tuple[Touched, Any]:
     layout = model.readout.layout
     batch = layout.batch_of(prompts, model.spec)
     rows = [layout.own_rows(batch, i) for i in range(len(prompts))]
     return Touched(hooks, rows, model.residual), batch
 
 
-def _run(model: Stack, batch: Batch, touch: Any, at: Iterable[str]) -> Readings:
+def _run(model: Stack, batch: Any, touch: Any, at: Iterable[str]) -> Readings:
     """Run a batch in compiled stages with `touch` between them, and read it."""
     readout, residual, m = model.readout, model.residual, model.spec.m
     found: dict[str, Array] = {}
@@ -128,7 +127,7 @@ def _run(model: Stack, batch: Batch, touch: Any, at: Iterable[str]) -> Readings:
 
 
 @partial(jax.jit, static_argnames=("layout", "residual", "m"))
-def _embed(batch: Batch, *, layout: Layout, residual: Residual, m: int) -> tuple[Array, Array]:
+def _embed(batch: Any, *, layout: Layout, residual: Residual, m: int) -> tuple[Array, Array]:
     return jax.vmap(lambda one: layout.embed(one, residual, m))(batch)
 
 

@@ -14,8 +14,9 @@ from construct.theorem4 import (
 )
 from construct.theorem4.gains import derive
 from construct.theorem4.readout import READOUT
+from construct.theorem4.spec import check_word_tasks, spec_of
 from construct.theorem4.stream import residual_stream
-from construct.words import WordTask, check_word_tasks, spec_of
+from construct.words import WordTask
 
 FOUR = (layer1_recognize, layer2_consistency, layer3_commit, layer4_posterior)
 

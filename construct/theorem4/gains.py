@@ -26,10 +26,9 @@ class Gains(SelectionGains):
     """Every gain of the construction, and the charges that its lemmas pay.
 
     slope: of Recognize's MLP, which turns a word's weight of 1/slope or more into 1. scale: a power
-    of two above L; Consistency's dead zones are 1/(4 scale) wide. committed: Posterior's gain on ok.
-    word: how far a fetched or generated word's weight can fall short. stray: the weight that a word
-    can have that nobody says. mean: how far the mean g of a line can be off.
-    """
+    of two above L; Consistency's dead zones are 1/(4 scale) wide. committed: Posterior's gain on
+    ok. word: how far a fetched or generated word's weight can fall short. stray: the weight that a
+    word can have that nobody says. mean: how far the mean g of a line can be off."""
 
     slope: float
     scale: float
@@ -57,8 +56,8 @@ def _gains(spec: Spec) -> Gains:
     slope, scale = match_slope(spec.m), line_scale(spec.L)
     tau, far = _leaks(spec, T)
 
-    # Lemma 1: of a soft word the weight 1/m must stay above 1/slope, less the fetch's leak, and what
-    # an earlier step left of it.
+    # Lemma 1: of a soft word the weight 1/m must stay above 1/slope, less the fetch's leak, and
+    # what an earlier step left of it.
     word = max(fetch_leak(spec, tau, far), step_leak(spec, tau, far) + step_rounding(spec, hard))
     if not word <= 1 / (4 * spec.m):
         raise Infeasible(
@@ -69,16 +68,16 @@ def _gains(spec: Spec) -> Gains:
     stray = step_stray(spec, far)
     if not stray <= faint(spec):
         raise Infeasible(
-            f"coldness = {T:g}: words that no task says keep up to {stray:.3g} of the weight, which "
-            f"must stay below {faint(spec):.3g}"
+            f"coldness = {T:g}: words that no task says keep up to {stray:.3g} of the weight, "
+            f"which must stay below {faint(spec):.3g}"
         )
     # Lemma 2: the mean must stay inside the dead zones.
     mean = mean_leak(spec, tau, far) + match_leak(spec, far)
     mean += mean_rounding(spec, hard) + match_rounding(spec)
     if not mean <= 1 / (4 * scale):
         raise Infeasible(
-            f"coldness = {T:g} with L = {spec.L}, m = {spec.m}: the mean over a line is off by up to "
-            f"{mean:.3g}, which must stay below {1 / (4 * scale):.3g}"
+            f"coldness = {T:g} with L = {spec.L}, m = {spec.m}: the mean over a line is off by up "
+            f"to {mean:.3g}, which must stay below {1 / (4 * scale):.3g}"
         )
     gains = Gains(
         T=T,
@@ -131,8 +130,8 @@ def fetch_leak(spec: Spec, tau: float, far: float) -> float:
 
 
 def match_leak(spec: Spec, far: float, soft: bool = True) -> float:
-    """Lemma 1: what a word can add to w for a task that does not say it: the slope times what leaked
-    into the fetched input, and of a soft word what it holds faintly beside."""
+    """Lemma 1: what a word can add to w for a task that does not say it: the slope times what
+    leaked into the fetched input, and of a soft word what it holds faintly beside."""
     return match_slope(spec.m) * (far + (faint(spec) if soft else 0.0))
 
 

@@ -1,4 +1,5 @@
-"""Layer 2, Consistency: at every word of a line, which tasks say all of it so far. Realizes Lemma 2.
+"""Layer 2, Consistency: at every word of a line, which tasks say all of it so far. Realizes Lemma
+2.
 
     score(q, k) = T <e_q, e_k> + T (a_0 + ... + a_L)_k      a token sees no token after it
     BOS         : T |e| + 3T (one - a_0 - ... - a_L)_q

@@ -1,5 +1,5 @@
-"""Layer 4, Posterior: every arrow and word reads the prevalence of each task among the examples that
-it could belong to, and performs. Realizes Lemma 4.
+"""Layer 4, Posterior: every arrow and word reads the prevalence of each task among the examples
+that it could belong to, and performs. Realizes Lemma 4.
 
     score(q, k) = 3T (K + 2) (ok_k - 1) + 3T (<c_q, c_k> - 1)       for k other than BOS
     BOS         : -T + 6T (one - a_0 - ... - a_(L-1))_q;  -4T with a fall-back to the prior
@@ -25,8 +25,8 @@ from construct.words import WordTask
 def layer(spec: Spec, gains: Gains, residual: Residual, tasks: list[WordTask]) -> LayerWeights:
     """The weights of Posterior."""
     # A committed example has one task in c, so <c_q, c_k> is 1 if the words so far are its task's,
-    # else 0: 3T behind. A token with ok = 0 may have all K tasks in c, and stays 9T behind. BOS is T
-    # behind the winners; without any it leads by 2T. To fall back, it is T behind the committed
+    # else 0: 3T behind. A token with ok = 0 may have all K tasks in c, and stays 9T behind. BOS is
+    # T behind the winners; without any it leads by 2T. To fall back, it is T behind the committed
     # examples that do not win: if nobody wins, they do, and omega is the prior.
     T, one, bos = gains.T, residual["one"], residual["bos"]
     asks = np.sum([residual[f"a{u}"] for u in range(spec.L)], axis=0)

@@ -1,5 +1,5 @@
-"""What is read of Theorem 4's transformer: at the last word of an example its task, at the last token
-the posterior over tasks and the distribution of the next word."""
+"""What is read of Theorem 4's transformer: at the last word of an example its task, at the last
+token the posterior over tasks and the distribution of the next word."""
 
 import numpy as np
 from jaxtyping import Int

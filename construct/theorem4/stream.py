@@ -10,13 +10,13 @@ from construct.words import input_slots
 
 
 def residual_stream(spec: Spec) -> Residual:
-    """The named subspaces, D = (S + 2) d + 4K + L + 5 + ceil(log2(m+1)) + ceil(log2 n), n = S + 1 + L.
+    """The named subspaces, D = (S + 2) d + 4K + L + 5 + ceil(log2(m+1)) + ceil(log2 n), n = S + 1 +
+    L.
 
     x content: input words and answer words; y the distribution of the next word; own the own line's
-    inputs, slot by slot; by task: w whether it says this word, g the mean of w over the line so far,
-    c whether it says all of it, omega its posterior; ok, 1 at the last word of an example that
-    exactly one task explains; the flags; e and s.
-    """
+    inputs, slot by slot; by task: w whether it says this word, g the mean of w over the line so
+    far, c whether it says all of it, omega its posterior; ok, 1 at the last word of an example that
+    exactly one task explains; the flags; e and s."""
     S, K = input_slots(spec), spec.K
     held = {name for here in line_flags(S, spec.L) for name in here} | {"bos"}
     flags = ("one", "bos", "inp", *(f"a{u}" for u in range(spec.L + 1)))

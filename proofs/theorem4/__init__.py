@@ -69,10 +69,9 @@ def joint_bound(
     """Total variation of an answer of so many words (default: L) from the mixture of the tasks'
     sequences: steps/2 times the error of a step.
 
-    Why: of two chains of sub-distributions, sum_y |prod p - prod q| grows by at most one step's error
-    a step, since all factors before and after it sum to 1 at most. The factors that the product of
-    floats rounds are bounded by gamma_steps.
-    """
+    Why: of two chains of sub-distributions, sum_y |prod p - prod q| grows by at most one step's
+    error a step, since all factors before and after it sum to 1 at most. The factors that the
+    product of floats rounds are bounded by gamma_steps."""
     steps = spec.L if steps is None else steps
     floats = setting(spec, prompt).gamma(steps)
     return steps / 2 * error_bound(spec, prompt) + floats

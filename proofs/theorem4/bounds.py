@@ -14,12 +14,11 @@ class Setting(selection.Setting):
 
 @dataclass(frozen=True)
 class Errors(selection.Errors):
-    """How far each subspace of any token can be from the definition's, in max norm; omega and output
-    summed over tasks and over words. Content, flags and codes are exact.
+    """How far each subspace of any token can be from the definition's, in max norm; omega and
+    output summed over tasks and over words. Content, flags and codes are exact.
 
-    own: of fetched inputs. w, g, c: by task. omega: the posterior. output: y, the distribution of the
-    next word.
-    """
+    own: of fetched inputs. w, g, c: by task. omega: the posterior. output: y, the distribution of
+    the next word."""
 
     own: float = 0.0
     g: float = 0.0

@@ -1,13 +1,13 @@
-"""Lemma 2 (Consistency). After layer 2 an arrow and every answer word holds in g the mean of 1 and of
-w over its line's words so far, and c_i = 1 exactly where task i says all of them, 0 where it does not.
+"""Lemma 2 (Consistency). After layer 2 an arrow and every answer word holds in g the mean of 1 and
+of w over its line's words so far, and c_i = 1 exactly where task i says all of them, 0 where it
+does not.
 
-Hypotheses: as in Lemma 1, and the mean is off by at most 1/(4L') (checked when the gains are derived).
-Why: under the mask the arrow and the words up to the own one tie; the line's S inputs and BOS are T
-behind and hold 0, all else is 2T behind. One word that is not said costs the mean 1/(L+1) >= 1/L'. So
-g is at least 1 - 1/(4L') or at most 1 - 3/(4L'), where the MLP gives exactly 1 or 0: near 1 both units
-are exact in floats, and their difference is 1/(2L'). Bound: (S + 1) e^-T + N e^-2T, the error of w, and
-the rounding of a mean of L + 1 numbers.
-"""
+Hypotheses: as in Lemma 1, and the mean is off by at most 1/(4L') (checked when the gains are
+derived). Why: under the mask the arrow and the words up to the own one tie; the line's S inputs and
+BOS are T behind and hold 0, all else is 2T behind. One word that is not said costs the mean 1/(L+1)
+>= 1/L'. So g is at least 1 - 1/(4L') or at most 1 - 3/(4L'), where the MLP gives exactly 1 or 0:
+near 1 both units are exact in floats, and their difference is 1/(2L'). Bound: (S + 1) e^-T + N
+e^-2T, the error of w, and the rounding of a mean of L + 1 numbers."""
 
 from dataclasses import replace
 

@@ -147,19 +147,20 @@ def _rebuilt(suite: Suite, model: Transformer) -> Iterator[Fault]:
     one = suite.instance
     spec, tasks = one.spec, one.tasks
     labeled = suite.theorem.labeled
-    slots, table = (spec.n - 1, "weight") if labeled else (input_slots(spec), "words")
+    slots = spec.n - 1 if labeled else input_slots(spec)
 
     def moved(i: int) -> list[Task]:
         slot = (tasks[i].slot + 1) % slots
         return [replace(task, slot=slot) if j == i else task for j, task in enumerate(tasks)]
 
     def mistaken(i: int) -> list[Task]:
-        # The bias stays the task's own, so that no two tasks are equal.
-        other = tasks[(i + 1) % len(tasks)]
-        return [
-            replace(task, **{table: getattr(other, table)}) if j == i else task
-            for j, task in enumerate(tasks)
-        ]
+        # The bias, or the first row of words, stays the task's own, so that no two tasks are equal.
+        task, other = tasks[i], tasks[(i + 1) % len(tasks)]
+        if labeled:
+            wrong = replace(task, weight=other.weight)
+        else:
+            wrong = replace(task, words=np.concatenate([task.words[:1], other.words[1:]]))
+        return [wrong if j == i else task for j, task in enumerate(tasks)]
 
     for i in range(len(tasks)):
         slot, matrix = f"the slot of task {i} off by one", f"the matrix of task {i} another's"

@@ -1,6 +1,7 @@
-"""Theorem 4 where every part of every layer is needed: six tasks that read three of four slots, whose
-answers share words and part at each place, with blanks; prompts that show all of them, with noise,
-ambiguity, blank words, few examples and none that count; and prefixes of every length, hard and soft.
+"""Theorem 4 where every part of every layer is needed: six tasks that read three of four slots,
+whose answers share words and part at each place, with blanks; prompts that show all of them, with
+noise, ambiguity, blank words, few examples and none that count; and prefixes of every length, hard
+and soft.
 
 Tasks 0, 1, 2 read slot 1, tasks 3 and 4 slot 0, task 5 slot 2; nobody reads slot 3.
 """
@@ -11,7 +12,8 @@ from functools import cache
 import numpy as np
 
 from construct import Transformer
-from construct.words import BLANK, WordPrompt, WordTask, spec_of
+from construct.theorem4 import spec_of
+from construct.words import BLANK, WordPrompt, WordTask
 from tests.mutants.fault import Fault, of_all_heads, put
 from verify.ideal import Stream
 from verify.theorem4.definition import judge
@@ -54,7 +56,8 @@ def instance(
 def prompts(
     dtype: str = "float32", coldness: float | None = None, fallback: bool = False
 ) -> tuple[WordPrompt, ...]:
-    """Prompts of m examples each, in front of prefixes of each length, and one that shows nothing."""
+    """Prompts of m examples each, in front of prefixes of each length, and one that shows
+    nothing."""
     one = instance(dtype, coldness, fallback)
     rng = np.random.default_rng(11)
     shown = [_shown(rng, one, tasks) for tasks in ((0, 1, 2, 3, 4, 5) * 2, (5, 3, 1, 4, 2, 0) * 2)]

@@ -1,5 +1,5 @@
-"""Cases of Theorem 4: two shapes, so that its layers compile twice, with tasks and prompts of their own;
-and the case that its tests strike faults on."""
+"""Cases of Theorem 4: two shapes, so that its layers compile twice, with tasks and prompts of their
+own; and the case that its tests strike faults on."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -35,8 +35,8 @@ SHAPES = (Shape(4, 6, 8, 2, 3), Shape(3, 4, 4, 1, 2, "float64"))
 
 @dataclass(frozen=True)
 class Case:
-    """A recipe of tasks and a prompt of all m examples, drawn when they are first read. said: words of
-    the answer that stand already. soft: as the mixture of what the tasks say."""
+    """A recipe of tasks and a prompt of all m examples, drawn when they are first read. said: words
+    of the answer that stand already. soft: as the mixture of what the tasks say."""
 
     shape: Shape
     seed: int

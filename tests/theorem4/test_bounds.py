@@ -1,5 +1,5 @@
-"""Theorem 4's error bounds: honest at every coldness, within a constant of what prompts show, and no
-lemma holds without its leak or its rounding."""
+"""Theorem 4's error bounds: honest at every coldness, within a constant of what prompts show, and
+no lemma holds without its leak or its rounding."""
 
 from dataclasses import replace
 

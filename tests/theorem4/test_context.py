@@ -18,8 +18,8 @@ def test_every_place_is_within_the_bound_of_the_definition(case):
 
 def test_the_loss_along_the_context_is_the_least_there_is():
     found = losses(MODEL, TASKS, PROMPT)
-    # The first example has nothing before it; the first of a task's is a surprise; then the loss of a
-    # whole line is -log of the share of its answer among the lines before.
+    # The first example has nothing before it; the first of a task's is a surprise; then the loss of
+    # a whole line is -log of the share of its answer among the lines before.
     assert np.isinf(found.optimal[0]).all() and np.isinf(found.optimal[5, 1])
     np.testing.assert_allclose(found.optimal[1].sum(), 0, atol=1e-12)
     np.testing.assert_allclose(found.optimal[7].sum(), -np.log(2 / 7), atol=1e-12)

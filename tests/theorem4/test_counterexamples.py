@@ -1,5 +1,5 @@
-"""What fails when a hypothesis of Theorem 4 is dropped: a counterexample for each, around the edge that
-refuses it."""
+"""What fails when a hypothesis of Theorem 4 is dropped: a counterexample for each, around the edge
+that refuses it."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +7,7 @@ import pytest
 
 from construct.gains import Infeasible
 from construct.theorem4 import derive, spec_of
-from tests.theorem4.test_generation import BOUND, D, M, MODEL, PROMPT, TASKS
+from tests.theorem4.test_generation import BOUND, MODEL, PROMPT, TASKS, D, M
 
 ARROW = -1
 FIRST = PROMPT.after((0,))

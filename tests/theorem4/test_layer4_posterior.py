@@ -1,4 +1,5 @@
-"""Lemma 4: every arrow and word but the last holds the posterior and the next word's distribution."""
+"""Lemma 4: every arrow and word but the last holds the posterior and the next word's
+distribution."""
 
 import numpy as np
 import pytest

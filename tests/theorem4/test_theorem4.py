@@ -9,7 +9,7 @@ from construct import Transformer, theorem1
 from construct.words import one_hot
 from proofs.theorem4 import error_bound
 from tests.mutants import theorem4 as edge
-from tests.theorem4.test_generation import BOUND, D, MODEL, PROMPT, SPEC, TASKS
+from tests.theorem4.test_generation import BOUND, MODEL, PROMPT, SPEC, D
 from verify.check import check_structure
 from verify.enclosure import certify
 from verify.theorem import ALL

@@ -1,4 +1,5 @@
-"""What words, tasks and prompts are, and what is refused at the edge, by name and with a way out."""
+"""What words, tasks and prompts are, and what is refused at the edge, by name and with a way
+out."""
 
 import numpy as np
 import pytest
@@ -6,8 +7,8 @@ import pytest
 from construct import Spec, Task, theorem1
 from construct.gains import Infeasible
 from construct.theorem4 import build, derive, spec_of
-from construct.words import WordPrompt, WordTask
-from tests.theorem4.test_generation import D, MODEL, PROMPT, SPEC, TASKS, constant
+from construct.words import WordPrompt, WordTask, check_words
+from tests.theorem4.test_generation import MODEL, PROMPT, SPEC, TASKS, D, constant
 
 TABLE = np.zeros((3, D), int)
 
@@ -29,7 +30,6 @@ TABLE = np.zeros((3, D), int)
         (lambda: spec_of(TASKS, m=3, fallback="yes"), "fallback = 'yes'"),
         (lambda: build(SPEC, TASKS[:2]), "spec.K = 3: must be 2"),
         (lambda: build(SPEC, [*TASKS[:2], constant(1, 1)]), "use spec_of"),
-        (lambda: build(3, TASKS), "spec = 3"),
         (
             lambda: derive(Spec(K=1, d=2, m=2, n=2, margin=1, radius=1, weight_norm=1)),
             "L \\+ 2 = 3",
@@ -60,7 +60,6 @@ def test_what_makes_no_sense_is_refused(make, reason):
         (PROMPT.after((9,)), r"prompt.prefix\[0\] = 9"),
         (PROMPT.after([[1.0, 0.0]]), r"\(t, d\)"),
         (PROMPT.after([[0.95, 0.05, 0, 0, 0, 0]]), "a weight of 0.05: must be 0 or at least 1/m"),
-        ("a text", "must be a WordPrompt"),
     ],
 )
 def test_a_prompt_that_does_not_fit_is_refused(prompt, reason):
@@ -69,11 +68,16 @@ def test_a_prompt_that_does_not_fit_is_refused(prompt, reason):
             ask(prompt)
 
 
+def test_what_is_no_prompt_of_words_is_refused():
+    with pytest.raises(ValueError, match="prompt = a str: must be a WordPrompt"):
+        check_words(SPEC, "a text", "prompt", 1.0)
+
+
 def test_theorem_1_takes_no_words():
     with pytest.raises(ValueError, match=r"spec.L = 3: is of Theorem 4 alone"):
         theorem1.build(SPEC, [Task(slot=0, weight=np.eye(D))])
+    more = Spec(K=3, d=D, m=10, n=5, L=3, margin=1, radius=1, weight_norm=3, sum_slot=True)
     with pytest.raises(ValueError, match="read the words themselves"):
-        more = Spec(K=3, d=D, m=10, n=5, L=3, margin=1, radius=1, weight_norm=3, sum_slot=True)
         build(more, TASKS)
 
 

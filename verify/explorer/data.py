@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from construct import FeatureMap, Prompt, Spec, Task, Transformer
+from construct import FeatureMap, Spec, Transformer
+from construct.layout import AnyPrompt
 from verify import cli
 from verify.check import Lemma, answer_error, check_lemmas
 from verify.explorer.layers import describe
@@ -41,11 +42,11 @@ class Subject:
     """
 
     spec: Spec
-    tasks: Sequence[Task]
+    tasks: Sequence[Any]
     feature_map: FeatureMap | None
     names: Sequence[str]
     titles: Sequence[str]
-    prompts: Sequence[Prompt]
+    prompts: Sequence[AnyPrompt]
     words: Sequence[str] = ()
     tokens: Sequence[Sequence[str]] = ()
     origin: str = "random tasks"

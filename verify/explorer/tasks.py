@@ -15,7 +15,6 @@ from construct.answer import Trace
 from construct.residual import Residual, task_codes
 from construct.spec import Spec
 from verify.explorer import plots
-from verify.oracle import Verdict
 
 SIDE = 340
 MOST_TICKS = 16
@@ -31,7 +30,7 @@ class Scene:
     spec: Spec
     names: Sequence[str]
     trace: Trace
-    verdict: Verdict
+    verdict: Any
     said: Sequence[str]
 
     @property
@@ -216,7 +215,7 @@ VIEWS = (
     View(
         "omega",
         "Posterior",
-        "omega at the last token; the dashes are m_i/M by the definition, given the words said so far",
+        "omega at the last token; the dashes are the definition's, given the words said so far",
         _posterior,
         _draw_posterior,
     ),

@@ -35,16 +35,17 @@ def _judge(spec: Spec, tasks: Any, prompt: Any, feature_map: Any = None) -> defi
 THEOREM4 = Theorem(
     number=4,
     source="ours",
-    statement="If task i answers with words g_i^(1), ..., g_i^(L), each a function of one input word, "
-    "four layers with a causal mask, K heads in each and ReLU MLPs predict the next word of every line "
-    "of a prompt by sum_i omega_i e(g_i^(t)), omega_i = m_i [task i says all words so far] / sum, m_i "
-    "the examples before it that task i alone explains. A sampled answer is distributed as the mixture "
-    "sum_i (m_i/M) of the tasks' answers; if the mixture itself is fed back, omega stays m_i/M.",
+    statement="If task i answers with words g_i^(1), ..., g_i^(L), each a function of one input "
+    "word, four layers with a causal mask, K heads in each and ReLU MLPs predict the next word of "
+    "every line of a prompt by sum_i omega_i e(g_i^(t)), omega_i = m_i [task i says all words so "
+    "far] / sum, m_i the examples before it that task i alone explains. A sampled answer is "
+    "distributed as the mixture sum_i (m_i/M) of the tasks' answers; if the mixture itself is fed "
+    "back, omega stays m_i/M.",
     hypotheses=(
         "Inputs, answers and the words said so far are words of the d, or blank.",
         "A soft word's weights are 0 or at least 1/m, and sum to at most 1.",
-        "Under superposed decoding every task with examples says a word at every step: one that does "
-        "not drops out.",
+        "Under superposed decoding every task with examples says a word at every step: one that "
+        "does not drops out.",
         "Examples that no task or several explain are left out.",
     ),
     build=build,

@@ -1,10 +1,10 @@
-"""Thousands of random and adversarial cases of Theorem 4, each with tasks of its own, on few shapes.
+"""Thousands of random and adversarial cases of Theorem 4, each with tasks of its own, on few
+shapes.
 
-Noise, wrong last words, words left out, blank inputs and blank entries of tables, shared prefixes, all
-but equal tasks, few examples, prefixes that no task says, both answers to these; in float32 and float64,
-hard and warm. Every step of every answer, every answer, every step of superposed decoding, and the next
-word at every place of the prompt are held against the definition.
-"""
+Noise, wrong last words, words left out, blank inputs and blank entries of tables, shared prefixes,
+all but equal tasks, few examples, prefixes that no task says, both answers to these; in float32 and
+float64, hard and warm. Every step of every answer, every answer, every step of superposed decoding,
+and the next word at every place of the prompt are held against the definition."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -55,9 +55,9 @@ EVERY_PLACE = 20
 
 @dataclass
 class Attack:
-    """What was found. worst: by format and by what was looked at, the largest error (steps are summed
-    over words). ratio: by format the largest share of its bound that an error took. outside: errors
-    beyond their bound, in words. shapes: the programs that were compiled."""
+    """What was found. worst: by format and by what was looked at, the largest error (steps are
+    summed over words). ratio: by format the largest share of its bound that an error took. outside:
+    errors beyond their bound, in words. shapes: the programs that were compiled."""
 
     cases: int = 0
     prefixes: int = 0
@@ -111,8 +111,8 @@ class Attack:
             table.add_row(where, *errors, f"{self.ratio[where]:.3f}")
         console.print(
             f"{self.cases} cases, {self.prefixes} prefixes, {self.answers} answers, "
-            f"{self.without_evidence} prompts without evidence, {self.ambiguous} ambiguous examples; "
-            f"{len(self.shapes)} compiled shapes"
+            f"{self.without_evidence} prompts without evidence, {self.ambiguous} ambiguous "
+            f"examples; {len(self.shapes)} compiled shapes"
         )
         console.print(table)
         for line in self.outside[:20]:
@@ -204,8 +204,8 @@ def _steps(
     start: Verdict,
     rng: np.random.Generator,
 ) -> Iterator[tuple[tuple[int, ...], Any, Verdict]]:
-    """Every prefix that a task with examples says, and two that perhaps none does: what the model and
-    the definition say after it."""
+    """Every prefix that a task with examples says, and two that perhaps none does: what the model
+    and the definition say after it."""
     spec = model.spec
     odd = [tuple(rng.integers(spec.d, size=rng.integers(spec.L)).tolist()) for _ in range(2)]
     prefixes = list(dict.fromkeys([*continuations(start), *odd]))

@@ -79,8 +79,8 @@ def parser() -> cli.Parser:
 
 
 def main() -> int:
-    """Verify, print or write the report; 0 if all holds, 1 if something does not. Raises ValueError for
-    a request that cannot be met, MissingExtra for a certificate without python-flint."""
+    """Verify, print or write the report; 0 if all holds, 1 if something does not. Raises ValueError
+    for a request that cannot be met, MissingExtra for a certificate without python-flint."""
     options = parser().parse_args()
     if options.cases is not None:
         found = attack(options.cases, options.seed)

@@ -1,5 +1,5 @@
-"""Every place of a prompt is a prediction of its next word from the examples before it: the loss along
-the context, of a model and of the definition."""
+"""Every place of a prompt is a prediction of its next word from the examples before it: the loss
+along the context, of a model and of the definition."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,7 +36,8 @@ def predictions(model: Generator, prompt: WordPrompt) -> Float[np.ndarray, "m L 
 def optimal(
     model: Generator, tasks: Sequence[WordTask], prompt: WordPrompt
 ) -> Float[np.ndarray, "m L d"]:
-    """The same, by the definition: the posterior given the examples before, and the words so far."""
+    """The same, by the definition: the posterior given the examples before, and the words so
+    far."""
     spec = model.spec
     verdict = judge(tasks, prompt, spec.m, spec.fallback)
     *_, last = ideal_streams(THEOREM4, spec, tasks, prompt, verdict)  # pyright: ignore

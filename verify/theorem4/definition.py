@@ -19,7 +19,8 @@ Sequences = dict[tuple[int, ...], Fraction]
 
 
 def says(task: WordTask, place: int, inputs: Sequence[int]) -> Word:
-    """The word that a task says in a place 0..L-1 about a line's inputs; None if it says nothing."""
+    """The word that a task says in a place 0..L-1 about a line's inputs; None if it says
+    nothing."""
     about = int(inputs[task.slot])
     word = int(task.words[place][about]) if about >= 0 else -1
     return word if word >= 0 else None
@@ -29,10 +30,9 @@ def says(task: WordTask, place: int, inputs: Sequence[int]) -> Word:
 class Verdict:
     """What the definition says of a prompt.
 
-    explains (K, m'): which tasks say the whole answer of which example. recognized (m'): the only one
-    that does, else -1. said (K, L): what each task says about the query, -1 for nothing. follows (K):
-    which tasks have said all words of the prefix.
-    """
+    explains (K, m'): which tasks say the whole answer of which example. recognized (m'): the only
+    one that does, else -1. said (K, L): what each task says about the query, -1 for nothing.
+    follows (K): which tasks have said all words of the prefix."""
 
     explains: Bool[np.ndarray, "K m"]
     recognized: Int[np.ndarray, "m"]
@@ -49,7 +49,8 @@ class Verdict:
 
     @cached_property
     def exact(self) -> list[Fraction]:
-        """The posterior: m_i over the sum of those that follow; with no such task 0, or the prior."""
+        """The posterior: m_i over the sum of those that follow; with no such task 0, or the
+        prior."""
         counts = [int(m) for m in self.counts]
         kept = [m if follows else 0 for m, follows in zip(counts, self.follows, strict=True)]
         if not any(kept) and self.fallback:
@@ -134,7 +135,8 @@ def mixture(verdict: Verdict) -> tuple[Sequences, Fraction]:
 
 
 def continuations(verdict: Verdict) -> list[tuple[int, ...]]:
-    """All prefixes, the empty one first, that some task with examples says, short of whole answers."""
+    """All prefixes, the empty one first, that some task with examples says, short of whole
+    answers."""
     found: dict[tuple[int, ...], None] = {}
     L = verdict.said.shape[1]
     for t in range(L):

@@ -1,9 +1,9 @@
 """Random and adversarial tasks and prompts of words for Theorem 4.
 
-Kinds of tasks: *free* ones; ones that *share* their first words, so that only a later word tells them
-apart; *twins*, which differ in one word about one input, so that most examples are ambiguous; and ones
-of a *small* vocabulary, where chance agreements abound. A tenth of all table entries is blank.
-"""
+Kinds of tasks: *free* ones; ones that *share* their first words, so that only a later word tells
+them apart; *twins*, which differ in one word about one input, so that most examples are ambiguous;
+and ones of a *small* vocabulary, where chance agreements abound. A tenth of all table entries is
+blank."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,8 @@ import numpy as np
 from jaxtyping import Int
 
 from construct import Spec
-from construct.words import BLANK, WordPrompt, WordTask, spec_of
+from construct.theorem4 import spec_of
+from construct.words import BLANK, WordPrompt, WordTask
 from verify.draw import Impossible
 from verify.theorem4.definition import judge
 
@@ -46,10 +47,9 @@ def draw_instance(
 ) -> Instance:
     """K random tasks of L words (default: half of a line, n // 2) on a vocabulary of d.
 
-    blanks: the share of entries at which a task says nothing. About word 0 all tasks say the same, and
-    the first two read one slot, so that some examples are ambiguous. Raises Impossible where there are
-    not so many different tasks.
-    """
+    blanks: the share of entries at which a task says nothing. About word 0 all tasks say the same,
+    and the first two read one slot, so that some examples are ambiguous. Raises Impossible where
+    there are not so many different tasks."""
     L = max(n // 2, 1) if L is None else L
     S = n - 1 - L
     tasks: list[WordTask] = []
@@ -64,7 +64,8 @@ def draw_instance(
                 break
         else:
             raise Impossible(
-                f"no {K} different tasks of {L} words on {d} in {TRIES} tries; lower --K or raise --d"
+                f"no {K} different tasks of {L} words on {d} in {TRIES} tries; lower --K or "
+                "raise --d"
             )
     spec = spec_of(tasks, m=m, S=S, fallback=fallback, coldness=coldness, dtype=dtype)
     return Instance(spec, tasks)
@@ -117,11 +118,10 @@ def draw_prompt(
     (default: random unequal ones).
 
     noise: so many of them have answers of random words; None: each may be spoiled in one way or
-    another. ambiguous: so many are explained by two tasks at least. empty: the share of inputs that are
-    blank. pure: all examples are of one task. said: so many words of the answer of the most prevalent
-    task are said. Raises Impossible where there are fewer examples than asked for, or one task is to
-    be ambiguous.
-    """
+    another. ambiguous: so many are explained by two tasks at least. empty: the share of inputs that
+    are blank. pure: all examples are of one task. said: so many words of the answer of the most
+    prevalent task are said. Raises Impossible where there are fewer examples than asked for, or one
+    task is to be ambiguous."""
     spec, tasks = instance.spec, instance.tasks
     examples = spec.m if examples is None else examples
     if (noise or 0) + ambiguous > examples:

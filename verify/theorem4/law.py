@@ -1,5 +1,5 @@
-"""The law of whole answers, held by going through all of them: every step against the definition, the
-joint distribution against the mixture of the tasks' sequences, superposed decoding against the
+"""The law of whole answers, held by going through all of them: every step against the definition,
+the joint distribution against the mixture of the tasks' sequences, superposed decoding against the
 prevalences; and beside it a chi-square test on samples."""
 
 from collections import Counter
@@ -24,8 +24,8 @@ Prefix = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Steps:
-    """What a model says after a prefix, and how far that is from the definition, summed over words and
-    over tasks."""
+    """What a model says after a prefix, and how far that is from the definition, summed over words
+    and over tasks."""
 
     distribution: Float[np.ndarray, "d"]
     posterior: Float[np.ndarray, "K"]
@@ -36,11 +36,11 @@ class Steps:
 class Law:
     """What was found on one prompt.
 
-    steps: by prefix. joint: of every answer that a task with examples gives, by the model and by the
-    definition. step_error: the largest distance of a step, summed over words or tasks. joint_error:
-    the largest difference of a whole answer's probability. variation: half the sum of all of them, and
-    of what the model gives to other answers. soft_error: under superposed decoding, as step_error.
-    """
+    steps: by prefix. joint: of every answer that a task with examples gives, by the model and by
+    the definition. step_error: the largest distance of a step, summed over words or tasks.
+    joint_error: the largest difference of a whole answer's probability. variation: half the sum of
+    all of them, and of what the model gives to other answers. soft_error: under superposed
+    decoding, as step_error."""
 
     steps: dict[Prefix, Steps]
     joint: dict[Prefix, tuple[float, float]]
@@ -102,8 +102,8 @@ def law(model: Generator, tasks: Sequence[WordTask], prompt: WordPrompt) -> Law:
 def joint_of(
     steps: dict[Prefix, Steps], start: Verdict
 ) -> tuple[dict[Prefix, tuple[float, float]], float]:
-    """The probability of every answer that the mixture gives, by the model and by the definition; and
-    the total variation over all answers of L words."""
+    """The probability of every answer that the mixture gives, by the model and by the definition;
+    and the total variation over all answers of L words."""
     sequences, _ = mixture(start)
     joint = {}
     for answer, due in sequences.items():
@@ -128,8 +128,8 @@ def _follows(other: Prefix, prefix: Prefix) -> bool:
 def superposed_error(
     model: Generator, tasks: Sequence[WordTask], prompt: WordPrompt
 ) -> tuple[float, Float[np.ndarray, "steps K"]]:
-    """Feed the model's own mixture back: the largest distance of a step from the definition's, which is
-    told the same mixture, and the posterior at every step."""
+    """Feed the model's own mixture back: the largest distance of a step from the definition's,
+    which is told the same mixture, and the posterior at every step."""
     spec, prefix, worst, seen = model.spec, np.zeros((0, model.spec.d)), 0.0, []
     for _ in range(spec.L):
         asked = prompt.after(prefix) if len(prefix) else prompt

@@ -1,5 +1,5 @@
-"""Check of Lemma 2: arrows and words hold the mean of w over their line so far, and which tasks have
-said all of it."""
+"""Check of Lemma 2: arrows and words hold the mean of w over their line so far, and which tasks
+have said all of it."""
 
 from fractions import Fraction
 

@@ -1,5 +1,6 @@
-"""The ideal residual stream of lines of words: what each layer must leave behind, from the definition
-alone. Tokens: BOS, m' lines of S inputs, an arrow and L words, and the query's line, unfinished."""
+"""The ideal residual stream of lines of words: what each layer must leave behind, from the
+definition alone. Tokens: BOS, m' lines of S inputs, an arrow and L words, and the query's line,
+unfinished."""
 
 from collections.abc import Sequence
 from fractions import Fraction
