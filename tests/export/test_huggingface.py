@@ -1,5 +1,5 @@
-"""In Hugging Face's transformers: unmodified classes give the mixture as probabilities, sample whole
-answers by it, padded and not, in another process."""
+"""In Hugging Face transformers: unmodified classes give the mixture as probabilities, sample
+whole answers by it, padded and not, in another process."""
 
 import json
 import subprocess
