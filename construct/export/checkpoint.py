@@ -78,6 +78,14 @@ class Checkpoint:
         """The answer key with the tool's names: of each layer's places, and of each head."""
         key = truth(self.model)
         found = key.as_json() | {"target": self.target, "tokens": self._tokens()}
+        # Coordinate c of a subspace is coordinate start + c of the host's stream and, where that
+        # holds a second copy, the negative of start + dim + c.
+        found["stream"] = {
+            "start": self.frame.start,
+            "dim": self.frame.dim,
+            "copies": self.frame.copies,
+            "width": self.frame.width,
+        }
         for layer, plain in zip(key.layers, found["layers"], strict=True):
             plain["places"] = {
                 name: place.format(layer=layer.index, name=layer.name)

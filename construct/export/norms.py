@@ -14,7 +14,7 @@ C is the least power of two at which what h adds to the mean square is lost in r
 lemmas of `proofs.export.norms`: the computed norm is then the identity to the last bit. A layer
 norm's variance is computed by updates, vector by vector: so a pad and its opposite stand one vector
 of 64 bytes apart, with zeros between, where processors that have vectors of 32 or 64 bytes add them
-to the same lane, at once and exactly. Ours.
+to the same lane, first of all and exactly. Ours.
 """
 
 import itertools
@@ -96,9 +96,10 @@ class Frame:
         if self.kind == "rms":
             held[self.used : self.used + self.pads] = self.C
         elif self.kind == "layer":
-            half = self.pads // 2
-            held[:half] = self.C
-            held[self.apart : self.apart + half] = -self.C
+            # Every other pair the other way round, so that what their means round cancels too.
+            signed = self.C * (-1.0) ** np.arange(self.pads // 2)
+            held[: len(signed)] = signed
+            held[self.apart : self.apart + len(signed)] = -signed
         return held
 
     def hold(self, rows: Float[np.ndarray, "*shape dim"]) -> Float[np.ndarray, "*shape width"]:
@@ -138,17 +139,17 @@ def frame(
     bytes_each = np.dtype(dtype).itemsize
     apart = WIDE // bytes_each if kind == "layer" else 0
     most = 2 * (NARROW // bytes_each) if kind == "layer" else math.inf
-    copies = 2 if kind == "layer" else 1
+    copies, even = (2, 4) if kind == "layer" else (1, 1)
     widths: dict[int, int] = {}
     for j in itertools.count(1):
         # Pads of a layer norm stand in coordinates that are set aside, others beside h.
         room = 4**j if kind == "layer" else 4**j - 1
         pads = max(math.ceil((2 * apart + copies * dim) / room), math.ceil(least / 4**j))
-        while pads % copies or pads * 4**j % multiple:
+        while pads % even or pads * 4**j % multiple:
             pads += 1
         if pads <= most:
             widths[j] = pads * 4**j
-        if pads == copies:
+        if pads == even:
             break
     j = min(widths, key=lambda j: (widths[j], -j))
     width, pads = widths[j], widths[j] // 4**j

@@ -4,11 +4,12 @@ OPT suits: its norms stand before attention and MLP, its MLPs are ReLU, its posi
 and counted by the attention mask, so that a batch padded on the left is right in a plain forward
 pass too. The layer norms are made an identity (`construct.export.norms`): the stream is stored as
 h and -h beside constants, and rows read half the difference. Scores are divided by sqrt(d_head),
-which is 2^k here and undone in W_Q. The last block takes logarithms (`construct.export.logits`),
-after which no norm stands. Ours.
+which is 2^k here and undone in W_Q. The last block takes logarithms (`construct.export.logits`).
+Ours.
 """
 
 import json
+import math
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,8 @@ def huggingface(model: Stack, sentences: Sentences, *, dtype: str | None = None)
     for i, block in enumerate(blocks):
         decoder |= {f"layers.{i}.{name}": one for name, one in _block(block, shape, fitted).items()}
     tensors = {f"model.decoder.{name}": tensor for name, tensor in decoder.items()}
+    tensors["model.decoder.final_layer_norm.weight"] = np.full(shape.width, fitted.gain)
+    tensors["model.decoder.final_layer_norm.bias"] = np.zeros(shape.width)
     tensors["lm_head.weight"] = fitted.reading(sentences.unembedding(residual, LOGITS, lowest))
     tensors = {name: one.astype(model.spec.dtype) for name, one in tensors.items()}
     config = _config(model, shape, sentences)
@@ -82,10 +85,12 @@ def shape_of(model: Stack) -> tuple[Frame, Shape]:
         (sum(bool(head.W_O.any()) for head in block.heads) for block in blocks), default=1
     )
     dim = model.residual.dim + spec.d
+    # The last norm has the logits before it too, each at the floor or above.
+    logits = spec.d**0.5 * abs(floor(spec.d, spec.dtype))
     fitted = frame(
         "layer",
         dim,
-        norm=stream_norm(model),
+        norm=math.hypot(stream_norm(model), logits),
         dtype=spec.dtype,
         multiple=size,
         least=working * size,
@@ -139,7 +144,6 @@ def _config(model: Stack, shape: Shape, sentences: Sentences) -> dict[str, Any]:
         "activation_function": "relu",
         "do_layer_norm_before": True,
         "layer_norm_elementwise_affine": True,
-        "_remove_final_layer_norm": True,
         "enable_bias": False,
         "tie_word_embeddings": False,
         "dropout": 0.0,
