@@ -95,17 +95,23 @@ def load_exported(
     written = read_tensors(path / WEIGHTS)
     given = written if state_dict is None else {k: _array(v) for k, v in state_dict.items()}
     if target == to_transformerlens.TARGET:
-        given, written = (_bridged(one, config) for one in (given, written))
+        for name in written.keys() & given.keys():  # before they are laid out in another way
+            _check_shape(name, given, written[name])
+        given, written = (_bridged(one) for one in (given, written))
     for name, tensor in written.items():
-        if name not in given or given[name].shape != tensor.shape:
-            raise checks.refuse(
-                f"state_dict[{name!r}]",
-                f"a tensor of shape {given[name].shape}" if name in given else "nothing",
-                f"must have shape {tensor.shape}, as in the checkpoint",
-                "pass the state dict of the same model",
-            )
+        _check_shape(name, given, tensor)
     fitted, size = _sizes(model, target, config)
     return _returned(model, HOSTS[target], fitted, size, given, written)
+
+
+def _check_shape(name: str, given: Mapping[str, np.ndarray], tensor: np.ndarray) -> None:
+    if name not in given or given[name].shape != tensor.shape:
+        raise checks.refuse(
+            f"state_dict[{name!r}]",
+            f"a tensor of shape {given[name].shape}" if name in given else "nothing",
+            f"must have shape {tensor.shape}, as in the checkpoint",
+            "pass the state dict of the same model",
+        )
 
 
 def _sizes(model: Stack, target: str, config: Mapping[str, Any]) -> tuple[Frame, int]:
@@ -257,7 +263,7 @@ def _bank(heads: list[HeadArrays], terms: Any, rank: int, v: int, dtype: str) ->
     return HeadBank(*(np.ascontiguousarray(one, dtype) for one in arrays), terms=terms)
 
 
-def _bridged(tensors: Mapping[str, np.ndarray], config: Mapping[str, Any]) -> dict[str, np.ndarray]:
+def _bridged(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """TransformerLens tensors by the names that its bridge has for them; those of
     `HookedTransformer` (W_Q and the like) are laid out as the bridge's are."""
     found = {}

@@ -11,9 +11,10 @@ tokens. When an answer is complete the model says that the text ends.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -111,19 +112,20 @@ class Sentences:
             )
         arrow, found = self.ids_of[ARROW], [self.ids_of[BOS]]
         for inputs, answer in zip(prompt.inputs, prompt.answers, strict=True):
-            found += [*map(self._id, inputs), arrow, *map(self._id, answer)]
-        return [*found, *map(self._id, prompt.query), arrow, *map(self._id, prompt.prefix)]
+            found += [*self._ids(inputs), arrow, *self._ids(answer)]
+        return [*found, *self._ids(prompt.query), arrow, *self._ids(prompt.prefix)]
 
-    def _id(self, word: int) -> int:
-        return self.ids_of[UNKNOWN] if word == BLANK else len(SPECIAL) + int(word)
+    def _ids(self, words: Iterable[Any]) -> list[int]:
+        """The token ids of words by number; a blank is an unknown word."""
+        unknown = self.ids_of[UNKNOWN]
+        return [unknown if word == BLANK else len(SPECIAL) + int(word) for word in words]
 
     def text(self, prompt: WordPrompt) -> str:
         """A prompt as one types it."""
 
-        def line(inputs: Sequence[int], answer: Sequence[int]) -> str:
-            said = [self.tokens[self._id(int(word))] for word in inputs]
-            more = [self.tokens[self._id(int(word))] for word in answer]
-            return " ".join([*said, ARROW, *more])
+        def line(inputs: Iterable[Any], answer: Iterable[Any]) -> str:
+            words = [[self.tokens[i] for i in self._ids(part)] for part in (inputs, answer)]
+            return " ".join([*words[0], ARROW, *words[1]])
 
         lines = [line(*both) for both in zip(prompt.inputs, prompt.answers, strict=True)]
         return "\n".join([*lines, line(prompt.query, prompt.prefix)])

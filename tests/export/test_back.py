@@ -4,6 +4,7 @@ fails its own lemma and no other, and what is no part of the theorem is named.""
 import json
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -130,7 +131,7 @@ def test_biases_and_rows_beyond_a_heads_come_back(exported):
         model.spec, model.residual, [], model.gains, model.slots, model.readout, False
     )
     stack.layers.append(model.layers[0])
-    got = np.asarray(stack.forward(h, np.ones(5, bool)))
+    got = np.asarray(stack.forward(jnp.asarray(h), jnp.ones(5, bool)))
     assert np.abs(got - first).max() <= 1e-4 * np.abs(first).max()
 
 
