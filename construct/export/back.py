@@ -36,8 +36,8 @@ class Returned(NamedTuple):
 
 @dataclass(frozen=True)
 class _Host:
-    """How a target's blocks are stored: by projection the name of its weight (rows out, columns
-    in); norms: the names of a block's norms."""
+    """How a target's blocks are stored: the names of the matrices (rows out, columns in). up: the
+    other factor of a gated MLP, where there is one."""
 
     prefix: str
     q: str
@@ -46,7 +46,6 @@ class _Host:
     o: str
     W_1: str
     W_2: str
-    norms: tuple[str, ...] = ()
     up: str = ""
 
 
@@ -56,17 +55,21 @@ HOSTS = {
     ),
     to_huggingface.TARGET: _Host(
         "model.decoder.layers.{}.",
-        *(f"self_attn.{name}_proj" for name in ("q", "k", "v", "out")),
+        "self_attn.q_proj",
+        "self_attn.k_proj",
+        "self_attn.v_proj",
+        "self_attn.out_proj",
         "fc1",
         "fc2",
-        ("self_attn_layer_norm", "final_layer_norm"),
     ),
     to_llama.TARGET: _Host(
         "model.layers.{}.",
-        *(f"self_attn.{name}_proj" for name in ("q", "k", "v", "o")),
+        "self_attn.q_proj",
+        "self_attn.k_proj",
+        "self_attn.v_proj",
+        "self_attn.o_proj",
         "mlp.gate_proj",
         "mlp.down_proj",
-        ("input_layernorm", "post_attention_layernorm"),
         "mlp.up_proj",
     ),
 }

@@ -111,7 +111,9 @@ def shape_of(model: Stack) -> tuple[Frame, Shape]:
 def _block(block: Block, shape: Shape, fitted: Frame) -> dict[str, np.ndarray]:
     """One decoder layer: heads lie side by side in the projections."""
     size, width = shape.head_dim, shape.width
-    found = {f"self_attn.{name}_proj.weight": np.zeros((width, width)) for name in ("q", "k", "v")}
+    found: dict[str, np.ndarray] = {
+        f"self_attn.{name}_proj.weight": np.zeros((width, width)) for name in ("q", "k", "v")
+    }
     out = np.zeros((width, width))
     for i, head in enumerate(block.heads[: shape.heads]):  # those beyond are idle
         rows = slice(i * size, (i + 1) * size)

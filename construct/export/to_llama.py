@@ -41,7 +41,7 @@ def llama(model: Stack, *, dtype: str | None = None) -> Checkpoint:
     check_dtype(model.spec.dtype if dtype is None else dtype, model)
     fitted, shape = shape_of(model)
     check_size(shape, model.spec.dtype, "take a smaller d, m or K")
-    inner = {"embed_tokens.weight": np.zeros((shape.tokens, shape.width))}
+    inner: dict[str, np.ndarray] = {"embed_tokens.weight": np.zeros((shape.tokens, shape.width))}
     inner["norm.weight"] = np.full(shape.width, fitted.gain)
     for i, block in enumerate(blocks_of(model)):
         named = _block(model, block, shape, fitted)
@@ -84,7 +84,9 @@ def _block(model: Stack, block: Block, shape: Shape, fitted: Frame) -> dict[str,
         parts["v"][here] = fitted.reading(square(head.W_V, size))
         parts["o"][here] = fitted.hold(square(head.W_O.T, size))
     parts["o"] = parts["o"].T
-    found = {f"self_attn.{name}_proj.weight": part for name, part in parts.items()}
+    found: dict[str, np.ndarray] = {
+        f"self_attn.{name}_proj.weight": part for name, part in parts.items()
+    }
     W_1, W_2 = block.mlp or (np.zeros((0, fitted.dim)), np.zeros((fitted.dim, 0)))
     ones = np.repeat(model.residual["one"], len(W_1), axis=0)
     found["mlp.gate_proj.weight"] = square(fitted.reading(W_1), shape.neurons)
