@@ -4,7 +4,7 @@ RUN := .venv/bin/python
 # One pytest worker per core: most of the tests' time is compilation, one program at a time.
 PYTEST := $(RUN) -m pytest -n auto
 
-.PHONY: check test fast test-lowest test-export proof coqchk rocq mutants figures explain benchmarks chromium clean help
+.PHONY: check test fast test-lowest test-export test-export3 proof coqchk rocq mutants figures explain benchmarks chromium clean help
 
 theorem%: .venv/ready ## verify a theorem by its number on random tasks: theorem1, theorem2, ...
 	$(RUN) -m verify.$@ --K 4 --d 16
@@ -33,6 +33,11 @@ test-export: .venv-export/ready ## run the exports in TransformerLens, transform
 	$(PYTHON) -m venv .venv-export
 	.venv-export/bin/pip install --quiet --disable-pip-version-check -r requirements-export.lock
 	touch $@
+
+test-export3: ## run the exports in TransformerLens 3, whose HookedTransformer cannot stand beside version 4
+	$(PYTHON) -m venv .venv-export3
+	.venv-export3/bin/pip install --quiet --disable-pip-version-check -r requirements-export3.lock
+	.venv-export3/bin/python -m pytest tests/export/test_hookedtransformer.py
 
 proof: rocq ## compile the machine-checked proof, check that it assumes nothing, print theorem and axioms
 	$(MAKE) --no-print-directory -C proofs/rocq -j2
@@ -82,7 +87,7 @@ chromium:
 	touch $@
 
 clean: ## remove what the other targets made
-	rm -rf .venv .venv-lowest .venv-export .pytest_cache .hypothesis theorem?.html figure*.png figure*.svg collapse.png collapse.svg
+	rm -rf .venv .venv-lowest .venv-export .venv-export3 .pytest_cache .hypothesis theorem?.html figure*.png figure*.svg collapse.png collapse.svg
 
 help: ## list the targets
 	@grep -E '^[a-z0-9%-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'

@@ -1,4 +1,4 @@
-"""Lemma 11 (logarithms): the logits of an answer, and the probabilities that a softmax makes of
+"""Lemma E4 (logarithms): the logits of an answer, and the probabilities that a softmax makes of
 them.
 
 At a fraction a/b with b <= m the block's function is log(a/b) exactly; an answer that is off by
@@ -23,7 +23,7 @@ def steepest(m: int, words: int, dtype: str) -> tuple[float, float]:
 
 
 def probability_error(m: int, words: int, dtype: str, error: float) -> float:
-    """Lemma 11: how far a probability that the softmax gives can be from the fraction that it
+    """Lemma E4: how far a probability that the softmax gives can be from the fraction that it
     stands for, if the answer is off by at most `error` in every coordinate.
 
     Why: all terms c_j k_j - c_j y of the block's sum have one sign, so that it rounds by gamma of

@@ -1,10 +1,10 @@
-"""Lemmas 8 and 9 (norms as identities): what a stream h is read as behind a norm, with constants C
-beside it.
+"""Lemmas E1 and E2 (norms as identities): what a stream h is read as behind a norm, with constants
+C beside it.
 
-Lemma 8, in real numbers: h comes back times s, and 0 <= 1 - s <= (copies |h|^2 + eps E)/(2 p C^2).
-Lemma 9, in floats: once copies |h|^2 (1 + gamma) < u C^2 and eps E / p <= u C^2, the computed mean
+Lemma E1, in real numbers: h comes back times s, and 0 <= 1 - s <= (copies |h|^2 + eps E)/(2 p C^2).
+Lemma E2, in floats: once copies |h|^2 (1 + gamma) < u C^2 and eps E / p <= u C^2, the computed mean
 square is p C^2/E to the last bit, a power of four; then h comes back to the last bit.
-Lemma 10 says what a change of reads does to a softmax, for norms that are not identities.
+Lemma E3 says what a change of reads does to a softmax, for norms that are not identities.
 """
 
 import math
@@ -16,7 +16,7 @@ from construct.floats import gamma, unit_roundoff
 
 
 def change(frame: Frame, norm: float) -> float:
-    """Lemma 8: a bound on 1 - s for streams no longer than `norm`; 0 without a norm.
+    """Lemma E1: a bound on 1 - s for streams no longer than `norm`; 0 without a norm.
 
     Why: the mean square is p C^2/E (1 + x) with x = (copies |h|^2 + eps E)/(p C^2) >= 0, the norm's
     weight undoes the root of the first factor, and 1 - (1 + x)^(-1/2) <= x/2.
@@ -28,7 +28,7 @@ def change(frame: Frame, norm: float) -> float:
 
 
 def exact(frame: Frame, norm: float, dtype: str) -> bool:
-    """Lemma 9: whether the computed norm is the identity to the last bit, for streams no longer
+    """Lemma E2: whether the computed norm is the identity to the last bit, for streams no longer
     than `norm`.
 
     Why: a partial sum that holds j >= 1 squares of constants is at least j C^2, where floats are
@@ -51,7 +51,7 @@ def exact(frame: Frame, norm: float, dtype: str) -> bool:
 
 
 def softmax_change(change: float, largest: float) -> float:
-    """Lemma 10: by how much a head's weights change, summed over the keys, if every read comes back
+    """Lemma E3: by how much a head's weights change, summed over the keys, if every read comes back
     times a factor in [1 - change, 1] and no score is larger than `largest`.
 
     Why: a score is a product of two reads, and moves by 2 change largest at most; so each weight

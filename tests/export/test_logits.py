@@ -1,4 +1,4 @@
-"""Lemma 11: the block's function is the logarithm at every answer that there can be, and a softmax
+"""Lemma E4: the block's function is the logarithm at every answer that there can be, and a softmax
 gives the answer back."""
 
 import math

@@ -1,4 +1,4 @@
-"""Lemmas 8 to 10: norms are identities where the lemmas say so, and a run shows that they are not
+"""Lemmas E1 to E3: norms are identities where the lemmas say so, and a run shows that they are not
 where the condition on C fails."""
 
 from dataclasses import replace
@@ -116,12 +116,12 @@ def test_below_the_condition_the_norm_is_no_identity(kind):
     normed = rms_norm(x, weak.gain, "halves", rng) if kind == "rms" else layer_norm(x, weak.gain, 8)
     off = np.linalg.norm(weak.unread(normed) / weak.copies - h)
     assert 100 * 2.0**-24 * norm < off
-    # Lemma 8 says by how much, and is met.
+    # Lemma E1 says by how much, and is met.
     assert change(weak, norm) * norm / 2 < off <= change(weak, norm) * norm * (1 + 1e-3)
 
 
 @given(st.integers(1, 50), st.integers(0, 12), st.sampled_from(["rms", "layer"]))
-def test_lemma_8_in_exact_arithmetic(dim, power, kind):
+def test_lemma_E1_in_exact_arithmetic(dim, power, kind):
     norm = 3.0
     fitted = replace(frame(kind, dim, norm=norm, dtype="float32", multiple=16), C=2.0**power)
     square = Fraction(fitted.pads) * Fraction(fitted.C) ** 2
@@ -130,7 +130,7 @@ def test_lemma_8_in_exact_arithmetic(dim, power, kind):
     assert 0 <= lost <= change(fitted, norm) * (1 + 1e-12) + 2e-16
 
 
-def test_lemma_10_bounds_a_softmax():
+def test_lemma_E3_bounds_a_softmax():
     rng = np.random.default_rng(3)
     for _ in range(100):
         scores, eta = rng.uniform(-50, 50, 20), 10 ** rng.uniform(-8, -4)
