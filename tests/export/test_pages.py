@@ -22,9 +22,8 @@ def run(text: str, monkeypatch) -> None:
     """Run a page's blocks: Python in one namespace, a command in this process."""
     from verify.export.__main__ import main
 
-    # As a module, so that what a page defines can find its source.
     names: dict[str, object] = {"__name__": "page"}
-    for kind, code in blocks(text):
+    for i, (kind, code) in enumerate(blocks(text)):
         if kind == "sh":
             _, _, module, *options = shlex.split(code)
             assert module == "verify.export"
@@ -32,7 +31,7 @@ def run(text: str, monkeypatch) -> None:
             assert main() == 0
         else:
             assert kind == "python"
-            path = Path("page.py")
+            path = Path(f"block{i}.py")  # nnsight reads the source of the code that runs
             path.write_text(code)
             exec(compile(code, str(path), "exec"), names)
 

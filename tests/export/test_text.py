@@ -70,6 +70,10 @@ def test_pads_are_tokens_without_a_role():
     assert not (W_E[ids] + W_pos)[pads][:, flags].any()
 
 
+def words(*parts) -> WordPrompt:
+    return WordPrompt(*map(np.array, parts))
+
+
 def sentences(L: int = 2, S: int = 2, d: int = 6, m: int = 4) -> tuple[Sentences, list, Residual]:
     rng = np.random.default_rng(1)
     made = ALL[4].draw_instance(rng, K=3, d=d, m=m, n=S + 1 + L, L=L)
@@ -95,7 +99,7 @@ def test_sentences_make_the_stream(L, S):
 
 def test_text_is_what_one_types():
     text, _, _ = sentences()
-    prompt = WordPrompt([[0, 1], [2, 3]], [[4, 5], [0, 0]], [1, 1], [3])
+    prompt = words([[0, 1], [2, 3]], [[4, 5], [0, 0]], [1, 1], [3])
     assert text.text(prompt) == "w0 w1 -> w4 w5\nw2 w3 -> w0 w0\nw1 w1 -> w3"
 
 
@@ -126,7 +130,7 @@ def test_letters_are_tasks_of_theorem_4_too():
     ("make", "message"),
     [
         (
-            lambda: sentences()[0].ids(WordPrompt([[0, 0]] * 5, [[0, 0]] * 5, [0, 0])),
+            lambda: sentences()[0].ids(words([[0, 0]] * 5, [[0, 0]] * 5, [0, 0])),
             "at most m = 4",
         ),
         (lambda: Sentences(sentences()[0].spec, ("a",) * 6), "word of its own"),
