@@ -32,7 +32,6 @@ PLACES = {
     "attn.q": "blocks.{layer}.attn.hook_q",
     "attn.k": "blocks.{layer}.attn.hook_k",
     "attn.v": "blocks.{layer}.attn.hook_v",
-    "attn.scores": "blocks.{layer}.attn.hook_attn_scores",
     "attn.pattern": "blocks.{layer}.attn.hook_pattern",
     "attn.z": "blocks.{layer}.attn.hook_z",
     "attn_out": "blocks.{layer}.hook_attn_out",
