@@ -4,7 +4,7 @@ RUN := .venv/bin/python
 # One pytest worker per core: most of the tests' time is compilation, one program at a time.
 PYTEST := $(RUN) -m pytest -n auto
 
-.PHONY: check test fast test-lowest proof coqchk rocq mutants figures explain benchmarks gpu chromium clean help
+.PHONY: check test fast test-lowest test-export test-export3 proof coqchk rocq mutants figures explain benchmarks gpu chromium clean help
 
 theorem%: .venv/ready ## verify a theorem by its number on random tasks: theorem1, theorem2, ...
 	$(RUN) -m verify.$@ --K 4 --d 16
@@ -24,6 +24,20 @@ test-lowest: chromium ## run all tests at the lowest versions that pyproject.tom
 	$(PYTHON) -m venv .venv-lowest
 	.venv-lowest/bin/pip install --quiet --disable-pip-version-check -r requirements-lowest.lock
 	.venv-lowest/bin/python -m pytest -n auto
+
+# What other tools need stands in an environment of its own; no other target installs torch.
+test-export: .venv-export/ready ## run the exports in TransformerLens, transformers and nnsight, and their pages
+	.venv-export/bin/python -m pytest tests/export
+
+.venv-export/ready: requirements-export.lock
+	$(PYTHON) -m venv .venv-export
+	.venv-export/bin/pip install --quiet --disable-pip-version-check -r requirements-export.lock
+	touch $@
+
+test-export3: ## run the exports in TransformerLens 3, whose HookedTransformer cannot stand beside version 4
+	$(PYTHON) -m venv .venv-export3
+	.venv-export3/bin/pip install --quiet --disable-pip-version-check -r requirements-export3.lock
+	.venv-export3/bin/python -m pytest tests/export/test_hookedtransformer.py
 
 proof: rocq ## compile the machine-checked proof, check that it assumes nothing, print theorem and axioms
 	$(MAKE) --no-print-directory -C proofs/rocq -j2
@@ -86,7 +100,7 @@ ACCEL ?=
 	touch $@
 
 clean: ## remove what the other targets made
-	rm -rf .venv .venv-lowest .pytest_cache .hypothesis theorem?.html figure*.png figure*.svg collapse.png collapse.svg
+	rm -rf .venv .venv-lowest .venv-export .venv-export3 .pytest_cache .hypothesis theorem?.html figure*.png figure*.svg collapse.png collapse.svg
 
 help: ## list the targets
 	@grep -E '^[a-z0-9%-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'

@@ -11,6 +11,7 @@ import hashlib
 import importlib
 import json
 import os
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -129,6 +130,15 @@ def load(path: str | os.PathLike) -> Any:
     if not built:
         model.forget_built()
     return model
+
+
+def assembled(model: Stack, layers: Iterable[LayerWeights]) -> Any:
+    """The transformer of the same theorem, Spec and slots with other layers; it does not count as
+    built."""
+    theorem = importlib.import_module(f"construct.theorem{model.readout.theorem}")
+    other = theorem.assemble(model.spec, layers, model.slots, checked=False)
+    other.forget_built()
+    return other
 
 
 def _format(kind: str) -> str:

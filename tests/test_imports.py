@@ -83,9 +83,10 @@ def upward(edges: Graph) -> list[tuple[str, str]]:
 
 
 def floor(module: str) -> int:
-    """0: weights and what they are made of. 1: evaluators. 2: the model. 3: what builds and names
-    models."""
-    if module == "construct" or re.fullmatch(r"construct\.(theorem\d+|families(\..*)?)", module):
+    """0: weights and what they are made of. 1: evaluators. 2: the model. 3: what builds, names
+    and exports models."""
+    names = r"construct\.(theorem\d+|(families|export)(\..*)?|truth)"
+    if module == "construct" or re.fullmatch(names, module):
         return 3
     if module in ("construct.model", "construct.generator"):
         return 2
