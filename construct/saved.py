@@ -53,7 +53,7 @@ def save(model: Stack, path: str | os.PathLike) -> None:
     }
     text = json.dumps(header, allow_nan=False)
     metadata = {"format": FORMAT, "model": text, "checksum": _checksum(tensors, text)}
-    package = _safetensors()
+    package = safetensors()
     try:
         package.numpy.save_file(tensors, os.fspath(path), metadata=metadata)
     except (OSError, package.SafetensorError) as error:
@@ -66,7 +66,7 @@ def load(path: str | os.PathLike) -> Any:
     """The model of a file that `save` wrote. Raises ValueError for a file that cannot be read, is
     damaged, of another program, or of a newer version."""
     name = repr(os.fspath(path))
-    package = _safetensors()
+    package = safetensors()
     try:
         with package.safe_open(os.fspath(path), framework="numpy") as file:
             metadata = file.metadata() or {}
@@ -137,7 +137,8 @@ def _checksum(tensors: dict[str, np.ndarray], text: str) -> str:
     return found.hexdigest()
 
 
-def _safetensors() -> Any:
+def safetensors() -> Any:
+    """The package, imported. Raises ValueError where it is missing."""
     try:
         import safetensors
         import safetensors.numpy
