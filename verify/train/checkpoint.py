@@ -32,6 +32,7 @@ def save(path: Path, kept: Checkpoint) -> None:
     metadata = {"format": FORMAT, "about": json.dumps(about)}
     path.parent.mkdir(parents=True, exist_ok=True)
     package.numpy.save_file(arrays, path, metadata=metadata)
+    path.chmod(0o644)  # the package writes for the owner alone
 
 
 def load(path: Path) -> Checkpoint:

@@ -21,16 +21,20 @@ def run(kind: str, K: int, layers: int, width: int, steps: int, seed: int = 0) -
     return Run(f"{kind}{K}-layers{layers}-width{width}", shape, tasks, steps, seed=seed)
 
 
-# The tiniest first. Figure 6 is drawn over those of `ret`.
+# The tiniest of a kind first. Figure 6 is drawn over each kind's sizes.
 ALL: dict[str, Run] = {
     one.name: one
     for one in (
+        run("plus", 10, 1, 16, 4000),
+        run("plus", 10, 1, 32, 4000),
+        run("plus", 10, 2, 16, 4000),
+        run("plus", 10, 2, 32, 6000),
+        run("plus", 10, 2, 64, 4000),
+        run("plus", 10, 3, 64, 4000),
         run("ret", LETTERS, 2, 16, 4000),
         run("ret", LETTERS, 2, 32, 4000),
         run("ret", LETTERS, 3, 32, 4000),
         run("ret", LETTERS, 4, 48, 4000),
         run("ret", LETTERS, 4, 64, 4000),
-        run("plus", 10, 2, 32, 6000),
-        run("plus", 10, 3, 64, 4000),
     )
 }
