@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from verify.bench.tasksets import Case, TaskSet
 
@@ -37,14 +37,20 @@ class Change:
 class Run(NamedTuple):
     """What a run of P prompts shows.
 
-    answers (P, K): the probability of each task's answer string. inside (P,): the probability that
-    the next token is one that begins a known label. streams (P, places, L+1, D): before the first
-    layer and after each. heads (P, L, H, D): what each head writes at the answer token. scale (P,):
-    the last norm's divisor at the answer token, 1 where there is none.
+    answers (P, K): the probability of each task's answer string. first (P, K): of the first token
+    of each. top (P,): of the likeliest token; kth (P,): of the K-th likeliest. inside (P,): of all
+    tokens that begin a label of the set; top_inside (P,): whether the likeliest token is one.
+    streams (P, places, L+1, D): before the first layer and after each. heads (P, L, H, D): what each
+    head writes at one place, with no layers where that was not asked for. scale (P,): the last
+    norm's divisor at the answer token, 1 where there is no norm.
     """
 
     answers: Float[np.ndarray, "P K"]
+    first: Float[np.ndarray, "P K"]
+    top: Float[np.ndarray, "P"]
+    kth: Float[np.ndarray, "P"]
     inside: Float[np.ndarray, "P"]
+    top_inside: Bool[np.ndarray, "P"]
     streams: Float[np.ndarray, "P places L1 D"]
     heads: Float[np.ndarray, "P L H D"]
     scale: Float[np.ndarray, "P"]
@@ -81,8 +87,10 @@ class Subject(Protocol):
         """Make ready for prompts of a task set, of at most so many lines."""
         ...
 
-    def run(self, cases: Sequence[Case], change: Change | None = None) -> Run:
-        """Ask prompts."""
+    def run(
+        self, cases: Sequence[Case], change: Change | None = None, heads: str | None = None
+    ) -> Run:
+        """Ask prompts; heads: the place at which what they write is kept."""
         ...
 
     def zero_shot(self, tasks: TaskSet, case: Case) -> Case:

@@ -139,7 +139,9 @@ def _table(name: str, source: str, *columns: str) -> TaskSet:
 def _numbers() -> TaskSet:
     numbers = range(10, 99)
     columns = {"number": numbers, "plus0": numbers, "plus1": [n + 1 for n in numbers]}
-    return _rows("numbers", from_table({k: [str(n) for n in v] for k, v in columns.items()}, name="numbers"))
+    return _rows(
+        "numbers", from_table({k: [str(n) for n in v] for k, v in columns.items()}, name="numbers")
+    )
 
 
 def _country() -> TaskSet:
@@ -148,7 +150,7 @@ def _country() -> TaskSet:
 
 
 OPENERS: dict[str, Callable[[], TaskSet]] = {
-    "ret4": lambda: _ret(4),
+    **{f"ret{K}": lambda K=K: _ret(K) for K in (2, 4, 8, 16)},
     "plus10": _plus,
     "past-ing": lambda: _table("past-ing", "verbs", "past", "-ing"),
     "ing-third": lambda: _table("ing-third", "verbs", "-ing", "third person"),

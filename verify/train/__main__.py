@@ -62,7 +62,9 @@ def main() -> int:
                 save(path, Checkpoint(run, decoder, progress))
                 resume.unlink(missing_ok=True)
         kept = load(path)
-        reports.append(kept.run.as_json() | {"solved": kept.progress.solved, "curve": kept.progress.curve})
+        reports.append(
+            kept.run.as_json() | {"solved": kept.progress.solved, "curve": kept.progress.curve}
+        )
     learned = all(one["solved"] is not None for one in reports)
     if options.json is not None:
         cli.write_json({"learned": learned, "runs": reports}, options.json)

@@ -86,9 +86,7 @@ class Progress:
 
 OPTIMIZER = optax.chain(
     optax.clip_by_global_norm(CLIP),
-    optax.adamw(
-        optax.warmup_constant_schedule(0, RATE, WARMUP), *BETAS, weight_decay=DECAY
-    ),
+    optax.adamw(optax.warmup_constant_schedule(0, RATE, WARMUP), *BETAS, weight_decay=DECAY),
 )
 
 
@@ -117,7 +115,9 @@ def update(
     return optax.apply_updates(weights, change), state, loss  # pyright: ignore[reportReturnType]
 
 
-def train(run: Run, resume: Path | None = None, every: float = 60.0) -> Iterator[tuple[Decoder, Progress]]:
+def train(
+    run: Run, resume: Path | None = None, every: float = 60.0
+) -> Iterator[tuple[Decoder, Progress]]:
     """Train, and yield the decoder and where it stands after every 10 steps and at the end.
 
     resume: a file in which the whole state is kept every so many seconds, and taken up again.
@@ -132,7 +132,12 @@ def train(run: Run, resume: Path | None = None, every: float = 60.0) -> Iterator
         rng = np.random.default_rng([run.seed, progress.step])
         tokens, answers = run.tasks.batch(rng, run.batch, progress.in_play)
         weights, state, loss = update(
-            weights, state, jnp.asarray(tokens), jnp.asarray(answers), shape=run.shape, tasks=run.tasks
+            weights,
+            state,
+            jnp.asarray(tokens),
+            jnp.asarray(answers),
+            shape=run.shape,
+            tasks=run.tasks,
         )
         progress = progress.after(float(loss), run.tasks.K)
         progress.seconds = time.perf_counter() - started

@@ -62,7 +62,9 @@ class Tasks:
         """Training prompts, each of one of the first `in_play` tasks: tokens and answers."""
         inputs = self.draw(rng, prompts, self.lines)
         task = rng.integers(0, in_play, (prompts, 1, 1))
-        answers = np.take_along_axis(self.answers(inputs), np.broadcast_to(task, (*inputs.shape[:2], 1)), -1)
+        answers = np.take_along_axis(
+            self.answers(inputs), np.broadcast_to(task, (*inputs.shape[:2], 1)), -1
+        )
         arrows = np.full_like(answers, len(self.symbols) - 1)
         tokens = np.concatenate([inputs, arrows, answers], -1).reshape(prompts, -1)
         return tokens[:, :-1], answers[..., 0]

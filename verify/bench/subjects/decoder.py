@@ -67,9 +67,17 @@ def pack(case: Tokens, length: int, longest: int) -> Packed:
     )
 
 
-@partial(jax.jit, static_argnames=("shape",))
-def _look(weights: dict[str, Array], packed: Packed, touch: Touch, labels: Array, *, shape: Shape):
-    """A batch's answers, share inside the labels, streams, heads and scale."""
+@partial(jax.jit, static_argnames=("shape", "heads"))
+def _look(
+    weights: dict[str, Array],
+    packed: Packed,
+    touch: Touch,
+    labels: Array,
+    *,
+    shape: Shape,
+    heads: int | None,
+) -> tuple[Array, ...]:
+    """What a `Run` of a batch holds; heads: the place at which what they write is kept."""
 
     def one(packed: Packed, touch: Touch) -> tuple[Array, ...]:
         seen = look(
@@ -81,12 +89,21 @@ def _look(weights: dict[str, Array], packed: Packed, touch: Touch, labels: Array
             touch,
             shape=shape,
         )
-        answers = jnp.exp(log_answers(seen, packed))
-        inside = jax.nn.softmax(seen.logits[0])[labels].sum()
-        streams = seen.streams[:, : len(PLACES)].swapaxes(0, 1)
+        chances = jax.nn.softmax(seen.logits[0])
+        K = len(packed.goals)
+        likeliest, tokens = jax.lax.top_k(chances, K)
         last = seen.streams[-1, 0]
-        scale = jnp.sqrt(jnp.square(last).mean() + shape.epsilon)
-        return answers, inside, streams, seen.heads[:, 0], scale
+        return (
+            jnp.exp(log_answers(seen, packed)),
+            chances[packed.goals[:, 0]],
+            likeliest[0],
+            likeliest[-1],
+            chances[labels].sum(),
+            (labels == tokens[0]).any(),
+            seen.streams[:, : len(PLACES)].swapaxes(0, 1),
+            seen.heads[:0, 0] if heads is None else seen.heads[:, heads],
+            jnp.sqrt(jnp.square(last).mean() + shape.epsilon),
+        )
 
     return jax.vmap(one)(packed, touch)
 
@@ -162,11 +179,14 @@ class DecoderSubject:
         name = "embedding" if self.shape.tied else "unembedding"
         return np.asarray(self.weights[name][rows] * self.weights["norm"])
 
-    def run(self, cases: Sequence[Case], change: Change | None = None) -> Run:
+    def run(
+        self, cases: Sequence[Case], change: Change | None = None, heads: str | None = None
+    ) -> Run:
         """Ask prompts, in batches."""
+        place = None if heads is None else PLACES.index(heads)
         parts = []
         for start, packed, touch in self._batches(cases, change):
-            found = _look(self.weights, packed, touch, self._labels, shape=self.shape)
+            found = _look(self.weights, packed, touch, self._labels, shape=self.shape, heads=place)
             count = min(self.batch, len(cases) - start)
             parts.append(Run(*(np.asarray(part)[:count] for part in found)))
         return Run.join(parts)
@@ -196,8 +216,10 @@ class DecoderSubject:
                 self._touch(change, one, length, min(start + j, len(each) - 1))
                 for j, one in enumerate(part)
             ]
-            yield start, Packed(*map(np.stack, zip(*packed, strict=True))), Touch(
-                *map(np.stack, zip(*touch, strict=True))
+            yield (
+                start,
+                Packed(*map(np.stack, zip(*packed, strict=True))),
+                Touch(*map(np.stack, zip(*touch, strict=True))),
             )
 
     def _touch(self, change: Change | None, case: Tokens, length: int, index: int) -> Touch:

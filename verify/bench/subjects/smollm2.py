@@ -163,4 +163,6 @@ class SmolLM2(DecoderSubject):
         query = len(text) - 1
         text += self._left(self._arrow(case.answers[0]))
         places = (len(text) - 1, labels[-1] if labels else 0, last_input, query)
-        return Tokens(text, places, tuple(labels), tuple(list(self._answer(a)) for a in case.answers))
+        return Tokens(
+            text, places, tuple(labels), tuple(list(self._answer(a)) for a in case.answers)
+        )

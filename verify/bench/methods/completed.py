@@ -1,0 +1,54 @@
+"""The paper's Figure 6: how many tasks are completed at once, and KL(D||P), against a model's size.
+
+A task is completed on a prompt if its answer is as likely as the K-th likeliest next token, up to
+1e-5. (The paper ranks strings. Where an answer is several tokens, its first stands for it, and
+where two tasks' first tokens can be the same nothing is counted.)
+"""
+
+from typing import Any
+
+import numpy as np
+
+from verify.bench.material import Material
+from verify.bench.stats import interval
+from verify.bench.subject import Claim, Finding
+
+TITLE = "Figure 6: tasks completed, against size"
+SLACK = 1e-5
+LEAST = 1e-12  # a probability that KL takes for 0
+
+
+def find(material: Material) -> Finding:
+    """r, the mean number of tasks completed, and KL of the mixture against the tasks'
+    probabilities."""
+    cases, run = material.even
+    share = material.shares(cases)
+    done = run.first >= run.kth[:, None] - SLACK
+    same = np.mean([len(set(row)) < len(row) for row in np.round(run.first, 12).tolist()])
+    coincide = material.subject.kind == "pretrained" and same > 0.01
+    kl = (share * np.log(share / np.maximum(run.answers, LEAST))).sum(1)
+    values = {
+        "size": material.subject.size,
+        "K": material.tasks.K,
+        "completed": None if coincide else interval(done.sum(1)),
+        "kl": interval(kl),
+    }
+    bound = getattr(material.subject, "error_bound", None)
+    if bound is None:
+        return Finding(values)
+    K = material.tasks.K
+    return Finding(
+        values,
+        [
+            Claim("tasks completed", float(done.sum(1).mean()), float(K), 0.0),
+            # |ln(D/P)| <= K bound / (1 - K bound) where D = 1/K.
+            Claim("KL(D||P)", float(kl.mean()), 0.0, 2 * K * bound),
+        ],
+    )
+
+
+def draw(axis: Any, values: dict) -> None:
+    """One subject's point; the report draws them all in one."""
+    if values["completed"]:
+        axis.bar([0], [values["completed"][0]])
+    axis.axhline(values["K"], linestyle="--", color="#444444")
