@@ -16,7 +16,8 @@ def parser() -> cli.Parser:
     """The options of the command."""
     parser = cli.Parser(
         PROG,
-        description="Run the literature's methods on transformers whose mechanism is known, and on others.",
+        description="Run the literature's methods on transformers whose mechanism is known, and "
+        "on others.",
     )
     add = parser.add_argument
     add(
@@ -71,7 +72,8 @@ def main() -> int:
         )
         for claim in wrong:
             print(
-                f"    {claim['what']}: {claim['observed']}, not {claim['expected']} up to {claim['bound']}",
+                f"    {claim['what']}: {claim['observed']}, not {claim['expected']} "
+                f"up to {claim['bound']}",
                 file=sys.stderr,
             )
     if options.report:

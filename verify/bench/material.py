@@ -136,9 +136,12 @@ class Material:
     @cached_property
     def best_layer(self) -> int:
         """The layer whose task vectors work best in zero-shot prompts: the largest of the layers'
-        lesser mean probability of the two tasks."""
+        lesser mean probability of the two tasks. A constructed subject's answer need be no
+        distribution once it is patched; what is none does not count."""
 
         def score(layer: int) -> float:
+            if not -1e-6 <= self.injected[layer].min() <= self.injected[layer].max() <= 1 + 1e-6:
+                return -1.0
             found = self.injected[layer].mean(1)
             return float(min(found[0, self.pair[0]], found[1, self.pair[1]]))
 

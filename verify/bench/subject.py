@@ -40,8 +40,8 @@ class Run(NamedTuple):
     answers (P, K): the probability of each task's answer string. first (P, K): of the first token
     of each. top (P,): of the likeliest token; kth (P,): of the K-th likeliest. inside (P,): of all
     tokens that begin a label of the set; top_inside (P,): whether the likeliest token is one.
-    streams (P, places, L+1, D): before the first layer and after each. heads (P, L, H, D): what each
-    head writes at one place, with no layers where that was not asked for. scale (P,): the last
+    streams (P, places, L+1, D): before the first layer and after each. heads (P, L, H, D): what
+    each head writes at one place, with no layers where that was not asked for. scale (P,): the last
     norm's divisor at the answer token, 1 where there is no norm.
     """
 

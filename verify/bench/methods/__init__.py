@@ -1,5 +1,5 @@
-"""The methods, a file each: TITLE, find(material) -> Finding, draw(axis, values). A new one is a file
-and a name in this list."""
+"""The methods, a file each: TITLE, find(material) -> Finding, draw(axis, values). A new one is a
+file and a name in this list."""
 
 from types import ModuleType
 

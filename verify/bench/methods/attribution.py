@@ -68,7 +68,7 @@ def score(material: Material, run: Run) -> Float[np.ndarray, "P"]:
 
 
 def _tried(material: Material, first_order: Float[np.ndarray, "L H"]) -> list[tuple[int, int]]:
-    """The heads that are ablated one by one: all, or half the best by first order and half random."""
+    """The heads that are ablated one by one: all, or half the best by first order, half random."""
     L, H = first_order.shape
     every = [(i, j) for i in range(L) for j in range(H)]
     count = material.sizes.heads

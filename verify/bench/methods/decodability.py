@@ -1,8 +1,9 @@
 """Task decodability: can nearest neighbors tell which task a prompt shows, by layer and by token?
 
-Streams of pure prompts of two tasks are pooled; each is classed by its ten nearest neighbors, itself
-left out. Neighbors as near as the tenth all vote, and a class's votes count by its size without the
-one that is left out: where all streams are the same, the share that is right is then exactly 1/2.
+Streams of pure prompts of two tasks are pooled; each is classed by its ten nearest neighbors,
+itself left out. Neighbors as near as the tenth all vote, and a class's votes count by its size
+without the one that is left out: where all streams are the same, the share that is right is then
+exactly 1/2.
 
 On a constructed subject the curve is known beforehand: it is that of the ideal streams, which come
 from the definition and no weight.

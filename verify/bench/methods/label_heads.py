@@ -66,7 +66,8 @@ def label_scores(
     TR = projected(a, span(W))
     directions = (W[right] - W.mean(0)) * len(W) / max(len(W) - 1, 1)
     along = np.einsum("plhd,pd->plh", a, directions)
-    TL = np.divide(along, TR, out=np.zeros_like(along), where=TR > 1e-12 * max(TR.max(), 1e-300))
+    least = 1e-12 * max(TR.max(), 1e-300)
+    TL = np.divide(along, TR, out=np.zeros_like(along), where=least < TR)
     return TR.sum(0), TL.sum(0)
 
 
@@ -93,9 +94,9 @@ def _control(
 ) -> list[tuple[int, int]]:
     """As many random heads as TR has, of the layers of the chosen ones, none of them chosen."""
     taken = {head for one in chosen.values() for head in one}
-    free = [(l, h) for l in {l for l, _ in taken} for h in range(heads) if (l, h) not in taken]
-    if not free:
-        free = [(l, h) for l in range(layers) for h in range(heads) if (l, h) not in taken]
+    every = [(i, j) for i in range(layers) for j in range(heads) if (i, j) not in taken]
+    same = {layer for layer, _ in taken}
+    free = [head for head in every if head[0] in same] or every
     count = min(len(chosen["TR"]), len(free))
     return [free[i] for i in rng.choice(len(free), count, replace=False)]
 

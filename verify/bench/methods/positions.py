@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from verify.bench.material import Material
-from verify.bench.stats import interval
+from verify.bench.stats import interval, span
 from verify.bench.subject import Claim, Finding
 
 TITLE = "Figure 4: where mixtures lie between pure tasks (LDA)"
@@ -35,7 +35,7 @@ def axis_of(
     classes = np.repeat([1, 0], [len(first), len(second)])
     # The leading directions of the scatter and the step hold all that the samples say; the rest is
     # 0, and the solver is cubic in the width.
-    basis = np.linalg.svd(np.concatenate([centered, step[None]]), full_matrices=False)[2]
+    basis = span(np.concatenate([centered, step[None]]), ROUNDING)
     samples = np.concatenate([first, second]) @ basis.T
     return lda.fit(samples, classes).scalings_[:, 0] @ basis
 

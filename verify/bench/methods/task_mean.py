@@ -1,8 +1,8 @@
 """Patching another task's mean: prompts of one task, with the other's mean stream at the answer
 token, or with the difference of the means added at all labels.
 
-Labels keep what tells them apart (their words and positions) when a difference is added; replaced by
-a mean they would not.
+Labels keep what tells them apart (their words and positions) when a difference is added; replaced
+by a mean they would not.
 """
 
 from typing import Any
@@ -60,8 +60,8 @@ def _change(material: Material, target: str, layer: int, which: int) -> Change:
 
 
 # By theorem and target, after which layers the theorem says what happens, and whether the other
-# task then takes over. Before a code is there its mean is the same for both tasks; later layers hold
-# what the query said, whose mean belongs to no query.
+# task then takes over. Before a code is there its mean is the same for both tasks; later layers
+# hold what the query said, whose mean belongs to no query.
 KNOWN = {
     (1, "answer"): {"recognize": 0.0, "commit": 0.0, "fetch": 0.0, "execute": 0.0},
     (1, "labels"): {"recognize": 0.0, "commit": 1.0},
