@@ -47,8 +47,30 @@ def find(material: Material) -> Finding:
     )
 
 
-def draw(axis: Any, values: dict) -> None:
-    """One subject's point; the report draws them all in one."""
-    if values["completed"]:
-        axis.bar([0], [values["completed"][0]])
-    axis.axhline(values["K"], linestyle="--", color="#444444")
+def summary(axes: Any, results: dict) -> None:
+    """All subjects: tasks completed, as a share of K, against parameters; KL against K."""
+    from verify import plots
+
+    own = [(r["kind"], s, r["values"]) for (s, _, m), r in results.items() if m == "completed"]
+    kinds = ("constructed", "trained", "pretrained")
+    for kind, color, marker in zip(kinds, plots.PALETTE, plots.MARKERS, strict=False):
+        points = sorted(
+            (v["size"], v["completed"][0] / v["K"])
+            for one, _, v in own
+            if one == kind and v["completed"]
+        )
+        if points:
+            axes[0].plot(*zip(*points, strict=True), marker, color=color, label=kind, alpha=0.8)
+    axes[0].set_xscale("log")
+    axes[0].set_xlabel("parameters")
+    axes[0].set_ylabel("share of the tasks completed")
+    axes[0].set_ylim(-0.03, 1.06)
+    axes[0].legend(frameon=False, fontsize=7)
+    constructed = sorted({s for kind, s, _ in own if kind == "constructed"})
+    for name, color, marker in zip(constructed, plots.PALETTE, plots.MARKERS, strict=False):
+        points = sorted({(v["K"], max(abs(v["kl"][0]), 1e-17)) for _, s, v in own if s == name})
+        axes[1].plot(*zip(*points, strict=True), marker=marker, color=color, label=name)
+    axes[1].set_yscale("log")
+    axes[1].set_xlabel("tasks K, constructed (0 is drawn at 1e-17)")
+    axes[1].set_ylabel("KL(D‖P), absolute")
+    axes[1].legend(frameon=False, fontsize=7)
