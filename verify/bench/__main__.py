@@ -27,6 +27,7 @@ def parser() -> cli.Parser:
         metavar="SUBJECT",
         help="which of the plan's subjects (all but smollm2, which needs `make llm`)",
     )
+    add("--sets", nargs="*", default=[], metavar="SET", help="which sets of tasks (all)")
     add("--methods", nargs="*", default=[], metavar="METHOD", help="which methods (all)")
     add("--out", type=Path, metavar="FOLDER", help="where results are kept (verify/bench/results)")
     add("--fresh", action="store_true", help="run what is kept anew")
@@ -51,7 +52,7 @@ def main() -> int:
         if method not in ALL:
             raise ValueError(f"--methods {method}: unknown; known are {', '.join(ALL)}")
     folder = options.out or runner.RESULTS
-    todo = runner.jobs(runner.read_plan(), options.subjects)
+    todo = runner.jobs(runner.read_plan(), options.subjects, options.sets)
     if options.methods:
         todo = [
             replace(job, methods=tuple(m for m in job.methods if m in options.methods))

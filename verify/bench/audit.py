@@ -1,8 +1,8 @@
 """The audit: what each method says of a constructed transformer, scored against its answer key.
 
 The key is `construct.truth`: generated from the stored weights, it says what each head does, where
-and for which tasks. Heads and places that a method names are held against those that the key has for
-what the method claims to find: precision and recall. Where a claim is graded, the correlation.
+and for which tasks. Heads and places that a method names are held against those that the key has
+for what the method claims to find: precision and recall. Where a claim is graded, the correlation.
 """
 
 from collections.abc import Iterable
@@ -23,8 +23,8 @@ NAMED = 1e-6
 @dataclass(frozen=True)
 class Verdict:
     """One method's answer to one question. named, key: how many heads or places; precision, recall:
-    None where nothing is named, or nothing is in the key. graded: a correlation, or None. note: what
-    the theory says of it."""
+    None where nothing is named, or nothing is in the key. graded: a correlation, or None. note:
+    what the theory says of it."""
 
     method: str
     question: str

@@ -54,8 +54,9 @@ def read_plan(path: Path = PLAN) -> dict[str, Any]:
     return plan
 
 
-def jobs(plan: dict[str, Any], subjects: Iterable[str] = ()) -> list[Job]:
-    """The plan's jobs: of the named subjects, or of all that are not optional."""
+def jobs(plan: dict[str, Any], subjects: Iterable[str] = (), sets: Iterable[str] = ()) -> list[Job]:
+    """The plan's jobs: of the named subjects, or of all that are not optional; of the named sets,
+    or of all."""
     wanted, found = set(subjects), []
     known = {name for group in plan["groups"].values() for name in group["subjects"]}
     if wanted - known:
@@ -68,6 +69,8 @@ def jobs(plan: dict[str, Any], subjects: Iterable[str] = ()) -> list[Job]:
             if subject not in wanted if wanted else group.get("optional", False):
                 continue
             for tasks, given in group["sets"].items():
+                if sets and tasks not in sets:
+                    continue
                 sizes = Sizes(**{k: v for k, v in given.items() if k != "methods"})
                 methods = tuple(given.get("methods", METHODS))
                 found.append(Job(subject, tasks, sizes, methods, plan["seed"]))

@@ -7,7 +7,7 @@ the stream replaced or added to. Methods see nothing else, so that they run alik
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -73,15 +73,18 @@ class Slopes(NamedTuple):
     stream: Float[np.ndarray, "P L1 D"]
 
 
+@runtime_checkable
 class Subject(Protocol):
     """A transformer that can be asked. name, kind: 'constructed', 'trained' or 'pretrained'.
-    layers: their names. heads: of a layer. size: what Figure 6 sets against the score."""
+    layers: their names. heads: of a layer. size: what Figure 6 sets against the score. softmax:
+    whether answers come from one, and scores are then log probabilities."""
 
     name: str
     kind: str
     layers: tuple[str, ...]
     heads: int
     size: int
+    softmax: bool
 
     def prepare(self, tasks: TaskSet, lines: int) -> None:
         """Make ready for prompts of a task set, of at most so many lines."""

@@ -62,7 +62,7 @@ def find(material: Material) -> Finding:
 def score(material: Material, run: Run) -> Float[np.ndarray, "P"]:
     """s of each prompt."""
     first, second = (run.answers[:, i] for i in material.pair)
-    if material.subject.kind == "constructed":
+    if not material.subject.softmax:
         return first - second
     return np.log(np.maximum(first, LEAST)) - np.log(np.maximum(second, LEAST))
 

@@ -27,8 +27,10 @@ def axis_of(
     step = first.mean(0) - second.mean(0)
     centered = np.concatenate([first - first.mean(0), second - second.mean(0)])
     size = max(float(np.abs(first).max()), float(np.abs(second).max()))
+    if np.linalg.norm(step) <= ROUNDING * size:
+        return np.zeros_like(step)
     if np.abs(centered).max() <= ROUNDING * size:
-        return step if np.linalg.norm(step) > ROUNDING * size else np.zeros_like(step)
+        return step
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
     lda = LinearDiscriminantAnalysis(solver="eigen", shrinkage="auto", n_components=1)

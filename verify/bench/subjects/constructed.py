@@ -1,7 +1,7 @@
 """The constructed subjects: a theorem's transformer on a task set's words.
 
 Everything about them is known beforehand. `ideal` gives the streams that the theorem says, from the
-definition alone.
+definition alone. `ModelSubject` asks any transformer of `construct`, trained ones too.
 """
 
 from collections.abc import Sequence
@@ -88,37 +88,25 @@ def _slopes(
     return jax.vmap(one)(stream, real, touch, direction)
 
 
-class Constructed:
-    """A theorem's transformer. Answers are coordinates of the answer vector: on one-hot words that
-    is a distribution over words."""
+class ModelSubject:
+    """A transformer of `construct`, whatever became of its weights. Answers are coordinates of the
+    answer vector: on one-hot words that is a distribution over words. There is no softmax at the
+    end."""
 
-    kind = "constructed"
+    kind = "trained"
+    softmax = False
     batch = 25
 
-    def __init__(self, number: int, dtype: str = "float64") -> None:
-        self.theorem: Theorem = ALL[number]
-        self.name = f"theorem{number}"
-        self.dtype = dtype
-        self.size = 0
+    def __init__(self, name: str, dtype: str) -> None:
+        self.name, self.dtype, self.size = name, dtype, 0
 
-    def prepare(self, tasks: TaskSet, lines: int) -> None:
-        """Build the transformer for a task set."""
-        self.tasks = tasks
-        spec = replace(tasks.family.spec(lines), dtype=self.dtype)
-        self.use(self.theorem.build(spec, tasks.family.tasks, tasks.family.feature_map))
-
-    def use(self, model: Transformer) -> None:
-        """Ask this model from now on."""
-        self.model = model
+    def use(self, model: Transformer, tasks: TaskSet) -> None:
+        """Ask this model, whose tasks are these, from now on."""
+        self.model, self.tasks = model, tasks
         self.layers = tuple(layer.name for layer in model.layers)
         self.heads = model.spec.K
         with in_dtype(self.dtype):
             self.size = sum(leaf.size for leaf in jax.tree.leaves(model))
-
-    @property
-    def error_bound(self) -> float:
-        """How far the theorem lets an answer's coordinate be off."""
-        return self.theorem.proof.error_bound(self.model.spec)
 
     def prompt(self, one: Case) -> Prompt:
         """The vectors of a case."""
@@ -224,6 +212,27 @@ class Constructed:
             (add if change.add else vector)[change.layer] = own
             replaced[change.layer] = 0 if change.add else 1
         return Touch(*(part.astype(self.dtype) for part in (keep, at, replaced, vector, add)))
+
+
+class Constructed(ModelSubject):
+    """A theorem's transformer as it was built, and what the theorem says of it."""
+
+    kind = "constructed"
+
+    def __init__(self, number: int, dtype: str = "float64") -> None:
+        super().__init__(f"theorem{number}", dtype)
+        self.theorem: Theorem = ALL[number]
+
+    def prepare(self, tasks: TaskSet, lines: int) -> None:
+        """Build the transformer for a task set."""
+        family = tasks.family
+        spec = replace(family.spec(lines), dtype=self.dtype)
+        self.use(self.theorem.build(spec, family.tasks, family.feature_map), tasks)
+
+    @property
+    def error_bound(self) -> float:
+        """How far the theorem lets an answer's coordinate be off."""
+        return self.theorem.proof.error_bound(self.model.spec)
 
     def ideal(self, cases: Sequence[Case]) -> Float[np.ndarray, "P places L1 D"]:
         """The streams that the theorem's definition gives, laid out as `Run.streams`."""

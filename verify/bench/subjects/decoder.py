@@ -141,6 +141,7 @@ class DecoderSubject:
     programs are compiled. batch: prompts of one run."""
 
     kind = "trained"
+    softmax = True
     batch, bucket = 25, 8
 
     def __init__(self, name: str, decoder: Decoder) -> None:
