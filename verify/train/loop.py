@@ -99,7 +99,7 @@ def loss_of(
     return optax.softmax_cross_entropy_with_integer_labels(logits, answers).mean()
 
 
-@partial(jax.jit, static_argnames=("shape", "tasks"), donate_argnums=(0, 1))
+@partial(jax.jit, static_argnames=("shape", "tasks"))
 def update(
     weights: dict[str, Array],
     state: Any,
@@ -155,7 +155,7 @@ def _keep(path: Path, run: Run, weights: Any, state: Any, progress: Progress) ->
     text = json.dumps([run.as_json(), asdict(progress)])
     part = path.with_suffix(".part")
     with part.open("wb") as file:
-        np.savez(file, about=np.array(text), **arrays)
+        np.savez(file, allow_pickle=False, about=np.array(text), **arrays)  # pyright: ignore
     part.replace(path)
 
 
