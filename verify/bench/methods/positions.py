@@ -20,7 +20,7 @@ ROUNDING = 1e-9
 
 
 def axis_of(
-    first: Float[np.ndarray, "P D"], second: Float[np.ndarray, "P D"]
+    first: Float[np.ndarray, "F D"], second: Float[np.ndarray, "S D"]
 ) -> Float[np.ndarray, "D"]:
     """The direction that LDA tells two classes apart by. Where neither class scatters it is the
     difference of their means, the limit of shrinking the scatter towards a multiple of 1."""
@@ -31,8 +31,7 @@ def axis_of(
         return np.zeros_like(step)
     if np.abs(centered).max() <= ROUNDING * size:
         return step
-    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-
+    LinearDiscriminantAnalysis = _lda()
     lda = LinearDiscriminantAnalysis(solver="eigen", shrinkage="auto", n_components=1)
     classes = np.repeat([1, 0], [len(first), len(second)])
     # The leading directions of the scatter and the step hold all that the samples say; the rest is
@@ -42,11 +41,21 @@ def axis_of(
     return lda.fit(samples, classes).scalings_[:, 0] @ basis
 
 
+def _lda() -> Any:
+    try:
+        from sklearn import discriminant_analysis  # pyright: ignore[reportMissingImports]
+    except ModuleNotFoundError:
+        raise ValueError(
+            "LDA needs the package scikit-learn; pip install 'superposed-tasks[methods]'"
+        ) from None
+    return discriminant_analysis.LinearDiscriminantAnalysis
+
+
 def position(
     x: Float[np.ndarray, "P D"],
     axis: Float[np.ndarray, "D"],
-    first: Float[np.ndarray, "P D"],
-    second: Float[np.ndarray, "P D"],
+    first: Float[np.ndarray, "F D"],
+    second: Float[np.ndarray, "S D"],
 ) -> Float[np.ndarray, "P"]:
     """Where vectors lie between the means of two held-out classes; NaN where these coincide."""
     one, zero = (first @ axis).mean(), (second @ axis).mean()

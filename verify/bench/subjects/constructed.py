@@ -30,7 +30,11 @@ def _look(
     model: Transformer, stream: Array, real: Array, touch: Touch, rows: tuple[int, ...], at: int
 ) -> tuple[Array, Array, Array]:
     """A batch's answer vectors, streams at the rows, and what the heads write at the token `at`."""
-    return jax.vmap(lambda *one: _one(model, *one, rows, at))(stream, real, touch)
+
+    def one(stream: Array, real: Array, touch: Touch) -> tuple[Array, Array, Array]:
+        return _one(model, stream, real, touch, rows, at)
+
+    return jax.vmap(one)(stream, real, touch)
 
 
 def _one(

@@ -149,7 +149,7 @@ class DecoderSubject:
         self.size = decoder.parameters
         self.layers = tuple(f"layer {i + 1}" for i in range(decoder.shape.layers))
         self.heads = decoder.shape.heads
-        self._labels: Int[np.ndarray, Y] = np.zeros(0, int)
+        self._labels = np.zeros(0, int)
 
     # What a kind of decoder says of its own.
 

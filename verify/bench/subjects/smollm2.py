@@ -37,7 +37,7 @@ def gguf_path() -> Path:
 
 def _reader() -> Any:
     try:
-        from gguf import GGUFReader
+        from gguf import GGUFReader  # pyright: ignore[reportMissingImports]
     except ModuleNotFoundError:
         raise ValueError(
             "smollm2: the package gguf is missing; pip install 'superposed-tasks[llm]'"
@@ -54,7 +54,7 @@ def unpermuted(weight: np.ndarray, heads: int) -> np.ndarray:
 
 def decoder(reader: Any) -> Decoder:
     """The weights of a GGUF file of the Llama family, as float32."""
-    from gguf.quants import dequantize
+    from gguf.quants import dequantize  # pyright: ignore[reportMissingImports]
 
     def field(name: str) -> Any:
         return reader.fields[f"llama.{name}"].contents()
@@ -113,18 +113,21 @@ class SmolLM2(DecoderSubject):
     def _tokenizer(self) -> Any:
         """Byte-level BPE from the file's own lists; every digit is a token."""
         try:
-            from tokenizers import Tokenizer, models, pre_tokenizers
+            import tokenizers  # pyright: ignore[reportMissingImports]
         except ModuleNotFoundError:
             raise ValueError(
                 "smollm2: the package tokenizers is missing; pip install 'superposed-tasks[llm]'"
             ) from None
         words = self._fields["tokenizer.ggml.tokens"].contents()
         merges = [tuple(m.split(" ")) for m in self._fields["tokenizer.ggml.merges"].contents()]
-        tokenizer = Tokenizer(models.BPE(vocab={w: i for i, w in enumerate(words)}, merges=merges))
-        tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        vocabulary = {word: i for i, word in enumerate(words)}
+        model = tokenizers.models.BPE(vocab=vocabulary, merges=merges)
+        tokenizer = tokenizers.Tokenizer(model)
+        before = tokenizers.pre_tokenizers
+        tokenizer.pre_tokenizer = before.Sequence(
             [
-                pre_tokenizers.Digits(individual_digits=True),
-                pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
+                before.Digits(individual_digits=True),
+                before.ByteLevel(add_prefix_space=False, use_regex=True),
             ]
         )
         return tokenizer
