@@ -154,14 +154,16 @@ def _attribution(key: Key, values: dict) -> list[Verdict]:
     patched = {row["layer"] for row in values["patching"] if abs(row["effect"]) > NAMED}
     first_order = values["first_order"]
     hard = "a hard softmax has no slope: what only moves attention is not seen"
+    gates = "the gates of other tasks are half open and cancel; without one of them they do not"
+    cancel = gates if key.truth.theorem == 3 else ""
     return [
-        verdict("ablation", "heads that serve the prompt's task", ablated, serving),
+        verdict("ablation", "heads that serve the prompt's task", ablated, serving, cancel),
         verdict(
             "attribution patching",
             "heads that serve the prompt's task",
             beyond(first_order) & tried,
             serving,
-            hard,
+            cancel or hard,
             values["correlation"]["attribution patching"],
         ),
         verdict(
@@ -169,7 +171,7 @@ def _attribution(key: Key, values: dict) -> list[Verdict]:
             "heads that write labels at the answer token",
             beyond(values["direct"]),
             writing,
-            "",
+            cancel and "it names them all, and far too high: what they write cancels",
             values["correlation"]["direct logit attribution"],
         ),
         verdict(

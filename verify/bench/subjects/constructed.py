@@ -17,8 +17,9 @@ from jaxtyping import Array, Float
 from construct import Transformer
 from construct.layers import in_dtype
 from construct.prompt import Prompt
+from verify.bench import tasksets
 from verify.bench.subject import PLACES, Change, Run, Slopes
-from verify.bench.tasksets import NOISE, Case, TaskSet, case
+from verify.bench.tasksets import NOISE, Case, TaskSet
 from verify.decoder import Touch, touched
 from verify.ideal import ideal_streams
 from verify.oracle import judge
@@ -103,6 +104,8 @@ class ModelSubject:
 
     def __init__(self, name: str, dtype: str) -> None:
         self.name, self.dtype, self.size = name, dtype, 0
+        self.layers: tuple[str, ...] = ()
+        self.heads = 0
 
     def use(self, model: Transformer, tasks: TaskSet) -> None:
         """Ask this model, whose tasks are these, from now on."""
@@ -116,10 +119,9 @@ class ModelSubject:
         """The vectors of a case."""
         return self.tasks.family.prompt(one.lines, one.query)
 
-    def zero_shot(self, tasks: TaskSet, one: Case) -> Case:
+    def zero_shot(self, tasks: TaskSet, case: Case) -> Case:
         """A prompt needs a line: one that no task explains is no evidence."""
-        rng = np.random.default_rng(0)
-        return case(tasks, rng, [NOISE], one.query)
+        return tasksets.case(tasks, np.random.default_rng(0), [NOISE], case.query)
 
     def unembed(self, words: Sequence[str]) -> Float[np.ndarray, "Y D"]:
         """A word's coordinate of the answer, on the stream."""
