@@ -63,8 +63,7 @@ class Puppet:
         return Run(
             answers=answers,
             first=answers,
-            top=ranked[:, 0],
-            kth=ranked[:, self.K - 1],
+            ranked=ranked[:, : self.K],
             inside=ranked.sum(1),
             top_inside=ranked[:, 0] > 0,
             streams=np.stack([s for s, *_ in found]),

@@ -116,7 +116,7 @@ def test_what_a_run_shows():
     p = np.exp(logits[-1]) / np.exp(logits[-1]).sum()
     assert run.inside[0] == pytest.approx(p[[2, 7]].sum(), rel=1e-4)
     assert run.top[0] == pytest.approx(p.max(), rel=1e-4)
-    assert run.kth[0] == pytest.approx(np.sort(p)[-2], rel=1e-4)
+    assert run.ranked[0, 1] == pytest.approx(np.sort(p)[-2], rel=1e-4)
     assert run.top_inside[0] == (p.argmax() in (2, 7))
     for i, place in enumerate(case.places):
         expected = [x[place] for x in streams]

@@ -129,7 +129,7 @@ def test_lda_weighs_directions_by_their_scatter():
     scatter = rng.normal(0, [0.1, 10], (400, 2))
     first, second = scatter[:200] + [1, 5], scatter[200:]
     axis = positions.axis_of(first, second)
-    assert abs(axis[1] / axis[0]) < 0.02
+    assert abs(axis[1] / axis[0]) < 0.02 and axis[0] > 0 > positions.axis_of(second, first)[0]
     assert positions.position(first, axis, first, second).mean() == pytest.approx(1)
     assert np.isnan(positions.position(first, np.zeros(2), first, second)).all()
 

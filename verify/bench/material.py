@@ -44,7 +44,7 @@ class Material:
 
     def __init__(self, subject: Subject, tasks: TaskSet, sizes: Sizes, seed: int) -> None:
         self.subject, self.tasks, self.sizes, self.seed = subject, tasks, sizes, seed
-        longest = max(sizes.lines, sizes.each * tasks.K)
+        longest = max(sizes.lines, sizes.each * len(tasks.mixed))
         subject.prepare(tasks, longest)
 
     def rng(self, purpose: str) -> np.random.Generator:
@@ -72,8 +72,9 @@ class Material:
 
     @cached_property
     def even(self) -> tuple[list[Case], Run]:
-        """Prompts of all tasks evenly."""
-        counts = [self.sizes.each] * self.tasks.K
+        """Prompts of several tasks evenly."""
+        mixed = self.tasks.mixed
+        counts = [self.sizes.each * (i in mixed) for i in range(self.tasks.K)]
         cases = counted(self.tasks, self.rng("even"), counts, self.sizes.prompts)
         return cases, self.subject.run(cases)
 

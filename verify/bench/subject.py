@@ -38,8 +38,8 @@ class Run(NamedTuple):
     """What a run of P prompts shows.
 
     answers (P, K): the probability of each task's answer string. first (P, K): of the first token
-    of each. top (P,): of the likeliest token; kth (P,): of the K-th likeliest. inside (P,): of all
-    tokens that begin a label of the set; top_inside (P,): whether the likeliest token is one.
+    of each. ranked (P, K): of the K likeliest tokens, in order. inside (P,): of all tokens that
+    begin a label of the set; top_inside (P,): whether the likeliest token is one.
     streams (P, places, L+1, D): before the first layer and after each. heads (P, L, H, D): what
     each head writes at one place, with no layers where that was not asked for. scale (P,): the last
     norm's divisor at the answer token, 1 where there is no norm.
@@ -47,13 +47,17 @@ class Run(NamedTuple):
 
     answers: Float[np.ndarray, "P K"]
     first: Float[np.ndarray, "P K"]
-    top: Float[np.ndarray, "P"]
-    kth: Float[np.ndarray, "P"]
+    ranked: Float[np.ndarray, "P K"]
     inside: Float[np.ndarray, "P"]
     top_inside: Bool[np.ndarray, "P"]
     streams: Float[np.ndarray, "P places L1 D"]
     heads: Float[np.ndarray, "P L H D"]
     scale: Float[np.ndarray, "P"]
+
+    @property
+    def top(self) -> Float[np.ndarray, "P"]:
+        """The likeliest token's probability."""
+        return self.ranked[:, 0]
 
     def at(self, place: str) -> Float[np.ndarray, "P L1 D"]:
         """The streams at a place."""

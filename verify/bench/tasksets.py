@@ -23,12 +23,19 @@ NO_DIGIT = "?"
 
 @dataclass(frozen=True, eq=False)
 class TaskSet:
-    """A family, and how its examples are drawn; `pair` are the two tasks that sweeps mix."""
+    """A family, and how its examples are drawn; `pair` are the two tasks that sweeps mix, `several`
+    those that are mixed evenly (default: all)."""
 
     name: str
     family: Family
     draw: Callable[[np.random.Generator], Words]
     pair: tuple[int, int] = (0, 1)
+    several: tuple[int, ...] = ()
+
+    @property
+    def mixed(self) -> tuple[int, ...]:
+        """The tasks that are mixed evenly."""
+        return self.several or tuple(range(self.K))
 
     @property
     def names(self) -> Words:
@@ -118,9 +125,10 @@ def _ret(length: int) -> TaskSet:
 
 
 def _plus() -> TaskSet:
-    # The ten tasks say every digit of each digit: a line that none explains needs another word.
+    # The ten tasks say every digit of each digit: a line that none explains needs another word, and
+    # mixed all at once every digit would be the answer of one.
     family = replace(plus(), vocabulary=(*plus().vocabulary, NO_DIGIT))
-    return TaskSet("plus10", family, lambda rng: (str(rng.integers(10)),), (3, 7))
+    return TaskSet("plus10", family, lambda rng: (str(rng.integers(10)),), (3, 7), (0, 3, 5, 7))
 
 
 def _rows(name: str, family: Family) -> TaskSet:

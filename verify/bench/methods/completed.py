@@ -22,21 +22,22 @@ def find(material: Material) -> Finding:
     """r, the mean number of tasks completed, and KL of the mixture against the tasks'
     probabilities."""
     cases, run = material.even
-    share = material.shares(cases)
-    done = run.first >= run.kth[:, None] - SLACK
-    same = np.mean([len(set(row)) < len(row) for row in np.round(run.first, 12).tolist()])
+    mixed = list(material.tasks.mixed)
+    K, share = len(mixed), material.shares(cases)[:, mixed]
+    first, answers = run.first[:, mixed], run.answers[:, mixed]
+    done = first >= run.ranked[:, K - 1 : K] - SLACK
+    same = np.mean([len(set(row)) < len(row) for row in np.round(first, 12).tolist()])
     coincide = material.subject.kind == "pretrained" and same > 0.01
-    kl = (share * np.log(share / np.maximum(run.answers, LEAST))).sum(1)
+    kl = (share * np.log(share / np.maximum(answers, LEAST))).sum(1)
     values = {
         "size": material.subject.size,
-        "K": material.tasks.K,
+        "K": K,
         "completed": None if coincide else interval(done.sum(1)),
         "kl": interval(kl),
     }
     bound = getattr(material.subject, "error_bound", None)
     if bound is None:
         return Finding(values)
-    K = material.tasks.K
     return Finding(
         values,
         [

@@ -1,5 +1,5 @@
 """The paper's Figures 1 and 2: the distribution of each task's probability over prompts that mix
-all tasks of a set evenly, and V = var/(p (1 - p)).
+several tasks of a set evenly, and V = var/(p (1 - p)).
 
 V is 0 for a model that gives every prompt its own mixture, and 1 for one that goes all the way with
 one task on each prompt, so that only the average is mixed.
@@ -21,12 +21,13 @@ PERCENTILES = (0, 25, 50, 75, 100)
 def find(material: Material) -> Finding:
     """Percentiles, means and V by task, what is left for other strings, and KL(D||P)."""
     cases, run = material.even
-    p, share = run.answers, material.shares(cases)
+    mixed = list(material.tasks.mixed)
+    p, share = run.answers[:, mixed], material.shares(cases)[:, mixed]
     with np.errstate(divide="ignore"):
         kl = (share * np.log(share / np.maximum(p, 1e-300))).sum(1)
     values = {
         "prompts": len(p),
-        "tasks": list(material.tasks.names),
+        "tasks": [material.tasks.names[i] for i in mixed],
         "share": share.mean(0).tolist(),
         "percentiles": np.percentile(p, PERCENTILES, axis=0).T.tolist(),
         "mean": [interval(column) for column in p.T],

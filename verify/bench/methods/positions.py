@@ -22,7 +22,7 @@ ROUNDING = 1e-9
 def axis_of(
     first: Float[np.ndarray, "F D"], second: Float[np.ndarray, "S D"]
 ) -> Float[np.ndarray, "D"]:
-    """The direction that LDA tells two classes apart by. Where neither class scatters it is the
+    """The direction, from the second class to the first, that LDA tells them apart by. Where neither class scatters it is the
     difference of their means, the limit of shrinking the scatter towards a multiple of 1."""
     step = first.mean(0) - second.mean(0)
     centered = np.concatenate([first - first.mean(0), second - second.mean(0)])
@@ -38,7 +38,8 @@ def axis_of(
     # 0, and the solver is cubic in the width.
     basis = span(np.concatenate([centered, step[None]]), ROUNDING)
     samples = np.concatenate([first, second]) @ basis.T
-    return lda.fit(samples, classes).scalings_[:, 0] @ basis
+    axis = lda.fit(samples, classes).scalings_[:, 0] @ basis
+    return axis if axis @ step >= 0 else -axis
 
 
 def _lda() -> Any:

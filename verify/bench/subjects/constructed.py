@@ -158,8 +158,7 @@ class ModelSubject:
         return Run(
             answers=answers,
             first=answers,
-            top=ranked[:, 0],
-            kth=ranked[:, places.shape[1] - 1],
+            ranked=ranked[:, : places.shape[1]],
             inside=vector[:, said].sum(1),
             # Nothing is answered where the vector is 0.
             top_inside=np.isin(vector.argmax(1), said) & (ranked[:, 0] > 0),

@@ -96,8 +96,7 @@ def _look(
         return (
             jnp.exp(log_answers(seen, packed)),
             chances[packed.goals[:, 0]],
-            likeliest[0],
-            likeliest[-1],
+            likeliest,
             chances[labels].sum(),
             (labels == tokens[0]).any(),
             seen.streams[:, : len(PLACES)].swapaxes(0, 1),
