@@ -2,14 +2,17 @@
 
 import json
 import math
+import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from verify import cli
 from verify.bench.subjects.trained import trained
 from verify.bench.tasksets import counted, open_set
 from verify.decoder import Shape
+from verify.train import __main__ as program
 from verify.train.checkpoint import Checkpoint, load, save
 from verify.train.loop import FIRST, NEXT, Progress, Run, train
 from verify.train.runs import ALL, CHECKPOINTS
@@ -117,3 +120,28 @@ def test_a_solved_decoder_performs_its_tasks():
 
 def test_plain_values_of_a_run_give_the_run_again():
     assert all(Run.of(json.loads(json.dumps(run.as_json()))) == run for run in ALL.values())
+
+
+def command(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["train", *map(str, arguments)])
+    with pytest.raises(SystemExit) as exit:
+        cli.run(program.main, program.PROG)
+    return exit.value.code
+
+
+def test_the_command_trains_keeps_and_says_what_was_not_learned(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(ALL, "small", SMALL)
+    arguments = ("small", "--out", tmp_path, "--json", tmp_path / "small.json")
+    assert command(monkeypatch, *arguments) == cli.FAILS
+    report = json.loads((tmp_path / "small.json").read_text())
+    assert not report["learned"] and report["runs"][0]["curve"][0][0] == 0
+    assert load(tmp_path / "small.safetensors").progress.step == 20
+    assert not (tmp_path / "small.npz").exists()
+    assert "small: step 20" in capsys.readouterr().err
+
+
+def test_an_unknown_run_is_one_line(monkeypatch, capsys):
+    assert command(monkeypatch, "nothing") == cli.BAD_REQUEST
+    err = capsys.readouterr().err
+    assert "run 'nothing' is unknown; known are plus10-layers1-width16" in err
+    assert err.count("\n") == 1

@@ -164,6 +164,7 @@ def draw(axis: Any, values: dict) -> None:
         )
     axis.set_xlabel("effect of ablating the head")
     axis.set_ylabel("predicted effect")
-    axis.set_xscale("symlog")
-    axis.set_yscale("symlog")
+    if max(np.abs(values["ablation"])) > 20:
+        axis.set_xscale("symlog", linthresh=1)
+        axis.set_yscale("symlog", linthresh=1)
     axis.legend(frameon=False, fontsize=6)

@@ -92,4 +92,4 @@ def draw(axis: Any, values: dict) -> None:
         axis.set_xlabel("layer")
     axis.set_ylim(0.3, 1.03)
     axis.set_ylabel("share decoded right")
-    axis.legend(frameon=False, fontsize=6)
+    axis.legend(frameon=False, fontsize=6, ncols=4, loc="lower center")

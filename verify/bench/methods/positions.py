@@ -22,8 +22,9 @@ ROUNDING = 1e-9
 def axis_of(
     first: Float[np.ndarray, "F D"], second: Float[np.ndarray, "S D"]
 ) -> Float[np.ndarray, "D"]:
-    """The direction, from the second class to the first, that LDA tells them apart by. Where neither class scatters it is the
-    difference of their means, the limit of shrinking the scatter towards a multiple of 1."""
+    """The direction, from the second class to the first, that LDA tells them apart by. Where
+    neither scatters it is the difference of their means, the limit of shrinking the scatter towards
+    a multiple of 1."""
     step = first.mean(0) - second.mean(0)
     centered = np.concatenate([first - first.mean(0), second - second.mean(0)])
     size = max(float(np.abs(first).max()), float(np.abs(second).max()))

@@ -95,22 +95,12 @@ def draw(axis: Any, values: dict) -> None:
     for target, color, marker in zip(TARGETS, plots.PALETTE, plots.MARKERS, strict=False):
         rows = [row for row in values["rows"] if row["target"] == target]
         layers = [row["layer"] for row in rows]
-        axis.plot(
-            layers,
-            [row["other"][0] for row in rows],
-            marker=marker,
-            ms=3,
-            color=color,
-            label=f"other task, at {target}",
-        )
-        axis.plot(
-            layers,
-            [row["own"][0] for row in rows],
-            "--",
-            color=color,
-            linewidth=0.8,
-            label=f"own task, at {target}",
-        )
+        for key, style in (("other", "-"), ("own", "--")):
+            p = np.array([row[key][0] for row in rows], float)
+            p[np.abs(p - 0.5) > 0.6] = np.nan  # no probability: a patched answer need be none
+            axis.plot(
+                layers, p, style, marker=marker, ms=3, color=color, label=f"{key} task, at {target}"
+            )
     if len(values["layers"]) < 12:
         axis.set_xticks(
             range(1, len(values["layers"]) + 1), values["layers"], rotation=45, fontsize=7
