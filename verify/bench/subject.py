@@ -17,6 +17,8 @@ from verify.bench.tasksets import Case, TaskSet
 # The tokens that are looked at: the one that predicts the answer, the last example's label, its
 # last input token, the query's last input token.
 PLACES = ("answer", "label", "input", "query")
+# A likeliest token below this is rounding: nothing is answered.
+NOTHING = 1e-6
 # Where a run can be changed: at the answer token, or at all labels.
 TARGETS = ("answer", "labels")
 

@@ -14,11 +14,11 @@ import math
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from verify.bench.material import Material
 from verify.bench.stats import interval, projected, span
-from verify.bench.subject import Change, Claim, Finding
+from verify.bench.subject import NOTHING, Change, Claim, Finding, Run
 
 TITLE = "TSLA: heads that write labels"
 TOP = 0.03
@@ -127,7 +127,7 @@ def _effect(material: Material, heads: list[tuple[int, int]], count: int) -> dic
         run = material.subject.run(cases, change)
         p.append(run.answers[:, task])
         ratio.append(run.top_inside)
-        accuracy.append((run.first[:, task] >= run.top) & (run.top > 0))
+        accuracy.append(right_of(run, task))
         labels = labels_of(material, which)
         W = np.asarray(material.subject.unembed(labels), np.float64)
         right = np.array([labels.index(one.answers[task]) for one in cases])
@@ -140,6 +140,12 @@ def _effect(material: Material, heads: list[tuple[int, int]], count: int) -> dic
     parts = (p, ratio, accuracy, alignment, rotation)
     names = ("p", "TR_ratio", "accuracy", "alignment", "rotation")
     return {n: interval(np.concatenate(x).astype(float)) for n, x in zip(names, parts, strict=True)}
+
+
+def right_of(run: Run, task: int) -> Bool[np.ndarray, "P"]:
+    """Whether a task's answer is the likeliest token. An answer vector that is 0 up to rounding
+    answers nothing."""
+    return (run.first[:, task] >= run.top) & (run.top > NOTHING)
 
 
 def _steering(
@@ -157,9 +163,8 @@ def _steering(
             vector = np.sum([mean[head] for head in heads], 0)
             change = Change(layer=layer, vector=vector, add=True)
         steered = material.subject.run(material.zero, change)
-        right = (steered.first[:, task] >= steered.top) & (steered.top > 0)
         found[name] = {
-            "accuracy": interval(right.astype(float)),
+            "accuracy": interval(right_of(steered, task)),
             "p": interval(steered.answers[:, task]),
         }
     return found | {"layer": layer}

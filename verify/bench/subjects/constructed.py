@@ -18,7 +18,7 @@ from construct import Transformer
 from construct.layers import in_dtype
 from construct.prompt import Prompt
 from verify.bench import tasksets
-from verify.bench.subject import PLACES, Change, Run, Slopes
+from verify.bench.subject import NOTHING, PLACES, Change, Run, Slopes
 from verify.bench.tasksets import NOISE, Case, TaskSet
 from verify.decoder import Touch, touched
 from verify.ideal import ideal_streams
@@ -161,7 +161,7 @@ class ModelSubject:
             ranked=ranked[:, : places.shape[1]],
             inside=vector[:, said].sum(1),
             # Nothing is answered where the vector is 0.
-            top_inside=np.isin(vector.argmax(1), said) & (ranked[:, 0] > 0),
+            top_inside=np.isin(vector.argmax(1), said) & (ranked[:, 0] > NOTHING),
             streams=streams,
             heads=heads,
             scale=np.ones(len(part)),
