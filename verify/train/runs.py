@@ -31,6 +31,6 @@ ALL: dict[str, Run] = {
         run("plus", 10, 2, 32, 6000),
         run("plus", 10, 2, 64, 4000),
         run("plus", 10, 3, 64, 4000),
-        run("ret", LETTERS, 4, 64, 4000),
+        run("ret", LETTERS, 4, 64, 2480),
     )
 }
