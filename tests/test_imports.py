@@ -85,7 +85,9 @@ def upward(edges: Graph) -> list[tuple[str, str]]:
 def floor(module: str) -> int:
     """0: weights and what they are made of. 1: evaluators. 2: the model. 3: what builds and names
     models."""
-    if module == "construct" or re.fullmatch(r"construct\.(theorem\d+|families(\..*)?)", module):
+    if module == "construct" or re.fullmatch(
+        r"construct\.(theorem\d+|families(\..*)?|truth)", module
+    ):
         return 3
     if module == "construct.model":
         return 2
