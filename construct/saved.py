@@ -71,7 +71,7 @@ def write(
     written or safetensors is missing."""
     text = json.dumps({"version": VERSION} | header, allow_nan=False)
     metadata = {"format": _format(kind), kind: text, "checksum": _checksum(tensors, text)}
-    package = _safetensors()
+    package = safetensors()
     try:
         package.numpy.save_file(tensors, os.fspath(path), metadata=metadata)
     except (OSError, package.SafetensorError) as error:
@@ -84,7 +84,7 @@ def read(kind: str, path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dic
     """The arrays and the header of a file of a kind. Raises ValueError for a file that cannot be
     read, is damaged, of another kind or program, or of a newer version."""
     name = repr(os.fspath(path))
-    package = _safetensors()
+    package = safetensors()
     try:
         with package.safe_open(os.fspath(path), framework="numpy") as file:
             metadata = file.metadata() or {}
@@ -175,7 +175,8 @@ def _checksum(tensors: dict[str, np.ndarray], text: str) -> str:
     return found.hexdigest()
 
 
-def _safetensors() -> Any:
+def safetensors() -> Any:
+    """The package, imported. Raises ValueError where it is missing."""
     try:
         import safetensors
         import safetensors.numpy

@@ -47,18 +47,18 @@ def word(longest: int) -> Family:
     )
 
 
-def ret() -> Family:
-    """ret1..ret8: the i-th of eight lower-case letters."""
+def ret(length: int = RET_LETTERS) -> Family:
+    """ret1, ret2, ...: the i-th of so many lower-case letters, eight unless said otherwise."""
     letters = tuple(string.ascii_lowercase)
     return Family(
         name="ret",
         vocabulary=letters,
         domain=frozenset(letters),
-        functions={f"ret{i + 1}": lambda words, i=i: words[0][i] for i in range(RET_LETTERS)},
+        functions={f"ret{i + 1}": lambda words, i=i: words[0][i] for i in range(length)},
         weights=lambda words: (
-            [Task(slot=i, weight=np.eye(len(words))) for i in range(RET_LETTERS)],
+            [Task(slot=i, weight=np.eye(len(words))) for i in range(length)],
             None,
         ),
-        slots=RET_LETTERS,
+        slots=length,
         layout=lambda words: tuple(words[0]),
     )

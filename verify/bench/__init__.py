@@ -1,0 +1,1 @@
+"""The bench: the literature's methods on constructed, trained and pretrained transformers."""
