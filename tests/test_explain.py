@@ -82,7 +82,7 @@ def test_requests_that_make_no_page(monkeypatch, capsys, tmp_path, texts):
         (2, "23@41=64\n10@20=", "Theorem 2 cannot perform the family AB: sum_slot"),
         (2, "23+41->64\n10+20->", "Theorem 2 cannot perform the family add_translate: sum_slot"),
         (3, "23@41=64\n10@20=", "Theorem 3 cannot perform the family AB: features"),
-        (4, "cat->c\ndog->d\nfish->", "Theorem 4 cannot perform the family word: spec.n"),
+        (4, "cat->c\ndog->d\nfish->", "Theorem 4 cannot perform the family word: tasks[0]"),
         (2, "cat->c\ndad->d\nfish->", "0.txt: prompt example 1 = explained by tasks 0, 1"),
     ],
 )
