@@ -27,7 +27,7 @@ test-lowest: chromium ## run all tests at the lowest versions that pyproject.tom
 
 # What other tools need stands in an environment of its own; no other target installs torch.
 test-export: .venv-export/ready ## run the exports in TransformerLens, transformers and nnsight, and their pages
-	.venv-export/bin/python -m pytest tests/export
+	OMP_NUM_THREADS=1 .venv-export/bin/python -m pytest -n auto --dist loadfile tests/export
 
 .venv-export/ready: requirements-export.lock
 	$(PYTHON) -m venv .venv-export

@@ -135,10 +135,16 @@ def _returned(
     written: Mapping[str, np.ndarray],
 ) -> Returned:
     strays: list[str] = []
-    layers, seen = [], set()
+    layers, blocks, seen = [], [], set()
     for i, layer in enumerate(model.layers):
-        block = _Block(host, fitted, model, size, given, written, i, strays, seen)
-        layers.append(block.layer(layer))
+        blocks.append(_Block(host, fitted, model, size, given, written, i, strays, seen))
+        layers.append(blocks[i].layer(layer))
+    if any(block.folded for block in blocks):
+        strays += [
+            f"block {block.index} writes `one`, on which biases are brought back as if it were 1"
+            for block in blocks
+            if block.moved
+        ]
     for name, tensor in written.items():
         if name not in seen and (given[name] != tensor).any():
             off = float(np.abs(given[name] - tensor).max())
@@ -163,6 +169,8 @@ class _Block:
     index: int
     strays: list[str]
     seen: set[str]
+    folded: bool = False  # whether some bias stands on `one` now
+    moved: bool = False  # whether `one` is written
 
     def layer(self, old: Layer) -> LayerWeights:
         """The layer as the theorem has it, in the banks that it had."""
@@ -185,6 +193,7 @@ class _Block:
         weight, bias = self._pair(name)
         constant = weight @ self.fitted.constants() + bias
         D = self.model.residual.dim
+        self.folded |= bool(constant.any())
         return self.fitted.unread(weight)[:, :D] + np.outer(constant, self.model.residual["one"])
 
     def _write(self, name: str) -> tuple[Float[np.ndarray, "D columns"], Float[np.ndarray, "D"]]:
@@ -199,6 +208,8 @@ class _Block:
                 "norms have their constants"
             )
         D = self.model.residual.dim
+        self.folded |= bool(held[-1].any())
+        self.moved |= bool(held[:, self.model.residual.where("one")].any())
         return held[:-1, :D].T, held[-1, :D]
 
     def _pair(self, name: str) -> tuple[np.ndarray, np.ndarray]:

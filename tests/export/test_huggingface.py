@@ -111,7 +111,7 @@ def test_a_constant_below_the_condition_is_seen(verbs):
     tokenizer, model = loaded(verbs)
     prompt = next(prompt for prompt in verbs.prompts(9) if due(verbs, prompt) is not None)
     batch = tokenizer(verbs.text.text(prompt), return_tensors="pt")
-    weak = 2.0**-11  # C = 2^16 becomes 2^5
+    weak = 2.0**5 / verbs.checkpoint.frame.C
     with torch.no_grad():
         decoder = model.model.decoder
         constants = torch.tensor(verbs.checkpoint.frame.constants(), dtype=torch.float32)
@@ -119,6 +119,7 @@ def test_a_constant_below_the_condition_is_seen(verbs):
         for layer in decoder.layers:
             layer.self_attn_layer_norm.weight *= weak
             layer.final_layer_norm.weight *= weak
+        decoder.final_layer_norm.weight *= weak
         got = model(**batch).logits[0, -1].softmax(-1).numpy()[verbs.text.word_ids]
     assert np.abs(got - due(verbs, prompt)).max() > 1e-4
 
