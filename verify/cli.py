@@ -147,7 +147,7 @@ class _MayClose:
     through it, as rich does, never sees the broken pipe, and so cannot end the process on its
     own."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: Any) -> None:
         self._stream = stream
 
     def __getattr__(self, name: str) -> Any:
