@@ -43,10 +43,11 @@ rocq:
 mutants: .venv/ready ## strike every fault and count what verification rejects
 	$(RUN) -m tests.mutants
 
-figures: .venv/ready ## draw the paper's Figures 2, 3 and 5 on the constructed transformer
+figures: .venv/ready ## draw the paper's Figures 2, 3 and 5 on the constructed transformers, and generation
 	$(RUN) -m verify.figure2
 	$(RUN) -m verify.figure3
 	$(RUN) -m verify.figure5
+	$(RUN) -m verify.collapse
 
 explain: .venv/ready ## write the explorer pages, theorem1.html and on, one a theorem
 	for number in $$($(RUN) -c "from verify.theorem import ALL; print(*ALL)"); do $(RUN) -m verify.explain --theorem $$number --K 4 --d 16 || exit 1; done
@@ -72,7 +73,7 @@ chromium:
 	touch $@
 
 clean: ## remove what the other targets made
-	rm -rf .venv .venv-lowest .pytest_cache .hypothesis theorem?.html figure*.png figure*.svg
+	rm -rf .venv .venv-lowest .pytest_cache .hypothesis theorem?.html figure*.png figure*.svg collapse.png collapse.svg
 
 help: ## list the targets
 	@grep -E '^[a-z0-9%-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'

@@ -20,13 +20,16 @@ class Answer:
     vector (d,): the answer token's content, sum_i (m_i / M) g_i(query); 0 when there is no
     evidence. recognized (m',): the task that each example was committed to, decoded from what the
     transformer wrote, or -1 where it abstained. K: the number of tasks. evaluator: 'dense', 'bf16'
-    or 'restricted', which of them computed it; they agree to rounding.
+    or 'restricted', which of them computed it; they agree to rounding. posterior (K,): of Theorem 4
+    alone, the prevalence of each task given the words said so far; there the vector is the
+    distribution of the next word.
     """
 
     vector: Float[np.ndarray, "d"]
     recognized: Int[np.ndarray, "m"]
     K: int
     evaluator: str = "dense"
+    posterior: Float[np.ndarray, "K"] | None = None
 
     @cached_property
     def counts(self) -> Int[np.ndarray, "K"]:

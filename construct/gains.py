@@ -28,23 +28,18 @@ class Infeasible(ValueError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CommonGains:
-    """What the gains of every theorem tell.
+class SelectionGains:
+    """What the gains of every theorem tell: of heads that select, and no more.
 
     T: the coldness. hard: every computed gap makes a loser's weight exactly 0. score_error: by
     layer, how far a computed score difference can be from the exact one. input_radius: the bound on
-    inputs. beta, T0, P2, recognize_raise: of the head that attends to a token iff its task explains
-    it, see `recognition`.
+    inputs.
     """
 
     T: float
     hard: bool
     score_error: tuple[tuple[str, float], ...]
     input_radius: float
-    beta: float
-    T0: float
-    P2: float
-    recognize_raise: float
 
     def error(self, layer: str) -> float:
         """The score error of a layer, by name."""
@@ -53,6 +48,20 @@ class CommonGains:
     def spread(self, layer: str) -> float:
         """How far apart the exact scores of a layer's winners can be: 0 where they tie."""
         return 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommonGains(SelectionGains):
+    """What the gains of every theorem tell that recognizes a task by its residual.
+
+    beta, T0, P2, recognize_raise: of the head that attends to a token iff its task explains it, see
+    `recognition`.
+    """
+
+    beta: float
+    T0: float
+    P2: float
+    recognize_raise: float
 
     @cached_property
     def decided(self) -> float:
@@ -180,7 +189,7 @@ def largest_residual_score(spec: Spec, gains: CommonGains, charge: float) -> flo
 
 
 def check_representable(
-    spec: Spec, gains: CommonGains, scores: Mapping[str, float], factor: float
+    spec: Spec, gains: SelectionGains, scores: Mapping[str, float], factor: float
 ) -> None:
     """Refuse a Spec whose scores its dtype cannot hold: an error of T/4 would eat a gap's half, an
     inexact sum a tie.

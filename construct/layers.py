@@ -18,7 +18,7 @@ from flax import nnx
 from jaxtyping import Float
 
 from construct import checks
-from construct.gains import CommonGains
+from construct.gains import SelectionGains
 from construct.heads import HeadBank
 from construct.readout import Readout
 from construct.residual import Residual
@@ -144,7 +144,7 @@ class Stack(nnx.Module):
         spec: Spec,
         residual: Residual,
         layers: Iterable[LayerWeights],
-        gains: CommonGains,
+        gains: SelectionGains,
         slots: tuple[int, ...],
         readout: Readout,
         checked: bool = True,

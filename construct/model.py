@@ -29,9 +29,9 @@ from construct.evaluate.record import heads_of, read_hooked, record
 from construct.evaluate.reference import read_prompt
 from construct.evaluate.streaming import answer_blocks, answer_prompt
 from construct.layers import Stack, check_x64, remembered
-from construct.prompt import Batch, Prompt, check_prompt, check_query, embed
+from construct.layout import AnyPrompt
+from construct.prompt import Batch, Prompt, check_query, embed
 from construct.readout import Readings
-from construct.roles import token_names
 from construct.saved import load, save
 
 # Up to so many tokens the dense pass answers, and batches: measured on two cores (see
@@ -47,7 +47,7 @@ class Transformer(Stack):
     @overload
     def __call__(
         self,
-        prompts: Prompt,
+        prompts: AnyPrompt,
         *,
         hooks: Hooks | None = None,
         evaluator: str | None = None,
@@ -57,7 +57,7 @@ class Transformer(Stack):
     @overload
     def __call__(
         self,
-        prompts: Sequence[Prompt],
+        prompts: Sequence[AnyPrompt],
         *,
         hooks: Hooks | Sequence[Hooks | None] | None = None,
         evaluator: str | None = None,
@@ -66,7 +66,7 @@ class Transformer(Stack):
 
     def __call__(
         self,
-        prompts: Prompt | Sequence[Prompt],
+        prompts: AnyPrompt | Sequence[AnyPrompt],
         *,
         hooks: Hooks | Sequence[Hooks | None] | None = None,
         evaluator: str | None = None,
@@ -200,6 +200,7 @@ class Transformer(Stack):
         Raises ValueError when the prompt is outside the theorem's hypotheses, or the weights have
         no certificate; ConnectionError when another process of the mesh is gone.
         """
+        self._check_evaluator("restricted")
         certificate(self).require()
         if mesh is not None:
             check_mesh(self.spec, mesh)
@@ -212,7 +213,7 @@ class Transformer(Stack):
 
     def trace(
         self,
-        prompt: Prompt,
+        prompt: AnyPrompt,
         *,
         hooks: Hooks | None = None,
         attention: bool = True,
@@ -224,7 +225,8 @@ class Transformer(Stack):
         enforce: raise ValueError when the run shows a hypothesis to fail, as a call does; False
         records it all the same. With hooks nothing is enforced: the stream is the caller's.
         """
-        check_prompt(self.spec, prompt, "prompt", self.gains.input_radius)
+        layout = self.readout.layout
+        layout.check(self.spec, prompt, "prompt", self.gains.input_radius)
         check_hooks(self, hooks)
         readings, found, own = record(self, prompt, hooks, attention)
         names = [layer.name for layer in self.layers]
@@ -249,7 +251,7 @@ class Transformer(Stack):
         return Trace(
             answer=self._decode(prompt, "prompt", readings, enforce=enforce and not hooks),
             residual=self.residual,
-            tokens=token_names(prompt.examples, self.spec.n),
+            tokens=layout.names(prompt, self.spec),
             streams=streams,
             middles={name: one.middle[own] for name, one in seen.items()},
             gaps={name: one.gap[:, own] for name, one in seen.items()},
@@ -261,7 +263,7 @@ class Transformer(Stack):
 
     def _answers(
         self,
-        prompts: list[Prompt],
+        prompts: list[Any],
         names: list[str],
         hooks: Hooks | Sequence[Hooks | None] | None,
         evaluator: str | None,
@@ -273,7 +275,7 @@ class Transformer(Stack):
         cannot be had.
         """
         for prompt, name in zip(prompts, names, strict=True):
-            check_prompt(self.spec, prompt, name, self.gains.input_radius)
+            self.readout.layout.check(self.spec, prompt, name, self.gains.input_radius)
         if hooks:
             self._only_dense(evaluator, "hooks need")
             return self._hooked(prompts, names, hooks)
@@ -284,12 +286,12 @@ class Transformer(Stack):
         if evaluator is not None:
             self._check_evaluator(evaluator)
         for i, (prompt, name) in enumerate(zip(prompts, names, strict=True)):
-            tokens = 1 + (len(prompt.labels) + 1) * self.spec.n
+            long = prompt.tokens > DENSE_TOKENS and "restricted" in self._evaluators
             if evaluator == "reference":
                 certificate(self).require()
                 readings = read_prompt(self, prompt)
                 answers[i] = self._decode(prompt, name, readings, evaluator="reference")
-            elif evaluator == "restricted" or (evaluator is None and tokens > DENSE_TOKENS):
+            elif evaluator == "restricted" or (evaluator is None and long):
                 try:
                     answers[i] = self._restricted(prompt, name)
                 except NoCertificate:
@@ -321,7 +323,7 @@ class Transformer(Stack):
 
     def _hooked(
         self,
-        prompts: list[Prompt],
+        prompts: list[Any],
         names: list[str],
         hooks: Hooks | Sequence[Hooks | None],
     ) -> list[Answer]:
@@ -342,14 +344,27 @@ class Transformer(Stack):
         readings = read_hooked(self, prompts, each)
         return self._decoded(prompts, names, readings, enforce=False)
 
+    @property
+    def _evaluators(self) -> tuple[str, ...]:
+        return self.readout.evaluators or EVALUATORS
+
     def _check_evaluator(self, name: str) -> None:
-        """Refuse an evaluator's name that is unknown, or 'bf16' with another dtype than float32."""
+        """Refuse an evaluator's name that is unknown, one that does not serve this theorem, or
+        'bf16' with another dtype than float32."""
         if name not in EVALUATORS:
             raise checks.refuse(
                 "evaluator",
                 repr(name),
-                f"must be one of {', '.join(EVALUATORS)}",
+                f"must be one of {', '.join(self._evaluators)}",
                 "leave it out to pick by size",
+            )
+        if name not in self._evaluators:
+            raise checks.refuse(
+                "evaluator",
+                repr(name),
+                f"does not serve Theorem {self.readout.theorem}, whose prompts are laid out in "
+                "another way",
+                f"use evaluator={self._evaluators[0]!r}, or leave it out",
             )
         if name == "bf16" and self.spec.dtype != "float32":
             raise checks.refuse(
@@ -361,7 +376,7 @@ class Transformer(Stack):
 
     def _dense(
         self,
-        prompts: list[Prompt],
+        prompts: list[Any],
         names: list[str],
         narrow: bool = False,
         enforce: bool = True,
@@ -388,7 +403,7 @@ class Transformer(Stack):
         return self._decoded(prompts, names, readings, evaluator="bf16")
 
     def _decoded(
-        self, prompts: list[Prompt], names: list[str], readings: Readings, **how: Any
+        self, prompts: list[Any], names: list[str], readings: Readings, **how: Any
     ) -> list[Answer]:
         """The answers to a batch of prompts; the first axis of the readings is the prompts'."""
         by_prompt = (
@@ -402,7 +417,7 @@ class Transformer(Stack):
 
     def _decode(
         self,
-        prompt: Prompt,
+        prompt: AnyPrompt,
         name: str,
         readings: Readings,
         *,
@@ -415,7 +430,7 @@ class Transformer(Stack):
             )
         except ValueError as error:
             raise self._refusal(error) from None
-        return Answer(readings.vector, recognized, self.spec.K, evaluator)
+        return Answer(readings.vector, recognized, self.spec.K, evaluator, readings.posterior)
 
     def _refusal(self, error: ValueError) -> ValueError:
         """A refusal of a run's figures; if weights were changed, that these may be why."""

@@ -80,6 +80,11 @@ class Batch(NamedTuple):
     query: Float[Array | np.ndarray, "*B slots d"]
     real: Bool[Array | np.ndarray, "*B m"]
 
+    @property
+    def tokens(self) -> int:
+        """The rows of a prompt, padding included."""
+        return 1 + (self.inputs.shape[-3] + 1) * (self.inputs.shape[-2] + 1)
+
 
 def check_prompt(spec: Spec, prompt: Prompt, name: str, input_radius: float) -> None:
     """Refuse a prompt that is outside the theorem's hypotheses, as far as its own numbers tell.
@@ -202,15 +207,21 @@ def _check_norms(
         )
 
 
+def padded_sizes(examples: Sequence[int], m: int) -> tuple[int, int]:
+    """Of prompts of so many examples, how many examples and how many prompts their batch has: up to
+    the next power of four (at most m), and of two."""
+    padded = min(m, 4 ** math.ceil(math.log(max(examples), 4)))
+    return padded, 1 << (len(examples) - 1).bit_length()
+
+
 def batch_of(prompts: Sequence[Prompt], spec: Spec) -> Batch:
     """One batch of checked prompts, padded in examples and in prompts so that few shapes compile.
 
     Examples go up to the next power of four (at most m), prompts to the next power of two: the
     prompts that fill the batch are copies of the first one.
     """
-    longest = max(prompt.examples for prompt in prompts)
-    padded = min(spec.m, 4 ** math.ceil(math.log(longest, 4)))
-    prompts = [*prompts, *[prompts[0]] * ((1 << (len(prompts) - 1).bit_length()) - len(prompts))]
+    padded, count = padded_sizes([prompt.examples for prompt in prompts], spec.m)
+    prompts = [*prompts, *[prompts[0]] * (count - len(prompts))]
 
     def together(parts: list[np.ndarray]) -> np.ndarray:
         out = np.zeros((len(parts), padded, *parts[0].shape[1:]), spec.dtype)
@@ -224,6 +235,13 @@ def batch_of(prompts: Sequence[Prompt], spec: Spec) -> Batch:
         query=np.array([prompt.query for prompt in prompts], spec.dtype),
         real=np.arange(padded) < np.array([[len(prompt.labels)] for prompt in prompts]),
     )
+
+
+def own_rows(batch: Batch, index: int) -> Int[np.ndarray, "tokens"]:
+    """The rows of a batch's streams that are one prompt's own tokens, and no padding."""
+    n = batch.inputs.shape[2] + 1
+    real = np.repeat(np.asarray(batch.real[index]), n)
+    return np.flatnonzero(np.concatenate([[True], real, np.ones(n, bool)]))
 
 
 def embed(batch: Batch, residual: Residual, m: int) -> tuple[Float[Array, "N D"], Bool[Array, "N"]]:

@@ -13,6 +13,7 @@ from jaxtyping import Int
 
 from construct import checks
 from construct.gains import CommonGains
+from construct.layout import LABELED, Layout
 from construct.spec import Spec
 
 # JAX arrays while a run is traced, NumPy's when it is decoded; None where nothing was read.
@@ -24,40 +25,58 @@ class Readings(NamedTuple):
 
     gap: by task and example, how far its head scores the input in its slot above BOS. output_norm:
     by task and input of the examples and, last, the query, the norm of W_i f + b_i. code, ok: of
-    the labels, where the theorem has codes. Examples may be padded at the end.
+    the labels, where the theorem has codes. posterior: over the tasks, where the theorem has one.
+    Examples may be padded at the end.
     """
 
     vector: Leaf  # (d,)
-    gap: Leaf  # (K, m)
-    output_norm: Leaf  # (K, groups, slots)
+    gap: Leaf = None  # (K, m)
+    output_norm: Leaf = None  # (K, groups, slots)
     code: Leaf = None  # (m, size of the code)
     ok: Leaf = None  # (m,)
+    posterior: Leaf = None  # (K,)
+
+
+def no_slack(spec: Spec, gains: Any) -> float:
+    """Of a theorem that reads no output's norm."""
+    return 0.0
 
 
 @dataclass(frozen=True)
 class Readout:
     """Where a theorem's readings are; static and hashable.
 
-    theorem: its number. layer: the one whose heads recognize. asks: the role of the tokens that ask
-    there, an INPUT (of itself) or a LABEL (of its example's inputs). term: the rows of that layer's
-    scores whose key side is a task's output W_i f + b_i, less the subspace `less` if there is one.
-    codes: the layer after which a label holds its task code, and in which subspace; its ok is read
-    beside. decode(stack, labels, name, readings, enforce, first) gives the task of each example, -1
-    where it abstained; with `enforce` it raises ValueError where a hypothesis fails. `first` is the
-    place of the first of these examples in the prompt. norm_slack(spec, gains): what an output's
-    computed norm may exceed the radius by. always: some hypothesis shows in no gap and no output
-    norm, so every example is checked one by one.
-    """
+    theorem: its number. layer: the one whose heads recognize by a residual, '' if none does. asks:
+    the role of the tokens that ask there, an INPUT (of itself) or a LABEL (of its example's
+    inputs). term: the rows of that layer's scores whose key side is a task's output W_i f + b_i,
+    less the subspace `less` if there is one. codes: the layer after which a label holds its task
+    code, and in which subspace; its ok is read beside. decode(stack, labels, name, readings,
+    enforce, first) gives the task of each example, -1 where it abstained; with `enforce` it raises
+    ValueError where a hypothesis fails. `first` is the place of the first of these examples in the
+    prompt. norm_slack(spec, gains): what an output's computed norm may exceed the radius by.
+    always: some hypothesis shows in no gap and no output norm, so every example is checked one by
+    one. posterior: the layer after which the last token holds the posterior over tasks, and in
+    which subspace. layout: how prompts become rows. evaluators: the only ones that serve this
+    theorem (None: all)."""
 
     theorem: int
-    layer: str
-    asks: str
-    term: str
-    less: str | None
-    codes: tuple[str, str] | None
     decode: Callable[..., Int[np.ndarray, "m"]]
-    norm_slack: Callable[[Spec, Any], float]
+    layer: str = ""
+    asks: str = ""
+    term: str = ""
+    less: str | None = None
+    codes: tuple[str, str] | None = None
+    norm_slack: Callable[[Spec, Any], float] = no_slack
     always: bool = False
+    posterior: tuple[str, str] | None = None
+    layout: Layout = LABELED
+    evaluators: tuple[str, ...] | None = None
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The layers after which something is read."""
+        places = (self.codes, self.posterior)
+        return (self.layer, *(place[0] for place in places if place is not None))
 
 
 def check_decided(

@@ -47,6 +47,12 @@ def roles_of(group: str) -> tuple[Role, ...]:
     return tuple(role for role in ROLES.values() if role.group == group)
 
 
+def line_flags(S: int, L: int) -> tuple[tuple[str, ...], ...]:
+    """The flags of a line's tokens by slot, in Theorem 4: S input words, an arrow (a0) and L answer
+    words (a1 to aL). The query is a line that is not finished, and has no flag of its own."""
+    return (*[("one", "inp")] * S, *[("one", f"a{u}") for u in range(L + 1)])
+
+
 def token_names(examples: int, n: int) -> tuple[str, ...]:
     """Readable names of a prompt's tokens: BOS, x0.0 (example 0, slot 0), ..., y0, ..., query
     inputs q0, ..., answer."""

@@ -27,7 +27,10 @@ class Spec:
     Default: whatever the dtype's rounding leaves room for (`construct.theorem1.gains`); a tighter
     value gives tighter error bounds. coldness T: the least score gap by which a head prefers its
     winners. Default: derived from the dtype, so that the softmax is hard. dtype: 'float32' or
-    'float64'. sum_slot: slot n-2 is filled with the sum of the example's other inputs.
+    'float64'. sum_slot: slot n-2 is filled with the sum of the example's other inputs. L, fallback:
+    of Theorem 4 alone (`construct.theorem4.spec_of`): the words of an answer, so that the n tokens
+    of a line are n - 1 - L inputs, an arrow and L words; and whether a prefix that no task says is
+    answered by the prior, m_i/M, instead of by nothing.
 
     Raises ValueError that names the parameter, its value, the requirement and the way out. Source:
     the parameters of Theorem 1 (Xiong et al. 2024) are K, d, m and n; the others make it executable
@@ -50,6 +53,8 @@ class Spec:
     coldness: float | None = None
     dtype: str = "float32"
     sum_slot: bool = False
+    L: int = 1
+    fallback: bool = False
 
     def __post_init__(self) -> None:
         def put(name: str, value: object) -> None:
@@ -59,6 +64,7 @@ class Spec:
         put("d", checks.integer("d", self.d, 1, "vectors have at least one coordinate"))
         put("m", checks.integer("m", self.m, 1, "allow at least one example"))
         put("n", checks.integer("n", self.n, 2, "an example is at least one input and its label"))
+        put("L", checks.integer("L", self.L, 1, "an answer is at least one word"))
         put("features", checks.integer("features", self.features, 0, "0 means the identity"))
         put(
             "margin",
@@ -110,11 +116,11 @@ class Spec:
                 checks.real("coldness", self.coldness, "pass T > 0 or leave it out", strict=True),
             )
         put("dtype", _dtype(self.dtype))
-        if not isinstance(self.sum_slot, (bool, np.bool_)):
-            raise checks.refuse(
-                "sum_slot", repr(self.sum_slot), "must be True or False", "pass a bool"
-            )
-        put("sum_slot", bool(self.sum_slot))
+        for name in ("sum_slot", "fallback"):
+            value = getattr(self, name)
+            if not isinstance(value, (bool, np.bool_)):
+                raise checks.refuse(name, repr(value), "must be True or False", "pass a bool")
+            put(name, bool(value))
         if self.sum_slot and self.n < 3:
             raise checks.refuse(
                 "n",
@@ -196,6 +202,14 @@ class Spec:
 
     def check_tasks(self, tasks: Sequence[Task], feature_map: FeatureMap | None) -> None:
         """Refuse tasks that this Spec does not describe: their number, shapes or norms."""
+        for name, default in (("L", 1), ("fallback", False)):
+            if getattr(self, name) != default:
+                raise checks.refuse(
+                    f"spec.{name}",
+                    getattr(self, name),
+                    "is of Theorem 4 alone, whose answers have several words",
+                    "leave it out, or use construct.theorem4",
+                )
         check_family(tasks, self.n, feature_map)
         actual = Spec.of(
             tasks,

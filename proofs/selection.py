@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from construct import floats
-from construct.gains import CommonGains
+from construct.gains import SelectionGains
 from construct.prompt import Prompt
 from construct.spec import Spec
 from construct.tasks import FeatureMap, Task
@@ -36,7 +36,7 @@ class Setting:
     """
 
     spec: Spec
-    gains: Any  # the theorem's own, which are CommonGains at least
+    gains: Any  # the theorem's own, which are SelectionGains at least
     tokens: int
     input_norm: float
     sizes: Sizes
@@ -154,7 +154,7 @@ class Errors:
 
 def setting(
     spec: Spec,
-    gains: CommonGains,
+    gains: SelectionGains,
     prompt: Prompt | int | None,
     input_norm: float | None,
     leaks: bool,

@@ -14,7 +14,13 @@ from tests import annotations
 # The edge takes lists, ints and nonsense, and answers with one ValueError: a type checker there
 # would speak first.
 ROOT = Path(__file__).parent.parent
-EDGE = ("construct.spec", "construct.tasks", "construct.prompt")
+EDGE = (
+    "construct.spec",
+    "construct.tasks",
+    "construct.prompt",
+    "construct.words",
+    "construct.theorem4.spec",
+)
 MODULES = [
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
     for package in ("construct", "proofs", "verify")

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from construct import Prompt
 from verify.check import answer_error
 from verify.draw import Instance
-from verify.oracle import judge
 from verify.record import Theorem
 
 
@@ -13,10 +12,7 @@ def errors(theorem: Theorem, instance: Instance, prompts: Sequence[Prompt]) -> l
     """How far the answer to each prompt is from the superposition, in max norm."""
     spec = instance.spec
     answers = theorem.build(spec, instance.tasks, instance.feature_map)(list(prompts))
-    verdicts = [
-        judge(instance.tasks, p, spec.tolerance, spec.margin, instance.feature_map, spec.sum_slot)
-        for p in prompts
-    ]
+    verdicts = [theorem.judge(spec, instance.tasks, p, instance.feature_map) for p in prompts]
     return [
         answer_error(answer.vector, verdict.vector)
         for answer, verdict in zip(answers, verdicts, strict=True)

@@ -13,7 +13,6 @@ from tests.strategies import Case
 from tests.wrong import damaged
 from verify.check import Lemma, check_lemmas
 from verify.ideal import ideal_streams
-from verify.oracle import judge
 from verify.theorem import ALL
 
 COLD = (10.0, 13.0, 16.0, 19.0)
@@ -121,9 +120,7 @@ def _leaks(number: int) -> dict[tuple[str, str], list[float]]:
         worst = defaultdict(float)
         for prompt in edge.prompts("float64", T):
             spec = one.spec
-            verdict = judge(
-                one.tasks, prompt, spec.tolerance, spec.margin, one.feature_map, spec.sum_slot
-            )
+            verdict = theorem.judge(spec, one.tasks, prompt, one.feature_map)
             seen = model.trace(prompt, attention=False)
             ideals = ideal_streams(theorem, spec, one.tasks, prompt, verdict)
             next(ideals)

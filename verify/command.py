@@ -9,7 +9,6 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 
 from verify import cli, extras
-from verify.draw import draw_instance, draw_prompt
 from verify.enclosure import certify
 from verify.record import Theorem
 from verify.verification import verify
@@ -141,7 +140,7 @@ def _verify(theorem: Theorem, options: argparse.Namespace) -> int:
     started = time.perf_counter()
     rng = np.random.default_rng(options.seed)
     asked = {of_prompt: _asked(theorem, options, of_prompt) for of_prompt in (False, True)}
-    instance = draw_instance(
+    instance = theorem.draw_instance(
         rng,
         K=options.K,
         d=options.d,
@@ -153,7 +152,7 @@ def _verify(theorem: Theorem, options: argparse.Namespace) -> int:
         **theorem.drawn,
     )
     prompts = [
-        draw_prompt(rng, instance, noise=options.noise, **asked[True])
+        theorem.draw_prompt(rng, instance, noise=options.noise, **asked[True])
         for _ in range(options.prompts)
     ]
     report = verify(

@@ -10,11 +10,12 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from construct import FeatureMap, Prompt, Task, Transformer
+from construct.layout import AnyPrompt
 from verify import balls, cli
 from verify.check import Lemma, Seen, check_lemma
 from verify.ideal import Stream, ideal_streams
@@ -122,8 +123,8 @@ class Enclosure:
 def certify(
     theorem: Theorem,
     model: Transformer,
-    tasks: Sequence[Task],
-    prompt: Prompt,
+    tasks: Sequence[Any],
+    prompt: AnyPrompt,
     feature_map: FeatureMap | None = None,
 ) -> Enclosure:
     """Certify one prompt. Raises extras.MissingExtra without python-flint, ValueError for a prompt
@@ -138,12 +139,15 @@ def certify(
     ]
     bits = _bits_needed(theorem, model)
     with balls.working_bits(bits):
-        verdict = verdict_in_balls(
-            tasks, prompt, spec.tolerance, spec.margin, feature_map, spec.sum_slot
-        )
+        if theorem.exact:
+            verdict = theorem.judge(spec, tasks, prompt, feature_map)
+        else:
+            verdict = verdict_in_balls(
+                tasks, cast(Prompt, prompt), spec.tolerance, spec.margin, feature_map, spec.sum_slot
+            )
         streams = ideal_streams(theorem, spec, tasks, prompt, verdict, dtype=object)
         embedded = _embedded(model, next(streams))
-        lemmas, tied, actual = [], [], embedded
+        lemmas, tied, actual, target = [], [], embedded, embedded[-1]
         for i, (ideal, enclosed) in enumerate(
             zip(streams, balls.enclose(model, embedded, selections), strict=True)
         ):
@@ -162,11 +166,12 @@ def certify(
             seen = Seen(distances, gap, enclosed.near, enclosed.best)
             lemmas.append(check_lemma(theorem, setting, i, bounds[i], ideal, seen))
             tied.append(enclosed.ties)
+            target = ideal["y"][-1]  # after the last layer: the superposition
         answer = actual[-1, model.residual.where("y")]
         return Enclosure(
             lemmas=lemmas,
             ties=tied,
-            answer_error=_farthest(answer, verdict.vector),
+            answer_error=_farthest(answer, target),
             float_distance=_farthest(answer, trace.answer.vector.astype(float)),
             error_bound=bounds[-1].output,
             radius=max(float(ball.rad()) for ball in answer),

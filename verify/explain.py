@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from verify import cli, extras
-from verify.draw import draw_instance, draw_prompt
 from verify.explorer.data import MOST_PROMPTS, Subject, collect
 from verify.theorem import ALL, Theorem
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 PROG = "python -m verify.explain"
 
 # What random tasks and prompts are drawn by, where nothing else is asked for.
-DRAWN = {"K": 4, "d": 16, "m": 12, "n": 3, "seed": 0}
+DRAWN = {"K": 4, "d": 16, "m": 12, "n": None, "seed": 0}
 
 
 def parser() -> cli.Parser:
@@ -41,7 +40,7 @@ def parser() -> cli.Parser:
     add("--K", type=cli.whole(1), help="random tasks (4)")
     add("--d", type=cli.whole(1), help="dimension of their vectors (16)")
     add("--m", type=cli.whole(1), help="examples of a prompt (12)")
-    add("--n", type=cli.whole(2), help="tokens per example (3)")
+    add("--n", type=cli.whole(2), help="tokens per example (as the theorem has it)")
     add("--seed", type=cli.whole(0), help="seed of the random tasks and prompts (0)")
     add(
         "--prompt",
@@ -63,13 +62,16 @@ def parser() -> cli.Parser:
     return parser
 
 
-def random_subject(K: int, d: int, m: int, n: int, seed: int, theorem: Theorem) -> Subject:
-    """Random tasks that the theorem can perform, and mixtures of them in front of one query. Raises
-    Impossible (a ValueError)."""
+def random_subject(K: int, d: int, m: int, n: int | None, seed: int, theorem: Theorem) -> Subject:
+    """Random tasks that the theorem can perform, and mixtures of them in front of one query. n
+    None: as the theorem has it. Raises Impossible (a ValueError)."""
     rng = np.random.default_rng(seed)
-    instance = draw_instance(rng, K=K, d=d, m=m, n=n, **theorem.drawn)
-    kinds = _kinds(K, m, theorem.ambiguity)
-    prompts = [draw_prompt(rng, instance, **kind) for kind in kinds.values()]
+    n = theorem.n if n is None else n
+    instance = theorem.draw_instance(rng, K=K, d=d, m=m, n=n, **theorem.drawn)
+    kinds = {title: dict(kind) for title, kind in theorem.shown.items()}
+    kinds |= _kinds(K, m, theorem.ambiguity)
+    kinds = dict(list(kinds.items())[:MOST_PROMPTS])
+    prompts = [theorem.draw_prompt(rng, instance, **kind) for kind in kinds.values()]
     return Subject(
         spec=instance.spec,
         tasks=instance.tasks,
@@ -77,6 +79,7 @@ def random_subject(K: int, d: int, m: int, n: int, seed: int, theorem: Theorem) 
         names=[f"task {i}" for i in range(K)],
         titles=list(kinds),
         prompts=[replace(prompt, query=prompts[0].query) for prompt in prompts],
+        words=[f"word {i}" for i in range(d)] if not theorem.labeled else (),
     )
 
 

@@ -5,11 +5,13 @@ The stream is a plain array (N, size) for each subspace name. Tokens are laid ou
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Int, Shaped
 
 from construct import Prompt, Spec, Task
+from construct.layout import AnyPrompt
 from construct.roles import ANSWER, BOS, EXAMPLE, INPUT, LABEL, QUERY, ROLES
 from verify.oracle import ABSTAINED, Verdict
 from verify.record import Theorem
@@ -135,9 +137,9 @@ def answer_token(stream: Stream) -> Bool[np.ndarray, "N"]:
 def ideal_streams(
     theorem: Theorem,
     spec: Spec,
-    tasks: Sequence[Task],
-    prompt: Prompt,
-    verdict: Verdict,
+    tasks: Sequence[Any],
+    prompt: AnyPrompt,
+    verdict: Any,
     dtype: type = float,
 ) -> Iterator[Stream]:
     """The stream before the first layer, then after each: each layer's check says what it must
@@ -145,7 +147,8 @@ def ideal_streams(
 
     dtype object lets a verdict of balls pass through.
     """
-    ideal = Ideal(theorem, spec, tasks, prompt, verdict, dtype)
+    make: Any = theorem.ideal or Ideal
+    ideal = make(theorem, spec, tasks, prompt, verdict, dtype)
     yield {name: array.copy() for name, array in ideal.stream.items()}
     for layer in theorem.checks:
         layer.expect(ideal)

@@ -8,10 +8,9 @@ import numpy as np
 from jaxtyping import Float
 
 from construct import Answer, Spec, Transformer
-from construct.gains import CommonGains
+from construct.gains import SelectionGains
 from verify import cli
 from verify.check import Lemma
-from verify.oracle import Verdict
 from verify.record import Theorem
 from verify.weights import matrices
 
@@ -29,7 +28,7 @@ class Report:
     theorem: Theorem
     model: Transformer
     spec: Spec
-    gains: CommonGains
+    gains: SelectionGains
     wrong: list[str]
     weight_faults: list[str] | None
     heads: list[int]
@@ -45,7 +44,7 @@ class Report:
     noise: int
     ambiguous: int
     answer: Answer
-    verdict: Verdict
+    verdict: Any
 
     @property
     def holds(self) -> bool:

@@ -5,19 +5,18 @@ from collections.abc import Sequence
 
 import jax
 
-from construct import Prompt, Trace, Transformer
+from construct import Trace, Transformer
+from construct.layout import AnyPrompt
 from verify.check import answer_error, check_lemmas, check_structure, worst
 from verify.cli import progress
-from verify.draw import Instance
-from verify.oracle import judge
-from verify.record import Theorem
+from verify.record import Drawn, Theorem
 from verify.report import Report
 
 
 def verify(
     theorem: Theorem,
-    instance: Instance,
-    prompts: Sequence[Prompt],
+    instance: Drawn,
+    prompts: Sequence[AnyPrompt],
     *,
     model: Transformer | None = None,
     seed: int = 0,
@@ -40,10 +39,7 @@ def verify(
         weight_faults = theorem.check_weights(model, tasks, feature_map)
     # The oracle refuses prompts outside the hypotheses; what the model refuses after that is the
     # model's fault.
-    verdicts = [
-        judge(tasks, prompt, spec.tolerance, spec.margin, feature_map, spec.sum_slot)
-        for prompt in prompts
-    ]
+    verdicts = [theorem.judge(spec, tasks, prompt, feature_map) for prompt in prompts]
     answers, by_prompt = [], []
     for i, prompt in enumerate(progress(prompts, len(prompts), f"checking {len(prompts)} prompts")):
         trace, refusal = _trace(model, prompt)
@@ -86,7 +82,7 @@ def verify(
     )
 
 
-def _trace(model: Transformer, prompt: Prompt) -> tuple[Trace, ValueError | None]:
+def _trace(model: Transformer, prompt: AnyPrompt) -> tuple[Trace, ValueError | None]:
     """A prompt's trace, and the model's reason if it would refuse to answer it."""
     try:
         return model.trace(prompt, attention=False), None

@@ -19,7 +19,7 @@ from jaxtyping import Array, Bool, Float, Int
 from construct.evaluate.bf16 import AllPieces, Pieces, Split, rounded
 from construct.evaluate.supports import GATHERS
 from construct.layers import Heads, Layer, Stack, in_dtype
-from construct.prompt import Batch, Prompt, batch_of, embed
+from construct.layout import AnyPrompt
 from construct.readout import Leaf, Readings, Readout
 from construct.residual import Residual
 from construct.roles import LABEL
@@ -308,6 +308,8 @@ def read_layer(
         labels = after[1:].reshape(examples + 1, -1, residual.dim)[:examples, -1]
         found["code"] = residual.read(labels, readout.codes[1])
         found["ok"] = residual.read(labels, "ok")[:, 0]
+    if readout.posterior is not None and layer.name == readout.posterior[0]:
+        found["posterior"] = residual.read(after[-1], readout.posterior[1])
     return found
 
 
@@ -346,7 +348,7 @@ def _recognition(
 
 def read_one(
     layers: Iterable[Layer],
-    batch: Batch,
+    batch: Any,  # of the readout's layout
     slots: Int[Array, "K"],
     *,
     readout: Readout,
@@ -356,7 +358,7 @@ def read_one(
     **how: Any,
 ) -> Readings:
     """Run one prompt and read it as the streams pass; `see` and `how` as in `run`."""
-    stream, real = embed(batch, residual, m)
+    stream, real = readout.layout.embed(batch, residual, m)
     found: dict[str, Array] = {}
 
     def both(layer: Layer, before: Array, after: Array, seen: Seen | None) -> None:
@@ -370,14 +372,14 @@ def read_one(
 
 
 def read_prompts(
-    stack: Stack, prompts: Sequence[Prompt], pieces: AllPieces | None = None
+    stack: Stack, prompts: Sequence[AnyPrompt], pieces: AllPieces | None = None
 ) -> Readings:
     """The readings of checked prompts, ragged or not, in one batched pass; the first axis is the
     prompts'."""
     with in_dtype(stack.spec.dtype):
         readings = read_batch(
             stack.layers,
-            batch_of(prompts, stack.spec),
+            stack.readout.layout.batch_of(prompts, stack.spec),
             np.array(stack.slots),
             readout=stack.readout,
             residual=stack.residual,
@@ -390,7 +392,7 @@ def read_prompts(
 @partial(jax.jit, static_argnames=("readout", "residual", "m", "pieces"))
 def read_batch(
     layers: Iterable[Layer],
-    batch: Batch,
+    batch: Any,  # of the readout's layout
     slots: Int[Array, "K"],
     *,
     readout: Readout,
@@ -399,7 +401,6 @@ def read_batch(
     pieces: AllPieces | None = None,
 ) -> Readings:
     """`read_one` of every prompt of a batch."""
-    tokens = 1 + (batch.real.shape[1] + 1) * (batch.inputs.shape[2] + 1)
-    scores = max(layer.heads for layer in layers) * tokens**2 * batch.inputs.dtype.itemsize
+    scores = max(layer.heads for layer in layers) * batch.tokens**2 * batch.inputs.dtype.itemsize
     ask = partial(read_one, readout=readout, residual=residual, m=m, pieces=pieces)
     return over_prompts(lambda one: ask(layers, one, slots), batch, scores)

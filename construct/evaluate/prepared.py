@@ -1,6 +1,7 @@
 """What the restricted evaluator makes once of a model, and uses for every prompt."""
 
 from dataclasses import dataclass
+from typing import cast
 
 import jax
 import numpy as np
@@ -10,6 +11,7 @@ from construct.evaluate.certificate import certificate
 from construct.evaluate.chunk import Limits, Norms, Variant
 from construct.evaluate.plan import Plan, make_plan
 from construct.evaluate.screening import sketch_size
+from construct.gains import CommonGains
 from construct.layers import Stack
 
 # From so many tasks on, screening pays: measured on two cores (see benchmarks/scale.py for what is
@@ -71,7 +73,7 @@ def prepare(model: Stack, screen: bool | None = None) -> Prepared:
 
 def limits(model: Stack) -> Limits:
     """What the theorem and the Spec hold a chunk against."""
-    spec, gains = model.spec, model.gains
+    spec, gains = model.spec, cast(CommonGains, model.gains)
     slack = model.readout.norm_slack(spec, gains)
     return Limits(
         slots=np.array(model.slots),

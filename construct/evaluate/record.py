@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int
 from construct.evaluate.dense import Seen, gaps_of, read_layer, read_one
 from construct.evaluate.places import BATCH, Hooks, Touched, places_of, run_touched
 from construct.layers import Layer, Stack, in_dtype
-from construct.prompt import Batch, Prompt, batch_of, embed
+from construct.layout import AnyPrompt, Layout
 from construct.readout import Leaf, Readings, Readout
 from construct.residual import Residual
 
@@ -27,7 +27,7 @@ class Record(NamedTuple):
 
 
 def record(
-    model: Stack, prompt: Prompt, hooks: Hooks | None, keep: bool
+    model: Stack, prompt: AnyPrompt, hooks: Hooks | None, keep: bool
 ) -> tuple[Readings, Record, np.ndarray]:
     """Run one checked prompt: its readings, its record, and which rows of it are the prompt's own
     tokens.
@@ -37,7 +37,8 @@ def record(
     if hooks:
         return _hooked(model, prompt, hooks, keep)
     spec = model.spec
-    batch = batch_of([prompt], spec)
+    layout = model.readout.layout
+    batch = layout.batch_of([prompt], spec)
     with in_dtype(spec.dtype):
         found = _compiled(
             model.layers,
@@ -50,14 +51,7 @@ def record(
             keep=keep,
         )
     readings, record = jax.tree.map(np.asarray, found)
-    return readings, record, own_rows(batch, 0)
-
-
-def own_rows(batch: Batch, index: int) -> Int[np.ndarray, "tokens"]:
-    """The rows of a batch's streams that are one prompt's own tokens, and no padding."""
-    n = batch.inputs.shape[2] + 1
-    real = np.repeat(np.asarray(batch.real[index]), n)
-    return np.flatnonzero(np.concatenate([[True], real, np.ones(n, bool)]))
+    return readings, record, layout.own_rows(batch, 0)
 
 
 def _ties(model: Stack) -> Float[np.ndarray, "layers 2"]:
@@ -76,7 +70,7 @@ def _ties(model: Stack) -> Float[np.ndarray, "layers 2"]:
 @partial(jax.jit, static_argnames=("readout", "residual", "m", "keep"))
 def _compiled(
     layers: Iterable[Layer],
-    batch: Batch,
+    batch: Any,  # of the readout's layout
     slots: Int[Array, "K"],
     ties: Float[Array, "layers 2"],
     *,
@@ -85,7 +79,7 @@ def _compiled(
     m: int,
     keep: bool,
 ) -> tuple[Readings, Record]:
-    found = Record([embed(batch, residual, m)[0]], [], {})
+    found = Record([readout.layout.embed(batch, residual, m)[0]], [], {})
 
     def see(layer: Layer, before: Array, after: Array, seen: Seen) -> None:
         found.streams.append(after)
@@ -95,7 +89,9 @@ def _compiled(
     return read_one(layers, batch, slots, readout=readout, residual=residual, m=m, **how), found
 
 
-def read_hooked(model: Stack, prompts: Sequence[Prompt], hooks: Sequence[Hooks | None]) -> Readings:
+def read_hooked(
+    model: Stack, prompts: Sequence[AnyPrompt], hooks: Sequence[Hooks | None]
+) -> Readings:
     """The readings of checked prompts in one batch, with hooks by prompt; the first axis is the
     prompts'."""
     touched, batch = _touched(model, prompts, hooks)
@@ -103,23 +99,24 @@ def read_hooked(model: Stack, prompts: Sequence[Prompt], hooks: Sequence[Hooks |
 
 
 def _touched(
-    model: Stack, prompts: Sequence[Prompt], hooks: Sequence[Hooks | None]
-) -> tuple[Touched, Batch]:
-    batch = batch_of(prompts, model.spec)
-    rows = [own_rows(batch, i) for i in range(len(prompts))]
+    model: Stack, prompts: Sequence[AnyPrompt], hooks: Sequence[Hooks | None]
+) -> tuple[Touched, Any]:
+    layout = model.readout.layout
+    batch = layout.batch_of(prompts, model.spec)
+    rows = [layout.own_rows(batch, i) for i in range(len(prompts))]
     return Touched(hooks, rows, model.residual), batch
 
 
-def _run(model: Stack, batch: Batch, touch: Any, at: Iterable[str]) -> Readings:
+def _run(model: Stack, batch: Any, touch: Any, at: Iterable[str]) -> Readings:
     """Run a batch in compiled stages with `touch` between them, and read it."""
     readout, residual, m = model.readout, model.residual, model.spec.m
     found: dict[str, Array] = {}
     with in_dtype(model.spec.dtype):
         slots = jnp.array(model.slots)
-        stream, real = _embed(batch, residual=residual, m=m)
+        stream, real = _embed(batch, layout=readout.layout, residual=residual, m=m)
 
         def see(layer: Layer, before: Array, after: Array) -> None:
-            if layer.name in (readout.layer, (readout.codes or ("",))[0]):
+            if layer.name in readout.layers:
                 examples = batch.inputs.shape[1]
                 fixed = {"readout": readout, "residual": residual, "examples": examples}
                 found.update(_read(layer, before, after, slots, **fixed))
@@ -129,9 +126,9 @@ def _run(model: Stack, batch: Batch, touch: Any, at: Iterable[str]) -> Readings:
         return Readings(vector, **jax.tree.map(np.asarray, found))
 
 
-@partial(jax.jit, static_argnames=("residual", "m"))
-def _embed(batch: Batch, *, residual: Residual, m: int) -> tuple[Array, Array]:
-    return jax.vmap(lambda one: embed(one, residual, m))(batch)
+@partial(jax.jit, static_argnames=("layout", "residual", "m"))
+def _embed(batch: Any, *, layout: Layout, residual: Residual, m: int) -> tuple[Array, Array]:
+    return jax.vmap(lambda one: layout.embed(one, residual, m))(batch)
 
 
 @partial(jax.jit, static_argnames=("readout", "residual", "examples"))
@@ -152,7 +149,7 @@ def _read(
 
 
 def _hooked(
-    model: Stack, prompt: Prompt, hooks: Hooks, keep: bool
+    model: Stack, prompt: AnyPrompt, hooks: Hooks, keep: bool
 ) -> tuple[Readings, Record, np.ndarray]:
     touched, batch = _touched(model, [prompt], [hooks])
     names = [layer.name for layer in model.layers]

@@ -30,7 +30,7 @@ def decode(
     examples = len(labels)
     if enforce:
         _check_norms(stack, labels, name, readings, first)
-        check_decided(stack.spec, stack.gains, name, readings.gap[:, :examples], first)
+        check_decided(stack.spec, cast(Gains, stack.gains), name, readings.gap[:, :examples], first)
     code = readings.code[:examples]
     # A code that is not a number says nothing.
     said = (readings.ok[:examples] > 0.5) & ~np.isnan(code).any(1)

@@ -13,6 +13,7 @@ import numpy as np
 from flax import nnx
 
 from construct import Task, Transformer
+from construct.words import input_slots
 from tests.mutants.fault import Fault, put, swap_name
 from tests.mutants.suite import Suite
 
@@ -22,7 +23,7 @@ OPERATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "halved": lambda block: block / 2,
     "quartered": lambda block: block / 4,
 }
-TRAPEZOIDS = ("commit", "recognize")  # layers whose MLP, if any, is four units with a corner each
+TRAPEZOID = 4  # units of an MLP that is a trapezoid, with a corner each
 # faults of one block strike one head: the code of task 1 is the middle of a half circle of codes
 HEAD = 1
 
@@ -35,7 +36,7 @@ def copy(model: Transformer) -> Transformer:
 def all_faults(suite: Suite, model: Transformer) -> list[Fault]:
     """Every fault of every layer that changes a number, and the theorem's own."""
     own = suite.edge.faults(model)
-    return [*_blocks(model), *_mlp_blocks(model), *_swaps(model), *_rebuilt(suite), *own]
+    return [*_blocks(model), *_mlp_blocks(model), *_swaps(model), *_rebuilt(suite, model), *own]
 
 
 def _blocks(model: Transformer) -> Iterator[Fault]:
@@ -93,7 +94,7 @@ def _mlp_blocks(model: Transformer) -> Iterator[Fault]:
         width = layer.mlp.W_1.shape[0]
         units = (
             [(f"unit {unit}", slice(unit, unit + 1)) for unit in range(width)]
-            if layer.name in TRAPEZOIDS
+            if width == TRAPEZOID
             else [("all", slice(None))]
         )
         for matrix in ("W_1", "W_2"):
@@ -141,27 +142,32 @@ def _swap(layer: str, bank: int, matrix: str, left: int, right: int) -> Fault:
     return Fault(layer, swap_name(matrix, left, right), strike)
 
 
-def _rebuilt(suite: Suite) -> Iterator[Fault]:
+def _rebuilt(suite: Suite, model: Transformer) -> Iterator[Fault]:
     """One layer taken from a transformer that was built for other slots, matrices or coldness."""
     one = suite.instance
     spec, tasks = one.spec, one.tasks
+    labeled = suite.theorem.labeled
+    slots = spec.n - 1 if labeled else input_slots(spec)
 
     def moved(i: int) -> list[Task]:
-        slot = (tasks[i].slot + 1) % (spec.n - 1)
+        slot = (tasks[i].slot + 1) % slots
         return [replace(task, slot=slot) if j == i else task for j, task in enumerate(tasks)]
 
     def mistaken(i: int) -> list[Task]:
-        # The bias stays the task's own, so that no two tasks are equal.
-        other = tasks[(i + 1) % len(tasks)]
-        return [
-            replace(task, weight=other.weight) if j == i else task for j, task in enumerate(tasks)
-        ]
+        # The bias, or the first row of words, stays the task's own, so that no two tasks are equal.
+        task, other = tasks[i], tasks[(i + 1) % len(tasks)]
+        if labeled:
+            wrong = replace(task, weight=other.weight)
+        else:
+            wrong = replace(task, words=np.concatenate([task.words[:1], other.words[1:]]))
+        return [wrong if j == i else task for j, task in enumerate(tasks)]
 
     for i in range(len(tasks)):
         slot, matrix = f"the slot of task {i} off by one", f"the matrix of task {i} another's"
         yield from _replaced(slot, suite.edge.SLOT_LAYERS, lambda i=i: suite.build(moved(i)))
         yield from _replaced(matrix, suite.edge.TASK_LAYERS, lambda i=i: suite.build(mistaken(i)))
-    layers = [check.__name__.rpartition("_")[2] for check in suite.theorem.checks]
+    # A layer whose heads are all idle does not know T.
+    layers = [layer.name for layer in model.layers if not all(bank.idle for bank in layer.banks)]
     T = suite.theorem.derive(spec).T
     yield from _replaced("T four times too small", layers, lambda: suite.build(coldness=T / 4))
 

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from construct import FeatureMap, Prompt, Spec, Task, Transformer
+from construct import FeatureMap, Spec, Transformer
+from construct.layout import AnyPrompt
 from verify import cli
 from verify.check import Lemma, answer_error, check_lemmas
 from verify.explorer.layers import describe
 from verify.explorer.tasks import Scene, view_of
-from verify.oracle import judge
 from verify.record import Theorem
 from verify.report import recovered_weights
 
@@ -42,11 +42,11 @@ class Subject:
     """
 
     spec: Spec
-    tasks: Sequence[Task]
+    tasks: Sequence[Any]
     feature_map: FeatureMap | None
     names: Sequence[str]
     titles: Sequence[str]
-    prompts: Sequence[Prompt]
+    prompts: Sequence[AnyPrompt]
     words: Sequence[str] = ()
     tokens: Sequence[Sequence[str]] = ()
     origin: str = "random tasks"
@@ -70,7 +70,7 @@ def collect(theorem: Theorem, subject: Subject) -> dict[str, Any]:
         raise ValueError(
             f"Theorem {theorem.number} cannot perform {subject.origin}: {error}"
         ) from error
-    scenes = [_scene(subject, model, i) for i in range(len(subject.prompts))]
+    scenes = [_scene(theorem, subject, model, i) for i in range(len(subject.prompts))]
     # A coordinate that is 0 at every token of every layer, such as a word that does not occur, is
     # left out.
     used = np.any(
@@ -149,14 +149,12 @@ def _figures(gains: Any) -> dict[str, float]:
     return found
 
 
-def _scene(subject: Subject, model: Transformer, index: int) -> Scene:
+def _scene(theorem: Theorem, subject: Subject, model: Transformer, index: int) -> Scene:
     """A prompt's trace, and what the definition says of it. Raises ValueError if it is outside the
     hypotheses."""
     spec, prompt = subject.spec, subject.prompts[index]
     try:
-        verdict = judge(
-            subject.tasks, prompt, spec.tolerance, spec.margin, subject.feature_map, spec.sum_slot
-        )
+        verdict = theorem.judge(spec, subject.tasks, prompt, subject.feature_map)
         trace = model.trace(prompt)
     except ValueError as error:
         raise ValueError(f"{subject.titles[index]}: {error}") from error
@@ -170,7 +168,7 @@ def _scene(subject: Subject, model: Transformer, index: int) -> Scene:
 def _columns(subject: Subject, model: Transformer) -> list[dict[str, str]]:
     """By coordinate of the stream, its subspace and its own name: contents have a word a
     coordinate, a task vector a task."""
-    named = {"w": subject.names} | (
+    named = dict.fromkeys(("w", "g", "c", "omega"), subject.names) | (
         dict.fromkeys(("x", "y", "q"), subject.words) if subject.words else {}
     )
     columns = []

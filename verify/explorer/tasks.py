@@ -15,7 +15,6 @@ from construct.answer import Trace
 from construct.residual import Residual, task_codes
 from construct.spec import Spec
 from verify.explorer import plots
-from verify.oracle import Verdict
 
 SIDE = 340
 MOST_TICKS = 16
@@ -31,7 +30,7 @@ class Scene:
     spec: Spec
     names: Sequence[str]
     trace: Trace
-    verdict: Verdict
+    verdict: Any
     said: Sequence[str]
 
     @property
@@ -99,8 +98,17 @@ def _draw_circle(report: dict[str, Any]) -> Any:
     return plot
 
 
+def _posterior(scene: Scene, layer: str, committed: bool) -> Frame:
+    held = scene.trace.read(layer, "omega")[-1]
+    return _bars(scene, held.astype(float), scene.verdict.prevalence)
+
+
 def _vector(scene: Scene, layer: str, committed: bool) -> Frame:
-    held, due = scene.trace.read(layer, "w")[-1].astype(float), scene.verdict.prevalence
+    return _bars(scene, scene.trace.read(layer, "w")[-1].astype(float), scene.verdict.prevalence)
+
+
+def _bars(scene: Scene, held: np.ndarray, due: np.ndarray) -> Frame:
+    """A bar a task, and a dash where it is due."""
 
     def columns(values: np.ndarray) -> dict[str, list[Any]]:
         return {
@@ -112,7 +120,15 @@ def _vector(scene: Scene, layer: str, committed: bool) -> Frame:
     return {"held": columns(held), "due": columns(due)}
 
 
+def _draw_posterior(report: dict[str, Any]) -> Any:
+    return _draw_bars(report, "omega", "omega at the last token", "posterior")
+
+
 def _draw_vector(report: dict[str, Any]) -> Any:
+    return _draw_bars(report, "w", "w at the answer token", "prevalence")
+
+
+def _draw_bars(report: dict[str, Any], held_name: str, label: str, due_name: str) -> Any:
     names = [task["name"] for task in report["tasks"]]
     K = len(names)
     plot = plots.blank(
@@ -123,7 +139,7 @@ def _draw_vector(report: dict[str, Any]) -> Any:
         x_range=(-0.6, K - 0.4),
         y_range=(0, 1.04),
     )
-    plot.yaxis.axis_label = "w at the answer token"
+    plot.yaxis.axis_label = label
     plots.label(plot.xaxis, dict(list(enumerate(names))[:: -(-K // MOST_TICKS)]))
     plot.axis.minor_tick_line_color = None
     held, due = (plots.source(f"tasks-{name}", "task", "value", "name") for name in ("held", "due"))
@@ -133,8 +149,8 @@ def _draw_vector(report: dict[str, Any]) -> Any:
     dashes = plot.scatter(
         "task", "value", source=due, marker="dash", size=30, line_width=3, line_color=plots.LIGHT[2]
     )
-    plots.hover(plot, [("task", "@name"), ("w", "@value{0.000000}")], bars)
-    plots.hover(plot, [("task", "@name"), ("prevalence", "@value{0.000000}")], dashes)
+    plots.hover(plot, [("task", "@name"), (held_name, "@value{0.000000}")], bars)
+    plots.hover(plot, [("task", "@name"), (due_name, "@value{0.000000}")], dashes)
     return plot
 
 
@@ -195,6 +211,13 @@ VIEWS = (
         "every example's code on the circle; the diamond is their mixture",
         _circle,
         _draw_circle,
+    ),
+    View(
+        "omega",
+        "Posterior",
+        "omega at the last token; the dashes are the definition's, given the words said so far",
+        _posterior,
+        _draw_posterior,
     ),
     View(
         "w",

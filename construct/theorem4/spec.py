@@ -1,0 +1,89 @@
+"""The Spec of tasks of words, and whether tasks fit a Spec."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from construct import checks
+from construct.spec import Spec
+from construct.words import WordTask, input_slots
+
+
+def spec_of(
+    tasks: Sequence[WordTask],
+    *,
+    m: int,
+    S: int | None = None,
+    fallback: bool = False,
+    coldness: float | None = None,
+    dtype: str = "float32",
+) -> Spec:
+    """The Spec of tasks of words, for prompts of up to m examples with S input words each.
+
+    S: by default what the tasks read. fallback: answer a prefix that no task says by the prior. Two
+    words are sqrt(2) apart, which is the margin; nothing else depends on it.
+    Raises ValueError when the tasks do not fit together.
+    """
+    tasks = list(tasks)
+    if not tasks:
+        raise checks.refuse("tasks", "an empty list", "must hold K >= 1 tasks", "pass a WordTask")
+    for i, task in enumerate(tasks):
+        checks.instance(f"tasks[{i}]", task, WordTask, "wrap it: WordTask(slot=..., words=...)")
+    L, d = tasks[0].words.shape
+    S = max(task.slot for task in tasks) + 1 if S is None else checks.integer("S", S, 1, "pass S")
+    spec = Spec(
+        K=len(tasks),
+        d=d,
+        m=m,
+        n=S + 1 + L,
+        L=L,
+        margin=float(np.sqrt(2)),
+        tolerance=0.0,
+        radius=1.0,
+        input_radius=1.0,
+        weight_norm=max(task.weight_norm for task in tasks),
+        fallback=fallback,
+        coldness=coldness,
+        dtype=dtype,
+    )
+    check_word_tasks(spec, tasks)
+    return spec
+
+
+def check_word_tasks(spec: Spec, tasks: Sequence[Any]) -> None:
+    """Refuse tasks that this Spec does not describe, or two that are the same: those could never be
+    told apart, so every example of theirs would be left out."""
+    if len(tasks) != spec.K:
+        raise checks.refuse(
+            "spec.K",
+            spec.K,
+            f"must be {len(tasks)}, as many as the tasks",
+            "use spec_of(tasks, ...)",
+        )
+    S, seen = input_slots(spec), {}
+    for i, task in enumerate(tasks):
+        checks.instance(f"tasks[{i}]", task, WordTask, "wrap it: WordTask(slot=..., words=...)")
+        if task.words.shape != (spec.L, spec.d):
+            raise checks.refuse(
+                f"tasks[{i}].words",
+                f"a table of shape {task.words.shape}",
+                f"must have shape (L, d) = {(spec.L, spec.d)}",
+                "use spec_of(tasks, ...), with tables of one shape",
+            )
+        if task.slot >= S:
+            raise checks.refuse(
+                f"tasks[{i}].slot",
+                task.slot,
+                f"must be an input slot, 0..{S - 1}",
+                "move the task or raise S",
+            )
+        key = (task.slot, task.words.tobytes())
+        if key in seen:
+            raise checks.refuse(
+                f"tasks[{i}]",
+                f"equal to tasks[{seen[key]}]",
+                "must differ in slot or words",
+                "remove one of the two",
+            )
+        seen[key] = i
