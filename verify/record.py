@@ -4,7 +4,7 @@ allow, and what random tasks and prompts it is tried on. `verify.theorem.ALL` li
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from construct import FeatureMap, Prompt, Spec, Task, Transformer
 from construct.gains import SelectionGains
@@ -21,6 +21,7 @@ DECIDED = (
 )
 
 
+@runtime_checkable
 class Drawn(Protocol):
     """What a theorem's draw_instance gives: tasks with their Spec."""
 

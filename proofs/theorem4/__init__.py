@@ -1,8 +1,11 @@
 """Theorem 4's error bounds: four lemmas in order, composed; and what follows for whole answers."""
 
+from collections.abc import Sequence
+
 from construct.spec import Spec
 from construct.theorem4.gains import derive
-from construct.words import WordPrompt
+from construct.words import WordPrompt, WordTask
+from proofs.sizes import Sizes
 from proofs.theorem4 import (
     layer1_recognize,
     layer2_consistency,
@@ -11,6 +14,8 @@ from proofs.theorem4 import (
 )
 from proofs.theorem4.bounds import Errors, Setting
 
+# Tables of words: every output is one word, and every label.
+WORDS = Sizes(products=1.0, bias=0.0, output=1.0, label=1.0)
 FOUR = (layer1_recognize, layer2_consistency, layer3_commit, layer4_posterior)
 
 
@@ -31,6 +36,7 @@ def setting(
         gains=derive(spec),
         tokens=spec.tokens if tokens is None else tokens,
         input_norm=1.0,
+        sizes=WORDS,
         leaks=leaks,
         rounds=rounds,
         soft=soft,
@@ -47,9 +53,16 @@ def errors(setting: Setting) -> list[Errors]:
     return after
 
 
-def error_bound(spec: Spec, prompt: WordPrompt | int | None = None) -> float:
+def error_bound(
+    spec: Spec,
+    prompt: WordPrompt | int | None = None,
+    *,
+    tasks: Sequence[WordTask] | None = None,
+    feature_map: None = None,
+) -> float:
     """How far a step's distribution can be from the law's, summed over words: (K + 1) (e^-T + 2N
-    e^-2T) and rounding. Under superposed decoding it holds at every step alike."""
+    e^-2T) and rounding. Under superposed decoding it holds at every step alike. tasks: as
+    other theorems' bounds take them; here they tell nothing that words do not."""
     return errors(setting(spec, prompt))[-1].output
 
 
