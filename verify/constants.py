@@ -255,7 +255,8 @@ def plot(found: Constants, stem: str) -> list[Any]:
         leak.semilogy(T, np.exp(-np.array(T)), label="e^-T", **dashed)
         tasks = sorted({one.K for one in found.sizes})
         least = [least_parameters(K, found.d) for K in tasks]
-        parameters.loglog(tasks, least, label="K d (d - 1), any architecture", **dashed)
+        parameters.loglog(tasks, least, label="K d (d - 1): no model has less", **dashed)
+        parameters.set_ylim(top=100 * max(one.stored for one in found.sizes))
         leak.set_xlabel("coldness T: the least score gap")
         leak.set_ylabel("bound on the error in exact arithmetic")
         width.set_xlabel("tasks K")
