@@ -5,17 +5,18 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
+import construct
 from tests import snippets
 from tests.snippets import ROOT, Block, blocks, difference, execute, pages, run, typed
+from verify import worked
 from verify.__main__ import commands
 
 PAGES = {str(page.relative_to(ROOT)): page for page in pages()}
-# Commands that no test can run as they stand: they start other programs, or need a cluster. How each
-# is held instead is said in `test_a_command_that_stands_alone`.
 MAKE = re.compile(r"make ([\w-]+)")
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 
@@ -151,3 +152,19 @@ def test_a_session_is_read_as_it_is_typed():
     block = Block(Path("page.md"), 1, "console", "$ one    # why\na\n...\n$ two --x\n", None, False)
     assert block.commands == [("one", "a\n...\n"), ("two --x", "")]
     assert os.path.isabs(execute("python -c 'import sys; print(sys.executable)'").stdout.strip())
+
+
+# The project's own papers.
+
+
+def test_one_version_everywhere():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert construct.__version__ == version
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
+    assert f"\n## {version}\n" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_the_tutorials_picture_is_what_its_command_draws():
+    drawn = worked.draw(worked.example())
+    assert drawn == (ROOT / "docs" / "worked.svg").read_text()
+    assert "y = 1.33, 1.33" in drawn and drawn.count("ok = 1") == 6

@@ -93,7 +93,7 @@ def draw(reply: "Reply") -> str:
     says = "; ".join(f"{row['answer']} {row['probability']:.0%}" for row in rows)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" '
-        f'aria-labelledby="title">\n<title id="title">Ten examples of two tasks in a prompt, '
+        f'aria-labelledby="title">\n<title id="title">Ten examples of two tasks, '
         f"and the transformer's answer: {escape(says)}</title>\n<style>{STYLE}</style>\n{body}\n</svg>\n"
     )
 
