@@ -5,7 +5,7 @@ RUN := .venv/bin/python
 PYTEST := $(RUN) -m pytest -n auto
 PIP := .venv/bin/pip --quiet --disable-pip-version-check
 
-.PHONY: check test fast test-lowest coverage docs proof coqchk rocq mutants figures explain constants benchmarks chromium clean help
+.PHONY: check test fast test-lowest test-export test-export3 coverage docs proof coqchk rocq mutants figures explain constants benchmarks gpu chromium clean help
 
 theorem%: .venv/run ## verify a theorem by its number on random tasks: theorem1, theorem2, ...
 	$(RUN) -m verify.$@ --K 4 --d 16
@@ -25,6 +25,20 @@ test-lowest: chromium ## run all tests at the lowest versions that pyproject.tom
 	$(PYTHON) -m venv .venv-lowest
 	.venv-lowest/bin/pip install --quiet --disable-pip-version-check -r requirements-lowest.lock
 	.venv-lowest/bin/python -m pytest -n auto
+
+# What other tools need stands in an environment of its own; no other target installs torch.
+test-export: .venv-export/ready ## run the exports in TransformerLens, transformers and nnsight, and their pages
+	.venv-export/bin/python -m pytest tests/export
+
+.venv-export/ready: requirements-export.lock
+	$(PYTHON) -m venv .venv-export
+	.venv-export/bin/pip install --quiet --disable-pip-version-check -r requirements-export.lock
+	touch $@
+
+test-export3: ## run the exports in TransformerLens 3, whose HookedTransformer cannot stand beside version 4
+	$(PYTHON) -m venv .venv-export3
+	.venv-export3/bin/pip install --quiet --disable-pip-version-check -r requirements-export3.lock
+	.venv-export3/bin/python -m pytest tests/export/test_hookedtransformer.py
 
 proof: rocq ## compile the machine-checked proof, check that it assumes nothing, print theorem and axioms
 	$(MAKE) --no-print-directory -C proofs/rocq -j2
@@ -72,6 +86,12 @@ coverage: .venv/check ## which lines the quick tests do not reach
 benchmarks: .venv/ready ## measure speed beside other libraries, build time and error; writes benchmarks/results
 	$(RUN) -m benchmarks $(BENCHMARKS)
 
+gpu: ## on an NVIDIA GPU: what depends on its arithmetic, then all measurements into benchmarks/results
+	$(MAKE) --no-print-directory .venv/ready ACCEL=cuda12
+	$(RUN) -c "import jax, sys; sys.exit(jax.default_backend() != 'gpu' and 'JAX finds no GPU here')"
+	$(RUN) -m pytest -n 0 tests/test_precision.py tests/evaluate/test_bf16.py tests/evaluate/test_memory.py
+	$(RUN) -m benchmarks $(BENCHMARKS)
+
 # The browser that the explorer's tests drive; Debian's packages, installed when absent and possible.
 chromium:
 	@if command -v chromium >/dev/null && command -v chromedriver >/dev/null; then :; \
@@ -81,8 +101,10 @@ chromium:
 
 # What a target needs and no more: a run, then the tests, then the linters. The locks pin the same versions.
 # Without --no-compile pip would compile every module of every package; Python compiles those that it imports.
+# ACCEL=cuda12 installs what an NVIDIA GPU needs, too: make theorem1 ACCEL=cuda12
+ACCEL ?=
 .venv: .venv/ready
-.venv/run: requirements-run.lock
+.venv/run: requirements-run.lock $(ACCEL:%=.venv/ready-%)
 	$(PYTHON) -m venv .venv
 	$(PIP) install --no-compile -r requirements-run.lock
 	touch $@
@@ -91,12 +113,17 @@ chromium:
 	$(PIP) install --no-compile -r requirements.lock
 	touch $@
 
+.venv/ready-%: requirements-%.lock
+	$(PYTHON) -m venv .venv
+	.venv/bin/pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
 .venv/check: .venv/ready requirements-check.lock
 	$(PIP) install --no-compile -r requirements-check.lock
 	touch $@
 
 clean: ## remove what the other targets made
-	rm -rf .venv .venv-lowest .venv-docs site .coverage constants.png constants.svg .pytest_cache .hypothesis theorem?.html figure*.png figure*.svg collapse.png collapse.svg
+	rm -rf .venv .venv-lowest .venv-docs site .coverage constants.png constants.svg .venv-export .venv-export3 .pytest_cache .hypothesis theorem?.html figure*.png figure*.svg collapse.png collapse.svg
 
 help: ## list the targets
 	@grep -E '^[a-z0-9%-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'

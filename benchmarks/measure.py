@@ -313,4 +313,4 @@ def command(questions: Sequence[Question], prog: str) -> None:
         console.print(f"wrote {', '.join(str(one) for one in written)}", soft_wrap=True)
         return HOLDS
 
-    run(main, prog)
+    run(main, prog, keep_programs=False)  # a first call compiles

@@ -6,6 +6,7 @@ answer = model(Prompt(inputs=X, labels=Y, query=q))
 """
 
 from construct.answer import Answer, Trace
+from construct.evaluate.memory import Memory
 from construct.model import Transformer
 from construct.prompt import Prompt
 from construct.spec import Spec
@@ -13,4 +14,14 @@ from construct.tasks import FeatureMap, Task
 from construct.theorem1 import build
 
 __version__ = "0.2.0"  # as pyproject.toml has it
-__all__ = ["Answer", "FeatureMap", "Prompt", "Spec", "Task", "Trace", "Transformer", "build"]
+__all__ = [
+    "Answer",
+    "FeatureMap",
+    "Memory",
+    "Prompt",
+    "Spec",
+    "Task",
+    "Trace",
+    "Transformer",
+    "build",
+]

@@ -18,22 +18,26 @@ class Answer:
     """The superposition, and what the transformer recognized on the way.
 
     vector (d,): the answer token's content, sum_i (m_i / M) g_i(query); 0 when there is no
-    evidence. recognized (m',): the task that each example was committed to, decoded from what the
-    transformer wrote, or -1 where it abstained. K: the number of tasks. evaluator: 'dense', 'bf16'
-    or 'restricted', which of them computed it; they agree to rounding. posterior (K,): of Theorem 4
-    alone, the prevalence of each task given the words said so far; there the vector is the
-    distribution of the next word.
+    evidence; (queries, d) where a memory was asked many queries. recognized (m',): the task that
+    each example was committed to, decoded from what the transformer wrote, or -1 where it
+    abstained. K: the number of tasks. evaluator: 'dense', 'bf16', 'restricted' or 'memory', which
+    of them computed it; they agree to rounding. posterior (K,): of Theorem 4 alone, the prevalence
+    of each task given the words said so far; there the vector is the distribution of the next word.
+    counted: m_i, where it is known already.
     """
 
-    vector: Float[np.ndarray, "d"]
+    vector: Float[np.ndarray, "*queries d"]
     recognized: Int[np.ndarray, "m"]
     K: int
     evaluator: str = "dense"
     posterior: Float[np.ndarray, "K"] | None = None
+    counted: Int[np.ndarray, "K"] | None = None
 
     @cached_property
     def counts(self) -> Int[np.ndarray, "K"]:
         """m_i, the examples committed to each task."""
+        if self.counted is not None:
+            return self.counted
         return np.bincount(self.recognized[self.recognized != ABSTAINED], minlength=self.K)
 
     @property

@@ -4,6 +4,7 @@ what to do.
 A message names the argument, its value, what is required of it, and the way out.
 """
 
+import importlib
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -124,3 +125,17 @@ def shape(argument: str, array: np.ndarray | Array, expected: Sequence[int], mea
             f"must have shape {tuple(expected)} = {meaning}",
             "make the shapes agree",
         )
+
+
+def package(module: str, name: str, extra: str) -> Any:
+    """A module of an optional package, imported when it is needed. Raises ValueError where the
+    package is missing."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError:
+        raise refuse(
+            "package",
+            name,
+            "is needed for this, and is not installed",
+            f"pip install 'superposed-tasks[{extra}]'",
+        ) from None

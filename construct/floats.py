@@ -6,6 +6,7 @@ gains exact.
 """
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
@@ -27,6 +28,7 @@ def largest(dtype: str) -> float:
     return float(np.finfo(dtype).max)
 
 
+@lru_cache(maxsize=1024)
 def gamma(k: float, dtype: str) -> float:
     """Relative error of any product or sum that makes at most `k` roundings: k u / (1 - k u).
 

@@ -16,6 +16,7 @@ from construct.answer import Answer, Trace
 from construct.evaluate.bf16 import pieces_of
 from construct.evaluate.certificate import NoCertificate, certificate
 from construct.evaluate.dense import read_prompts
+from construct.evaluate.memory import Memory, remember
 from construct.evaluate.mesh import check_mesh
 from construct.evaluate.places import (
     Hooks,
@@ -27,7 +28,7 @@ from construct.evaluate.places import (
 )
 from construct.evaluate.record import heads_of, read_hooked, record
 from construct.evaluate.reference import read_prompt
-from construct.evaluate.streaming import answer_blocks, answer_prompt
+from construct.evaluate.streaming import answer_blocks, answer_prompts
 from construct.layers import Stack, check_x64, remembered
 from construct.layout import AnyPrompt
 from construct.prompt import Batch, Prompt, check_query, embed
@@ -211,6 +212,24 @@ class Transformer(Stack):
             self, blocks, query, name="prompt", progress=progress, screen=screen, mesh=mesh
         )
 
+    def remember(
+        self,
+        examples: Any,
+        *,
+        progress: Callable[[int], None] | None = None,
+        screen: bool | None = None,
+        mesh: Mesh | None = None,
+    ) -> Memory:
+        """A prompt's examples, recognized once and ready for any query: `memory.ask(query)`.
+
+        examples: a Prompt, whose own query is left aside, or blocks as `stream` takes them; the
+        rest as there. Raises ValueError as `stream` does, and for weights that were changed.
+        """
+        self._check_evaluator("restricted")
+        if mesh is not None:
+            check_mesh(self.spec, mesh)
+        return remember(self, examples, progress=progress, screen=screen, mesh=mesh)
+
     def trace(
         self,
         prompt: AnyPrompt,
@@ -269,7 +288,7 @@ class Transformer(Stack):
         evaluator: str | None,
         enforce: bool,
     ) -> list[Answer]:
-        """The short prompts as one dense batch, long ones one by one by the restricted evaluator.
+        """The short prompts as one dense batch, longer ones by the restricted evaluator.
 
         Raises ValueError on a hypothesis that does not hold, and if the evaluator that is asked for
         cannot be had.
@@ -285,18 +304,24 @@ class Transformer(Stack):
         answers: dict[int, Answer] = {}
         if evaluator is not None:
             self._check_evaluator(evaluator)
-        for i, (prompt, name) in enumerate(zip(prompts, names, strict=True)):
-            long = prompt.tokens > DENSE_TOKENS and "restricted" in self._evaluators
-            if evaluator == "reference":
-                certificate(self).require()
+        if evaluator == "reference":
+            certificate(self).require()
+            for i, (prompt, name) in enumerate(zip(prompts, names, strict=True)):
                 readings = read_prompt(self, prompt)
                 answers[i] = self._decode(prompt, name, readings, evaluator="reference")
-            elif evaluator == "restricted" or (evaluator is None and long):
-                try:
-                    answers[i] = self._restricted(prompt, name)
-                except NoCertificate:
-                    if evaluator is not None:
-                        raise
+        elif evaluator in (None, "restricted"):
+            asked = [
+                i
+                for i, prompt in enumerate(prompts)
+                if evaluator is not None
+                or (prompt.tokens > DENSE_TOKENS and "restricted" in self._evaluators)
+            ]
+            try:
+                together = self._restricted([prompts[i] for i in asked], [names[i] for i in asked])
+                answers |= dict(zip(asked, together, strict=True))
+            except NoCertificate:
+                if evaluator is not None:
+                    raise
         rest = [i for i in range(len(prompts)) if i not in answers]
         together = self._dense(
             [prompts[i] for i in rest], [names[i] for i in rest], narrow=evaluator == "bf16"
@@ -304,9 +329,11 @@ class Transformer(Stack):
         answers |= dict(zip(rest, together, strict=True))
         return [answers[i] for i in range(len(prompts))]
 
-    def _restricted(self, prompt: Prompt, name: str) -> Answer:
+    def _restricted(self, prompts: list[Prompt], names: list[str]) -> list[Answer]:
+        if not prompts:
+            return []
         try:
-            return answer_prompt(self, prompt, name)
+            return answer_prompts(self, prompts, names)
         except NoCertificate:
             raise
         except ValueError as error:

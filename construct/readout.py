@@ -50,14 +50,16 @@ class Readout:
     the role of the tokens that ask there, an INPUT (of itself) or a LABEL (of its example's
     inputs). term: the rows of that layer's scores whose key side is a task's output W_i f + b_i,
     less the subspace `less` if there is one. codes: the layer after which a label holds its task
-    code, and in which subspace; its ok is read beside. decode(stack, labels, name, readings,
-    enforce, first) gives the task of each example, -1 where it abstained; with `enforce` it raises
-    ValueError where a hypothesis fails. `first` is the place of the first of these examples in the
-    prompt. norm_slack(spec, gains): what an output's computed norm may exceed the radius by.
-    always: some hypothesis shows in no gap and no output norm, so every example is checked one by
-    one. posterior: the layer after which the last token holds the posterior over tasks, and in
-    which subspace. layout: how prompts become rows. evaluators: the only ones that serve this
-    theorem (None: all)."""
+    code, and in which subspace; its ok is read beside. features: where the heads that perform the
+    tasks find the query's features: the role of the tokens, and the subspace. decode(stack, labels,
+    name, readings, enforce, first) gives the task of each example, -1 where it abstained; with
+    `enforce` it raises ValueError where a hypothesis fails. `first` is the place of the first of
+    these examples in the prompt. norm_slack(spec, gains): what an output's computed norm may exceed
+    the radius by. always: some hypothesis shows in no gap and no output norm, so every example is
+    checked one by one. posterior: the layer after which the last token holds the posterior over
+    tasks, and in which subspace. layout: how prompts become rows. evaluators: the only ones that
+    serve this theorem (None: all).
+    """
 
     theorem: int
     decode: Callable[..., Int[np.ndarray, "m"]]
@@ -66,6 +68,7 @@ class Readout:
     term: str = ""
     less: str | None = None
     codes: tuple[str, str] | None = None
+    features: tuple[str, str] | None = None
     norm_slack: Callable[[Spec, Any], float] = no_slack
     always: bool = False
     posterior: tuple[str, str] | None = None

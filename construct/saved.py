@@ -1,8 +1,9 @@
-"""A model in one file: safetensors for the weights, and JSON in its header for all the rest.
+"""A model, or a memory of its, in one file: safetensors for the arrays, and JSON in its header for
+all the rest.
 
-The header says which theorem's layers these are, the Spec, the tasks' slots, the layers by name
-with their heads' terms, and a checksum of the weights. Loading needs no task: certificate and
-evaluators follow from the file. The package `safetensors` is imported when it is needed.
+A model's header says which theorem's layers these are, the Spec, the tasks' slots and the layers by
+name with their heads' terms. Loading needs no task: certificate and evaluators follow from the
+file. Every file has a checksum. The package `safetensors` is imported when it is needed.
 """
 
 import dataclasses
@@ -10,6 +11,7 @@ import hashlib
 import importlib
 import json
 import os
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,16 @@ MATRICES = ("W_Q", "W_K", "W_V", "W_O")
 def save(model: Stack, path: str | os.PathLike) -> None:
     """Write a model. Raises ValueError when the path cannot be written or safetensors is
     missing."""
+    write("model", path, *_contents(model))
+
+
+def fingerprint(model: Stack) -> str:
+    """A checksum of a model's weights and of all else that its file would hold."""
+    tensors, header = _contents(model)
+    return _checksum(tensors, json.dumps(header, allow_nan=False))
+
+
+def _contents(model: Stack) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     tensors: dict[str, np.ndarray] = {}
     layers = []
     for i, layer in enumerate(model.layers):
@@ -43,16 +55,22 @@ def save(model: Stack, path: str | os.PathLike) -> None:
                 "mlp": layer.mlp is not None,
             }
         )
-    header = {
-        "version": VERSION,
+    return tensors, {
         "theorem": model.readout.theorem,
         "spec": dataclasses.asdict(model.spec),
         "slots": list(model.slots),
         "as_built": model.as_built,
         "layers": layers,
     }
-    text = json.dumps(header, allow_nan=False)
-    metadata = {"format": FORMAT, "model": text, "checksum": _checksum(tensors, text)}
+
+
+def write(
+    kind: str, path: str | os.PathLike, tensors: dict[str, np.ndarray], header: dict[str, Any]
+) -> None:
+    """Write a file of a kind, 'model' or 'memory'. Raises ValueError when the path cannot be
+    written or safetensors is missing."""
+    text = json.dumps({"version": VERSION} | header, allow_nan=False)
+    metadata = {"format": _format(kind), kind: text, "checksum": _checksum(tensors, text)}
     package = _safetensors()
     try:
         package.numpy.save_file(tensors, os.fspath(path), metadata=metadata)
@@ -62,9 +80,9 @@ def save(model: Stack, path: str | os.PathLike) -> None:
         ) from None
 
 
-def load(path: str | os.PathLike) -> Any:
-    """The model of a file that `save` wrote. Raises ValueError for a file that cannot be read, is
-    damaged, of another program, or of a newer version."""
+def read(kind: str, path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The arrays and the header of a file of a kind. Raises ValueError for a file that cannot be
+    read, is damaged, of another kind or program, or of a newer version."""
     name = repr(os.fspath(path))
     package = _safetensors()
     try:
@@ -73,13 +91,13 @@ def load(path: str | os.PathLike) -> Any:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (OSError, package.SafetensorError) as error:
         raise checks.refuse(
-            "path", name, f"is no whole safetensors file ({error})", "save the model again"
+            "path", name, f"is no whole safetensors file ({error})", f"save the {kind} again"
         ) from None
-    if metadata.get("format") != FORMAT:
+    if metadata.get("format") != _format(kind):
         raise checks.refuse(
-            "path", name, f"holds no model of {FORMAT}", "pass a file that model.save wrote"
+            "path", name, f"holds no {kind} of {FORMAT}", f"pass a file that {kind}.save wrote"
         )
-    text = metadata.get("model", "")
+    text = metadata.get(kind, "")
     if metadata.get("checksum") != _checksum(tensors, text):
         raise checks.refuse("path", name, "is damaged: its checksum differs", "save it again")
     header = json.loads(text)
@@ -90,12 +108,19 @@ def load(path: str | os.PathLike) -> Any:
             f"is of version {header['version']}, and this program reads up to {VERSION}",
             "load it with the newer program",
         )
+    return tensors, header
+
+
+def load(path: str | os.PathLike) -> Any:
+    """The model of a file that `save` wrote. Raises ValueError for a file that cannot be read, is
+    damaged, of another program, or of a newer version."""
+    tensors, header = read("model", path)
     try:
         theorem = importlib.import_module(f"construct.theorem{int(header['theorem'])}")
     except ModuleNotFoundError:
         raise checks.refuse(
             "path",
-            name,
+            repr(os.fspath(path)),
             f"is of Theorem {header['theorem']}, which is not known here",
             "load it with the program that knows it",
         ) from None
@@ -105,6 +130,19 @@ def load(path: str | os.PathLike) -> Any:
     if not built:
         model.forget_built()
     return model
+
+
+def assembled(model: Stack, layers: Iterable[LayerWeights]) -> Any:
+    """The transformer of the same theorem, Spec and slots with other layers; it does not count as
+    built."""
+    theorem = importlib.import_module(f"construct.theorem{model.readout.theorem}")
+    other = theorem.assemble(model.spec, layers, model.slots, checked=False)
+    other.forget_built()
+    return other
+
+
+def _format(kind: str) -> str:
+    return FORMAT if kind == "model" else f"{FORMAT} {kind}"
 
 
 _MLP = ("W_1", "W_2")

@@ -33,6 +33,7 @@ class Setting:
     `input_norm`.
 
     sizes: what rounding is relative to. leaks, rounds: which of the two sources of error to count.
+    merged: the roundings that a mean makes beside, where equal keys are merged (`proofs.memory`).
     """
 
     spec: Spec
@@ -42,6 +43,7 @@ class Setting:
     sizes: Sizes
     leaks: bool = True
     rounds: bool = True
+    merged: int = 0
 
     def tau(self, layer: str) -> float:
         """Weight of a loser at distance T: scores are off by the layer's score error, and exp by a
@@ -110,9 +112,9 @@ class Setting:
         blocks = -(-tokens // block)
         examples = max((tokens - 1) // n - 1, 1)
         if not self.gains.hard or leaked or examples * floats.unit_roundoff(self.spec.dtype) > 1:
-            return self.average(int((np.minimum(block, tokens) + blocks).max()))
+            return self.average(int((np.minimum(block, tokens) + blocks).max()) + self.merged)
         touched = np.minimum((block + n - 2) // n + 1, examples)  # examples in a block
-        return self.gamma(min(examples - 1, int((touched + blocks).max()) - 2) + 1)
+        return self.gamma(min(examples - 1, int((touched + blocks).max()) - 2) + 1 + self.merged)
 
     @property
     def feature_norm(self) -> float:

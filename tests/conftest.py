@@ -4,12 +4,16 @@ The import hook must be in place before the packages are imported: pytest loads 
 test module.
 """
 
+import os
 from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
 
 from tests import annotations
+
+# Before JAX is imported, and for the processes that tests start: what tests see is compiled anew.
+os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
 
 # The edge takes lists, ints and nonsense, and answers with one ValueError: a type checker there
 # would speak first.

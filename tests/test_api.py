@@ -4,6 +4,7 @@ import dataclasses
 import pickle
 import subprocess
 import sys
+import warnings
 
 import jax
 import numpy as np
@@ -325,6 +326,14 @@ def test_a_spec_under_which_nothing_can_be_recognized_is_refused():
         Spec.of(tasks, m=4, n=2, margin=100, radius=4)
     with pytest.raises(ValueError, match="dtype = None"):
         Spec.of(tasks, m=4, n=2, margin=1, radius=4, dtype=None)
+
+
+def test_treescope_shows_models_and_traces():
+    treescope = pytest.importorskip("treescope")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # its summary of an empty array
+        shown = treescope.render_to_text(MODEL) + treescope.render_to_html(MODEL.trace(PROMPT))
+    assert "Layer(name='recognize'" in shown and "subspaces" in shown
 
 
 # Saving.

@@ -5,6 +5,7 @@ Nothing here asserts a time.
 """
 
 import json
+import subprocess
 import sys
 from dataclasses import replace
 
@@ -14,15 +15,18 @@ import pytest
 
 from benchmarks import (
     accuracy,
+    api,
     bf16,
     build,
     device,
     evaluators,
     measure,
+    memory,
     peers,
     scale,
     speed,
     stacks,
+    start,
 )
 from benchmarks.evaluators import EVALUATORS, Setting, Unavailable, Way, check, draw_setting
 from tests.theorem1.cases import FEATURES, RANDOM, SUMS
@@ -46,17 +50,21 @@ def setting(request):
 def quick(monkeypatch):
     """One tiny size, no bursts, a small matrix product."""
     monkeypatch.setattr(measure, "BURST", 0.0)
+    monkeypatch.setattr(api, "BATCH", 3)
     monkeypatch.setattr(peers, "GEMM", 16)
     monkeypatch.setattr(scale, "SIDE", 16)
     monkeypatch.setattr(scale, "MANY", ((64, 6, 0.25),))
     sizes = {"small": (2, 3, 6, 3)}
-    for module in (evaluators, peers, speed, bf16):
+    for module in (evaluators, peers, speed, bf16, api):
         monkeypatch.setattr(module, "SIZES", sizes)
     monkeypatch.setattr(
         device, "PLATFORMS", dict.fromkeys(("cpu", "gpu"), device.Sizes((2, 3, 6, 3), 6, 16, 64))
     )
     monkeypatch.setattr(build, "SWEEPS", {"K": ((1, 3, 4), (2, 3, 4))})
     monkeypatch.setattr(accuracy, "SIZES", ((2, 3, 6, 3),))
+    monkeypatch.setattr(memory, "QUERIES", 64)
+    monkeypatch.setattr(start, "BARE", "pass")
+    monkeypatch.setattr(start, "seconds", lambda arguments, cache: float(len(arguments)))
 
 
 @pytest.mark.parametrize("name", stacks.STACKS)
@@ -182,6 +190,8 @@ def test_all_questions_write_one_report(quick, command, tmp_path):
         "dense,nnx,oracle",
         "--largest",
         "6",
+        "--log-m",
+        "6",
     )
     assert code == 0, err
     report = json.loads(out.read_text(), parse_constant=lambda name: pytest.fail(name))
@@ -191,11 +201,14 @@ def test_all_questions_write_one_report(quick, command, tmp_path):
         "repeats",
         "peers",
         "scale",
+        "memory",
         "bf16",
         "device",
         "speed",
+        "start",
         "build",
         "accuracy",
+        "api",
     }
     assert {"device", "cores", "processor", "versions", "load_average"} <= set(report["machine"])
     assert set(report["machine"]["versions"]) == set(measure.PACKAGES)
@@ -235,15 +248,44 @@ def test_all_questions_write_one_report(quick, command, tmp_path):
         report["build"][0]
     )
     assert all(one["max_error"] <= one["error_bound"] for one in report["accuracy"])
+    (api_costs,) = report["api"]
+    assert api_costs["file_bytes"] > 0 and set(api_costs["times_dense"]) == {
+        "look",
+        "write",
+        "head",
+    }
+    assert {"trace", "build", "save", "load"} < set(api_costs["calls"])
     sizes = [(one["K"], one["log_m"], one["screen"]) for one in report["scale"]]
     assert sizes == [(16, 6, False), (64, 6, False), (64, 6, True)]
     assert all(
         one["error"] <= one["error_bound"] and one["times_gemm"] > 0 for one in report["scale"]
     )
+    (remembered,) = report["memory"]
+    assert set(remembered["ways"]) == set(memory.WAYS) and remembered["examples"] == 32
+    assert remembered["times_product"] > 0
+    assert report["start"][0]["ways"]["second run"]["times_bare"] == 6 / 2
     # A process with JAX in it, which alone is more than this prompt.
     assert report["scale"][0]["peak_bytes"] > report["scale"][0]["prompt_bytes"] == 2 * 4 * 64 * 64
     assert out.with_suffix(".png").stat().st_size and out.with_suffix(".svg").stat().st_size
     assert all(question.text[:20] in tables for question in QUESTIONS)
+
+
+def test_a_start_is_a_process_with_a_cache_of_its_own(tmp_path):
+    code = "import os, sys; sys.exit(os.environ['XDG_CACHE_HOME'] != sys.argv[1])"
+    assert start.seconds(["-c", code, str(tmp_path)], str(tmp_path)) > 0
+    with pytest.raises(subprocess.CalledProcessError):
+        start.seconds(["-c", code, "elsewhere"], str(tmp_path))
+
+
+def test_a_memory_that_is_wrong_is_not_timed():
+    subject = scale.Million(scale.Case(3, 6, 0.5, False))
+    remembered = subject.model.remember([(subject.inputs, subject.labels)])
+    queries = subject.inputs[:4]
+    assert memory.check(subject, remembered, queries)["map_error"] < 1e-5
+    remembered.counts = np.roll(remembered.counts, 1)
+    remembered._changed()
+    with pytest.raises(ValueError, match="error"):
+        memory.check(subject, remembered, queries)
 
 
 def test_the_scale_subject_refuses_a_wrong_answer():

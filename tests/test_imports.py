@@ -83,11 +83,12 @@ def upward(edges: Graph) -> list[tuple[str, str]]:
 
 
 def floor(module: str) -> int:
-    """0: weights and what they are made of. 1: evaluators. 2: the model. 3: what builds and names
-    models."""
-    if module == "construct" or re.fullmatch(r"construct\.(theorem\d+|families(\..*)?)", module):
+    """0: weights and what they are made of. 1: evaluators. 2: the model. 3: what builds, names
+    and exports models."""
+    names = r"construct\.(theorem\d+|(families|export)(\..*)?|truth)"
+    if module == "construct" or re.fullmatch(names, module):
         return 3
-    if module == "construct.model":
+    if module in ("construct.model", "construct.generator"):
         return 2
     return int(module.startswith("construct.evaluate"))
 
@@ -168,13 +169,21 @@ def test_a_wrong_import_is_seen(floor, source):
     assert strangers(floor, source)
 
 
-def test_the_oracle_shares_no_code_with_the_layers():
+@pytest.mark.parametrize(
+    ("oracle", "types"),
+    [
+        ("verify.oracle", {"construct.FeatureMap", "construct.Prompt", "construct.Task"}),
+        (
+            "verify.theorem4.definition",
+            {"construct.words.WordPrompt", "construct.words.WordTask"},
+        ),
+    ],
+)
+def test_the_oracles_share_no_code_with_the_layers(oracle, types):
     own = {
-        name
-        for name in names_in(OWN["verify.oracle"])
-        if name.startswith(("construct", "proofs", "verify"))
+        name for name in names_in(OWN[oracle]) if name.startswith(("construct", "proofs", "verify"))
     }
-    assert own == {"construct.FeatureMap", "construct.Prompt", "construct.Task"}
+    assert own == types
 
 
 FOLDERS = (("construct", ""), ("proofs", ""), ("verify", ""), ("tests", "test_"))

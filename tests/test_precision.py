@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from construct.evaluate import chunk, prepared
+from construct.evaluate import alone, prepared
 from construct.evaluate.dense import read_batch
 from construct.layers import in_dtype
 from construct.prompt import batch_of
@@ -50,14 +50,10 @@ def dense(model, prompt):
 def restricted(model, prompt, sketch, monkeypatch):
     monkeypatch.setattr(prepared, "sketch_size", lambda *_: sketch)
     ready = prepared.prepare(model, screen=True)
-    arrays = (
-        part.astype(model.spec.dtype) for part in (prompt.query, prompt.inputs, prompt.labels)
+    rows = alone.rows_of(
+        [(prompt.query, prompt.inputs, prompt.labels)], prompt.examples, model.spec.dtype
     )
-    return jax.make_jaxpr(
-        lambda query, x, y: chunk.run_alone(
-            ready.plan, ready.norms, ready.limits, query, x, y, len(x), variant=ready.variant
-        )
-    )(*arrays)
+    return jax.make_jaxpr(lambda rows: alone.run(ready.joined, rows, variant=ready.variant))(rows)
 
 
 @pytest.mark.parametrize("theorem", [1, 2, 3])

@@ -65,4 +65,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    cli.run(main, PROG)
+    cli.run(main, PROG, keep_programs=False)

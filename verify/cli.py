@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn, TextIO, TypeVar, cast
 
-from verify import extras
+from verify import extras, programs
 
 HOLDS, FAILS, BAD_REQUEST = 0, 1, 2
 
@@ -122,18 +122,18 @@ def read_file(path: str) -> str:
         ) from None
 
 
-def run(main: Callable[[], int], prog: str) -> NoReturn:
+def run(main: Callable[[], int], prog: str, *, keep_programs: bool = True) -> NoReturn:
     """Run a command: a bad or impossible request and an unwritable file are one line and exit code
     2, never a traceback. Where nobody reads on (`| head`), the work is finished all the same: the
-    exit code says what holds, and files are written."""
+    exit code says what holds, and files are written. What it compiles is kept for its next run."""
     with _outputs_may_close():
         try:
+            if keep_programs:
+                programs.keep()
             code = main()
         except ModuleNotFoundError as error:
-            if (
-                error.name not in extras.REQUIREMENTS
-            ):  # no optional package: a fault of this program
-                raise
+            if error.name not in extras.REQUIREMENTS:
+                raise  # no optional package: a fault of this program
             code = _one_line(prog, f"{error}; install: {extras.hint(error.name)}")
         except (ValueError, OSError, MemoryError, OverflowError) as error:
             code = _one_line(prog, error)

@@ -125,7 +125,8 @@ def expected(due: "Paths") -> "Paths":
     if due.how != "sample":
         return due
     first = due.posteriors[:1, :1]
-    return replace(due, posteriors=np.repeat(first, due.posteriors.shape[1], axis=1))
+    steps = due.posteriors.shape[1]
+    return replace(due, posteriors=np.repeat(first, steps, axis=1), words=None)
 
 
 def plot(

@@ -68,17 +68,21 @@ def random_subject(K: int, d: int, m: int, n: int | None, seed: int, theorem: Th
     rng = np.random.default_rng(seed)
     n = theorem.n if n is None else n
     instance = theorem.draw_instance(rng, K=K, d=d, m=m, n=n, **theorem.drawn)
-    kinds = {title: dict(kind) for title, kind in theorem.shown.items()}
-    kinds |= _kinds(K, m, theorem.ambiguity)
-    kinds = dict(list(kinds.items())[:MOST_PROMPTS])
+    kinds = list(_kinds(K, m, theorem.ambiguity).items())
+    # What only this theorem shows takes the place of what comes second.
+    kinds[1 : 1 + len(theorem.shown)] = [(title, dict(one)) for title, one in theorem.shown.items()]
+    kinds = dict(kinds)
     prompts = [theorem.draw_prompt(rng, instance, **kind) for kind in kinds.values()]
+    # Words that are said already are about the query of their own prompt.
+    titles = [*theorem.shown, *kinds]
+    query = prompts[list(kinds).index(titles[0])].query
     return Subject(
         spec=instance.spec,
         tasks=instance.tasks,
         feature_map=instance.feature_map,
         names=[f"task {i}" for i in range(K)],
         titles=list(kinds),
-        prompts=[replace(prompt, query=prompts[0].query) for prompt in prompts],
+        prompts=[replace(prompt, query=query) for prompt in prompts],
         words=[f"word {i}" for i in range(d)] if not theorem.labeled else (),
     )
 

@@ -7,7 +7,7 @@ distribution over the words and a posterior over the tasks; what it is inside do
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -30,6 +30,7 @@ class Said:
     posterior: Float[np.ndarray, "K"]
 
 
+@runtime_checkable
 class Subject(Protocol):
     """A model under study. name: as a figure calls it. soft: whether it can be fed a mixture of
     words."""

@@ -45,6 +45,10 @@ class Tokens:
             dense(self.stream[name]) if name in self.stream else jnp.zeros((size, 1, 1), some.dtype)
         )
 
+    def holding(self, name: str, values: Values) -> "Tokens":
+        """These tokens with something else in a subspace."""
+        return replace(self, stream={**self.stream, name: values})
+
     def plus(self, more: Stream) -> "Tokens":
         """These tokens with more added to their stream."""
         stream = dict(self.stream)
@@ -262,8 +266,11 @@ def _summed(block: Block, values: Values, weight: Weights, own: bool) -> Float[A
         return block((mixed[None] * x[:, :, None]).sum(1))[0]
     if own and isinstance(values, Mixed):  # the block meets the few basis vectors, not every token
         basis = block(values.basis[:, :, None])[..., 0]
-        moved = product("hvk,hqg->vkqg", basis, weight.share)
-        return (moved * values.weight).sum(1)
+        # One product over heads and basis vectors together. Each pair's share is made first, and
+        # apart: XLA would fuse a sum over one of them with all that follows, and take several times
+        # as long over it.
+        share = jax.lax.optimization_barrier(weight.share[:, None] * values.weight[None])
+        return product("hvk,hkqg->vqg", basis, share)
     v = block(values)
     if v.shape[2] == v.shape[3] == 1 and weight.within is None:
         return product("hv,hqg->vqg", v[:, :, 0, 0], weight.share)

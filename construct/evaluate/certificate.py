@@ -78,7 +78,12 @@ def _certificate(model: Stack) -> Certificate:
     wanted = needed(model.layers, moves)
     for layer, after in zip(model.layers, wanted[1:], strict=True):
         matter = {kind for kind in range(kinds.count) if kinds.roles[kind] in after}
-        bounds, gap, computed = _advance(model, layer, bounds, matter)
+        bounds, gap, computed = attended(model, layer, bounds, matter)
+        if layer.mlp is not None:
+            W_1, W_2 = (
+                np.asarray(weight[...], np.float64) for weight in (layer.mlp.W_1, layer.mlp.W_2)
+            )
+            bounds = mlp(bounds, W_1, W_2)
         if not moves(layer):
             continue
         gaps.append((layer.name, gap))
@@ -121,11 +126,11 @@ def _structure(model: Stack) -> Iterator[str]:
         )
 
 
-def _advance(
+def attended(
     model: Stack, layer: Layer, bounds: Bounds, matter: set[int]
 ) -> tuple[Bounds, float, float]:
-    """The bounds after a layer, and the least certified gap of the kinds that matter: exactly, and
-    after rounding.
+    """The bounds after a layer's attention, and the least certified gap of the kinds that matter:
+    exactly, and after rounding.
 
     Kinds that do not matter may attend to anything that they see: they are keys still, though
     nobody reads them.
@@ -164,13 +169,7 @@ def _advance(
             sum_of = values.moved(reach["own"], reach["other"], surely, low["own"], high["own"])
             center[q] += sum_of[0]
             radius[q] += sum_of[1]
-    bounds = bounds.plus(center, radius)
-    if layer.mlp is not None:
-        W_1, W_2 = (
-            np.asarray(weight[...], np.float64) for weight in (layer.mlp.W_1, layer.mlp.W_2)
-        )
-        bounds = mlp(bounds, W_1, W_2)
-    return bounds, least, computed
+    return bounds.plus(center, radius), least, computed
 
 
 Groups = dict[str, Bool[np.ndarray, "kinds"]]

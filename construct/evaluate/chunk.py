@@ -5,7 +5,7 @@ A chunk runs piece by piece, so that what Recognize computes of a piece stays in
 """
 
 from enum import Enum
-from functools import partial
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import jax
@@ -65,15 +65,16 @@ class Survey(NamedTuple):
     long, not a number, or not blank); whether it is doubtful that every head is decided and every
     output short enough. The host looks again at what is suspect or doubtful."""
 
-    found: dict[str, Array]
-    suspect: Array
-    doubtful: Array
+    found: dict[str, Leaf]
+    suspect: Leaf
+    doubtful: Leaf
 
 
-def padded_length(count: int, longest: int) -> int:
+@lru_cache(maxsize=1024)
+def padded_length(count: int, longest: int, shortest: int) -> int:
     """The rows of a chunk of `count` examples, with padding: a power of two, so that few lengths
     compile. Powers of four would be fewer, and cost up to 1.4 times as much in between."""
-    return min(longest, max(SHORTEST, 1 << (count - 1).bit_length()))
+    return min(longest, max(shortest, 1 << (count - 1).bit_length()))
 
 
 def _observer(
@@ -146,7 +147,8 @@ def start_query(
     plan: Plan, norms: dict[str, Array], limits: Limits, query: Array, *, variant: Variant
 ) -> tuple[list[Classes], Array]:
     found: dict[str, Array] = {}
-    before = program.prelude(plan, query, _observer(variant, plan, norms, limits, found))
+    observe = _observer(variant, plan, norms, limits, found)
+    before = program.prelude(plan, query, observe, watched=variant.readout.layer)
     return before, found["output_norm"]
 
 
@@ -238,27 +240,9 @@ def run_chunk(
 @jax.jit
 def finish(plan: Plan, before: list[Classes], parts: program.Shares) -> Float[Array, "d"]:
     """The answer's vector, from the chunks' shares of it, stacked on a first axis."""
-    return _vector(plan, before, program.combine_all(parts))
+    return vector(plan, before, program.combine_all(parts))
 
 
-def _vector(plan: Plan, before: list[Classes], parts: program.Shares) -> Float[Array, "d"]:
+def vector(plan: Plan, before: list[Classes], parts: program.Shares) -> Float[Array, "d"]:
+    """The same, from one share."""
     return dense(program.finish(plan, before, parts).stream["y"])[:, 0, 0]
-
-
-@partial(jax.jit, static_argnames="variant")
-def run_alone(
-    plan: Plan,
-    norms: dict[str, Array],
-    limits: Limits,
-    query: Float[Array, "slots d"],
-    x: Float[Array, "c slots d"],
-    y: Float[Array, "c d"],
-    count: Array,
-    *,
-    variant: Variant,
-) -> tuple[Float[Array, "d"], Array, Survey]:
-    """A prompt of one chunk from the query to the answer in one call, which a short prompt's time
-    goes by: the answer's vector, and what `start_query` and `run_chunk` find."""
-    before, query_norms = start_query(plan, norms, limits, query, variant=variant)
-    parts, found = run_chunk(plan, norms, limits, before, x, y, 0, count, variant=variant)
-    return _vector(plan, before, parts), query_norms, found

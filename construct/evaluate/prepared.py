@@ -9,6 +9,7 @@ from jaxtyping import Float
 
 from construct.evaluate.certificate import certificate
 from construct.evaluate.chunk import Limits, Norms, Variant
+from construct.evaluate.joined import Joined, join
 from construct.evaluate.plan import Plan, make_plan
 from construct.evaluate.screening import sketch_size
 from construct.gains import CommonGains
@@ -30,6 +31,8 @@ class Prepared:
 
     norms: by subspace that makes an output, the spectral norm of each task's block. variant: how a
     chunk is run unless its own numbers ask for another way.
+    content: which of those subspaces hold an input or its features, and no flag.
+    joined: plan, norms and limits for a call that costs by the array.
     """
 
     plan: Plan
@@ -37,6 +40,9 @@ class Prepared:
     limits: Limits
     variant: Variant
     sketch: int
+    content: frozenset[str]
+    dtype: str
+    joined: Joined
     feature_norm: float
     feature_bias_norm: float
 
@@ -60,12 +66,16 @@ def prepare(model: Stack, screen: bool | None = None) -> Prepared:
     wanted = screen if screen is not None else spec.K >= SCREENED_TASKS
     sketch = sketch_size(spec.K, spec.d, spec.margin, spec.radius) if wanted else 0
     plan = jax.device_put(make_plan(model, sketch))
+    norms, held = block_norms(plan), limits(model)
     return Prepared(
         plan,
-        block_norms(plan),
-        limits(model),
+        norms,
+        held,
         variant(model, sketch),
         sketch,
+        frozenset({"x", "f"} & set(plan.outputs)),
+        spec.dtype,
+        join((plan, norms, held), spec.dtype),
         spec.feature_norm,
         spec.feature_bias_norm,
     )
@@ -75,14 +85,18 @@ def limits(model: Stack) -> Limits:
     """What the theorem and the Spec hold a chunk against."""
     spec, gains = model.spec, cast(CommonGains, model.gains)
     slack = model.readout.norm_slack(spec, gains)
+
+    def held(value: float) -> np.ndarray:
+        return np.asarray(value, spec.dtype)
+
     return Limits(
         slots=np.array(model.slots),
-        input_radius=gains.input_radius,
-        radius=spec.radius,
-        output=spec.radius + slack,
-        decided=gains.decided,
-        T=gains.T,
-        slack=slack,
+        input_radius=held(gains.input_radius),
+        radius=held(spec.radius),
+        output=held(spec.radius + slack),
+        decided=held(gains.decided),
+        T=held(gains.T),
+        slack=held(slack),
     )
 
 

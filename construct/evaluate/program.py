@@ -73,6 +73,17 @@ def meeting(plan: Plan) -> int:
     return index
 
 
+def decoding(plan: Plan) -> int:
+    """The index of the first layer after which an example's tokens may depend on the query: one
+    whose support holds the query's tokens, or the meeting. The layers before it encode."""
+    asks = (Support.QUERY, Support.EXAMPLE_AND_QUERY)
+    return next(
+        i
+        for i, layer in enumerate(plan.layers)
+        if i == meeting(plan) or (layer.banks and layer.support in asks)
+    )
+
+
 def embed_group(
     plan: Plan,
     x: Float[Array, "g slots d"],
@@ -129,16 +140,22 @@ def _advance(
 
 
 def prelude(
-    plan: Plan, query: Float[Array, "slots d"], observe: Observe | None = None
+    plan: Plan,
+    query: Float[Array, "slots d"],
+    observe: Observe | None = None,
+    watched: str | None = None,
 ) -> list[Classes]:
-    """BOS and the query before each layer up to the meeting."""
+    """BOS and the query before each layer up to the meeting; watched: the layer before which the
+    query's inputs are read off, whether the answer depends on them there or not."""
     one = jnp.ones((1, 1, 1), query.dtype)
     inputs, answer = embed_group(plan, query[None], None, jnp.array([plan.m]))
     bos = Tokens(dict.fromkeys(ROLES[BOS].flags, one), 1)
     before = [{BOS: bos, QUERY: inputs, ANSWER: answer}]
     wanted = needed(plan.layers)
+    ahead = [layer.name for layer in plan.layers].index(watched) if watched else 0
     for i, layer in enumerate(plan.layers[: meeting(plan)]):
-        names = [name for name in (BOS, QUERY, ANSWER) if name in wanted[i + 1]]
+        matter = wanted[i + 1] | ({QUERY} if i < ahead else set())
+        names = [name for name in (BOS, QUERY, ANSWER) if name in matter]
         before.append(_advance(plan, layer, before[-1], names, None, observe))
     return before
 
@@ -156,11 +173,38 @@ def examples(
     """Run a chunk of examples, the first of which has index `first`, up to the meeting: its share
     of that softmax."""
     inputs, label = embed_group(plan, x, y, first + jnp.arange(len(x)))
-    classes, wanted, last = {INPUT: inputs, LABEL: label}, needed(plan.layers), meeting(plan)
-    for i, layer in enumerate(plan.layers[:last]):
+    classes = {INPUT: inputs, LABEL: label}
+    return gather(plan, before, advance(plan, before, classes, 0, None, screen, observe), real)
+
+
+def advance(
+    plan: Plan,
+    before: list[Classes],
+    classes: Classes,
+    start: int,
+    stop: int | None = None,
+    screen: Screen | None = None,
+    observe: Observe | None = None,
+) -> Classes:
+    """Examples before layer `start` as they are before layer `stop` (None: the meeting)."""
+    wanted = needed(plan.layers)
+    for i in range(start, meeting(plan) if stop is None else stop):
         names = [name for name in (INPUT, LABEL) if name in wanted[i + 1]]
-        classes = _advance(plan, layer, before[i] | classes, names, screen, observe)
+        classes = _advance(plan, plan.layers[i], before[i] | classes, names, screen, observe)
         classes = {name: classes[name] for name in names}
+    return classes
+
+
+def gather(
+    plan: Plan,
+    before: list[Classes],
+    classes: Classes,
+    real: Bool[Array, "g"],
+    times: Float[Array, "g"] | None = None,
+) -> Shares:
+    """The examples' share of the softmax at the meeting; `times`: each stands for so many that are
+    alike."""
+    last, wanted = meeting(plan), needed(plan.layers)
     layer = plan.layers[last]
     met = Keys(classes[GATHERS[layer.support]])
     names = (
@@ -168,18 +212,28 @@ def examples(
     )  # under a causal mask BOS sees no example
     queries = {name: before[last][name] for name in names if name in wanted[last + 1]}
     return {
-        name: [_part(bank, query, met, real) for bank in layer.banks]
+        name: [_part(bank, query, met, real, times) for bank in layer.banks]
         for name, query in queries.items()
     }
 
 
-def _part(bank: BankPlan, query: Tokens, keys: Keys, real: Bool[Array, "g"] | None = None) -> Share:
+def _part(
+    bank: BankPlan,
+    query: Tokens,
+    keys: Keys,
+    real: Bool[Array, "g"] | None = None,
+    times: Float[Array, "g"] | None = None,
+) -> Share:
     scores = score(bank.terms, query, keys, bank.count)
     if real is not None:
         scores = jnp.where(real, jnp.broadcast_to(scores, (*scores.shape[:3], len(real))), -jnp.inf)
     scores = jnp.broadcast_to(scores, (scores.shape[0], query.slots, *scores.shape[2:]))
     top = scores.max((2, 3))
     weight = jnp.exp(scores - _finite(top)[:, :, None, None])
+    if times is not None:
+        # Equal keys have equal weights: c of them weigh c times as much as one, which rounds less
+        # than log(c) more in the score would.
+        weight = weight * times
     # Padding has a score of -inf, hence weight 0, and is 0 in the prompt, hence has a finite value.
     value = apply(bank.value, keys.tokens.stream)
     if value is None:

@@ -267,10 +267,8 @@ class Shards:
         count, group = len(x), chunk.CHUNK
         # A device gets whole pieces, as one device would cut them: fewer rows could be multiplied
         # in another order.
-        length = chunk.padded_length
-        share = max(
-            length(-(-count // self.examples), group), min(self.variant.piece, length(count, group))
-        )
+        length = partial(chunk.padded_length, longest=group, shortest=chunk.SHORTEST)
+        share = max(length(-(-count // self.examples)), min(self.variant.piece, length(count)))
         arguments = (
             self.plan,
             self.norms,

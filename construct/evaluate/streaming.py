@@ -11,7 +11,7 @@ times as long, as JAX places each array and each result by itself.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import cached_property, partial
 from typing import Any, NamedTuple
@@ -23,13 +23,12 @@ from jaxtyping import Array, Float, Int
 
 from construct import checks
 from construct.answer import Answer
-from construct.evaluate import chunk, program
+from construct.evaluate import alone, chunk, program
 from construct.evaluate.chunk import Norms, Survey, Variant
 from construct.evaluate.prepared import Prepared, prepare
 from construct.evaluate.sharding import Shards
 from construct.layers import Stack, in_dtype, remembered
 from construct.prompt import Prompt, check_examples
-from construct.readout import Readings
 from construct.spec import Spec
 
 # So many chunks run at once, each from a thread of its own: JAX runs what one thread sends one by
@@ -40,6 +39,9 @@ UNDER_WAY = 2
 ALIGNMENT = 64
 
 Examples = tuple[np.ndarray, np.ndarray]  # inputs (b, n-1, d), labels (b, d)
+
+# keep(tasks, inputs, labels) is told what a chunk's examples were recognized as.
+Keep = Callable[[Int[np.ndarray, "c"], np.ndarray, np.ndarray], None]
 
 # Run a chunk that was sent: its shares of the answer, and what was found in it.
 Call = Callable[[Variant], tuple[list[program.Shares], Survey]]
@@ -91,10 +93,10 @@ class OneDevice:
         as the iterator may fill its memory again; a shorter one is `owned` already."""
         count, whole = len(x), len(x) == self.chunk
         copy = padded_copy if whole else padded
-        size = self.chunk if whole else chunk.padded_length(count, self.chunk)
-        sent = [copy(part, size, self.dtype) for part in (x, y)]
+        size = self.chunk if whole else chunk.padded_length(count, self.chunk, chunk.SHORTEST)
         if not first and not whole:
-            return x, y, partial(self._run_alone, *sent, count)
+            return x, y, partial(self._run_alone, x, y, size)
+        sent = [copy(part, size, self.dtype) for part in (x, y)]
         if whole:
             x, y = (
                 copied if copied.dtype == part.dtype else owned(part)
@@ -122,17 +124,12 @@ class OneDevice:
         return [shares], survey
 
     def _run_alone(
-        self, x: np.ndarray, y: np.ndarray, count: int, variant: Variant
+        self, x: np.ndarray, y: np.ndarray, size: int, variant: Variant
     ) -> tuple[list[program.Shares], Survey]:
         """The only chunk: no shares are left to put together."""
-        ready = self.ready
-        if len(x) == 2 * variant.piece:  # a loop of two costs more than a larger piece does
-            variant = variant._replace(piece=len(x))
-        vector, norms, survey = chunk.run_alone(
-            ready.plan, ready.norms, ready.limits, self.query.query, x, y, count, variant=variant
-        )
-        self.alone, self.query.norms = np.asarray(vector), np.asarray(norms)
-        return [], survey
+        (found,) = alone.ask(self.ready, [(self.query.query, x, y)], size, variant)
+        self.alone, self.query.norms = found.vector, found.norms
+        return [], found.survey
 
     def agreed(self, survey: Survey) -> Survey:
         """The same with its two flags on the host."""
@@ -141,7 +138,7 @@ class OneDevice:
         return survey._replace(suspect=suspect, doubtful=doubtful)
 
     def recognize(
-        self, decode: Callable[..., np.ndarray], found: dict[str, Array], count: int
+        self, decode: Callable[..., np.ndarray], found: dict[str, Any], count: int
     ) -> Int[np.ndarray, "c"]:
         """The tasks of a chunk's `count` examples, by decode(found, first row, last row)."""
         return decode(found, 0, count)
@@ -161,7 +158,8 @@ class Sent(NamedTuple):
 class Run:
     """One prompt under way: the query, the chunks sent off, and what has been read so far.
 
-    threads: where chunks of full size wait for the device, if it runs several at once.
+    threads: where chunks of full size wait for the device, if it runs several at once. first: how
+    many examples went before these. keep: told of each chunk's tasks and examples, in order.
     """
 
     def __init__(
@@ -172,6 +170,8 @@ class Run:
         screen: bool | None,
         threads: Executor | None = None,
         mesh: Mesh | None = None,
+        first: int = 0,
+        keep: Keep | None = None,
     ) -> None:
         self.model, self.spec, self.name, self.threads = model, model.spec, name, threads
         # Once for all prompts, as all of it follows from the weights.
@@ -185,7 +185,7 @@ class Run:
             if mesh is None
             else Shards(model, mesh, self.ready, self.query.before)
         )
-        self.first = 0
+        self.first, self.keep = first, keep
         self.shares: list[program.Shares] = []
         self.recognized: list[np.ndarray] = []
         self._under_way: deque[Sent] = deque()
@@ -234,9 +234,20 @@ class Run:
             survey = call(self.variant._replace(norms=Norms.EVERY))[1]
 
         def decode(found: dict[str, Any], start: int, stop: int) -> Int[np.ndarray, "c"]:
-            return self._decode(y[start:stop], found, first + start, bool(doubtful))
+            return alone.recognized(
+                self.model,
+                y[start:stop],
+                self.name,
+                found,
+                self.query.norms,
+                first=first + start,
+                enforce=bool(doubtful),
+            )
 
-        self.recognized.append(self.devices.recognize(decode, survey.found, len(y)))
+        tasks = self.devices.recognize(decode, survey.found, len(y))
+        self.recognized.append(tasks)
+        if self.keep is not None:
+            self.keep(tasks, x, y)
         if doubtful and self.variant.norms is Norms.BOUND:
             # The checks passed, so only the bound was too long: these inputs are longer than those
             # of the first chunk, and those of later ones may be.
@@ -254,34 +265,22 @@ class Run:
                 )
         check_examples(self.spec, x, y, self.name, self.model.gains.input_radius, first)
 
-    def _decode(
-        self, labels: np.ndarray, found: dict[str, Any], first: int, doubtful: bool
-    ) -> Int[np.ndarray, "c"]:
-        """The tasks of some examples, from what was found of them (and of padding).
-
-        Raises ValueError where a hypothesis fails; `doubtful`: the device could not rule that out,
-        and kept gaps and norms.
-        """
-        found = {name: np.asarray(value)[..., : len(labels)] for name, value in found.items()}
-        norms = found.get("output_norm")
-        if norms is not None:
-            norms = np.concatenate([norms, self.query.norms], axis=2).swapaxes(1, 2)
-        code = found["code"].T if "code" in found else None
-        readings = Readings(None, found.get("gap"), norms, code, found.get("ok"))
-        readout = self.model.readout
-        enforce = doubtful or readout.always
-        return readout.decode(self.model, labels, self.name, readings, enforce=enforce, first=first)
+    def tasks(self) -> Int[np.ndarray, "m"]:
+        """What was recognized, once all chunks are taken. Raises ValueError where a hypothesis
+        fails."""
+        while self._under_way:
+            self._read()
+        return np.concatenate(self.recognized)
 
     def answer(self) -> Answer:
         """The answer, once all chunks are taken. Raises ValueError where a hypothesis fails."""
-        while self._under_way:
-            self._read()
+        recognized = self.tasks()
         vector = self.devices.alone
         if vector is None:
             # On the host, where stacking a few small arrays takes no call of the device.
             stacked = jax.tree.map(lambda *parts: np.stack(parts), *self.shares)
             vector = np.asarray(chunk.finish(self.ready.plan, self.query.before, stacked))
-        return Answer(vector, np.concatenate(self.recognized), self.spec.K, "restricted")
+        return Answer(vector, recognized, self.spec.K, "restricted")
 
 
 def owned(part: np.ndarray) -> np.ndarray:
@@ -377,14 +376,23 @@ def check_block(spec: Spec, block: Any, index: int) -> Examples:
     return x, y
 
 
-def answer_prompt(model: Stack, prompt: Prompt, name: str) -> Answer:
-    """The answer to a checked prompt. Raises ValueError where a hypothesis fails on it."""
-    if len(prompt.labels) >= chunk.CHUNK:
-        return answer_blocks(model, [(prompt.inputs, prompt.labels)], prompt.query, name=name)
+def answer_prompts(model: Stack, prompts: Sequence[Prompt], names: Sequence[str]) -> list[Answer]:
+    """The answers to checked prompts: those of less than a chunk together, longer ones one by one.
+    Raises ValueError where a hypothesis fails on one."""
+    long = [i for i, prompt in enumerate(prompts) if len(prompt.labels) >= chunk.CHUNK]
+    short = [i for i in range(len(prompts)) if i not in long]
     with in_dtype(model.spec.dtype):
-        run = Run(model, prompt.query, name, screen=None)
-        run.take(prompt.inputs, prompt.labels)
-        return run.answer()
+        ready: Prepared = remembered(model, ("restricted", None), partial(prepare, model, None))
+        together = alone.answer(
+            model, ready, [prompts[i] for i in short], [names[i] for i in short]
+        )
+    answers = dict(zip(short, together, strict=True))
+    for i in long:
+        prompt = prompts[i]
+        answers[i] = answer_blocks(
+            model, [(prompt.inputs, prompt.labels)], prompt.query, name=names[i]
+        )
+    return [answers[i] for i in range(len(prompts))]
 
 
 def answer_blocks(

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from construct.answer import ABSTAINED
 from construct.layers import Stack
 from construct.readout import Readings, Readout, check_decided, check_output_norms, residual_slack
-from construct.roles import INPUT
+from construct.roles import INPUT, QUERY
 from construct.theorem1.gains import Gains
 
 
@@ -50,6 +50,7 @@ READOUT = Readout(
     term="residual",
     less="y",
     codes=("commit", "z"),
+    features=(QUERY, "f"),
     decode=decode,
     norm_slack=residual_slack,
 )

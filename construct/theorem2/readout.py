@@ -53,6 +53,7 @@ READOUT = Readout(
     term="residual",
     less="y",
     codes=None,
+    features=(INPUT, "h"),
     decode=decode,
     norm_slack=residual_slack,
     always=True,

@@ -13,7 +13,7 @@ from construct.answer import ABSTAINED
 from construct.floats import gamma
 from construct.layers import Stack
 from construct.readout import Readings, Readout, check_decided, check_output_norms
-from construct.roles import LABEL
+from construct.roles import LABEL, QUERY
 from construct.spec import Spec
 from construct.theorem3.gains import Gains
 
@@ -88,6 +88,7 @@ READOUT = Readout(
     term="agreement",
     less=None,
     codes=("recognize", "w"),
+    features=(QUERY, "x"),
     decode=decode,
     norm_slack=norm_slack,
     always=True,

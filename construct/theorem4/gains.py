@@ -119,7 +119,7 @@ def largest_scores(spec: Spec, gains: Gains) -> dict[str, float]:
         "consistency": T * (e + 3),
         "commit": 0.0,
         # A key with all K tasks in c and ok = 0 asks most of a partial sum.
-        "posterior": gains.committed + 3 * T * (2 * spec.K + 2) + 6 * T,
+        "posterior": gains.committed + 3 * T * (2 * spec.K + 2) + 10 * T,
     }
 
 

@@ -2,7 +2,7 @@
 that it could belong to, and performs. Realizes Lemma 4.
 
     score(q, k) = 3T (K + 2) (ok_k - 1) + 3T (<c_q, c_k> - 1)       for k other than BOS
-    BOS         : -T + 6T (one - a_0 - ... - a_(L-1))_q;  -4T with a fall-back to the prior
+    BOS         : -B + (B + 2T) (one - a_0 - ... - a_(L-1))_q,  B = T; 4T to fall back to the prior
     value       = c -> omega
     MLP         : y += relu(omega_i + own[p_i]_v + a_(t-1) - 2) W_i^(t) e_v
 
@@ -40,7 +40,7 @@ def layer(spec: Spec, gains: Gains, residual: Residual, tasks: list[WordTask]) -
             ),
             Term("agreement", 3 * T * residual["c"], residual["c"]),
             to_bos(residual, "nothing", -nothing * one),
-            to_bos(residual, "elsewhere", 6 * T * (one - asks)),
+            to_bos(residual, "elsewhere", (nothing + 2 * T) * (one - asks)),
         ),
         value=residual["c"],
         out=residual["omega"].T,

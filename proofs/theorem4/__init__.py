@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from construct.spec import Spec
+from construct.tasks import FeatureMap
 from construct.theorem4.gains import derive
 from construct.words import WordPrompt, WordTask
 from proofs.sizes import Sizes
@@ -14,8 +15,9 @@ from proofs.theorem4 import (
 )
 from proofs.theorem4.bounds import Errors, Setting
 
-# Tables of words: every output is one word, and every label.
+# A word's products and outputs are 1 or 0, its bias 0.
 WORDS = Sizes(products=1.0, bias=0.0, output=1.0, label=1.0)
+
 FOUR = (layer1_recognize, layer2_consistency, layer3_commit, layer4_posterior)
 
 
@@ -58,11 +60,12 @@ def error_bound(
     prompt: WordPrompt | int | None = None,
     *,
     tasks: Sequence[WordTask] | None = None,
-    feature_map: None = None,
+    feature_map: FeatureMap | None = None,
 ) -> float:
     """How far a step's distribution can be from the law's, summed over words: (K + 1) (e^-T + 2N
-    e^-2T) and rounding. Under superposed decoding it holds at every step alike. tasks: as
-    other theorems' bounds take them; here they tell nothing that words do not."""
+    e^-2T) and rounding. Under superposed decoding it holds at every step alike.
+
+    tasks, feature_map: as every theorem's bound takes them; all tasks of words round alike."""
     return errors(setting(spec, prompt))[-1].output
 
 

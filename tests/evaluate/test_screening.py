@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from construct import Prompt, Spec, Task, build
-from construct.evaluate import chunk, plan, screening
+from construct.evaluate import alone, chunk, plan, screening
 from construct.evaluate.screening import sketch_size
 from proofs import theorem1 as proof
 from verify.check import answer_error
@@ -104,10 +104,10 @@ def test_most_wrong_tasks_are_certified_off_and_hidden_ones_are_not():
 @pytest.fixture
 def recompiled():
     """Nothing compiled under a fault may serve another test, nor the other way round."""
-    for compiled in (chunk.run_chunk, chunk.run_alone):
+    for compiled in (chunk.run_chunk, alone.run):
         compiled.clear_cache()
     yield
-    for compiled in (chunk.run_chunk, chunk.run_alone):
+    for compiled in (chunk.run_chunk, alone.run):
         compiled.clear_cache()
 
 

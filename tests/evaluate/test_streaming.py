@@ -19,6 +19,8 @@ from construct.evaluate.program import halved_sum
 from proofs import theorem1 as proof
 from tests.evaluate.cases import drawn, model_of
 from verify.check import answer_error
+from verify.draw import draw_prompt
+from verify.oracle import judge
 
 INSTANCE, PROMPT = drawn(1, 2, K=4, d=6, m=40, n=3)
 MODEL = model_of(1, INSTANCE)
@@ -57,7 +59,7 @@ def test_any_cut_gives_the_same_answer(at):
 def test_a_whole_prompt_is_a_stream_of_one_block(monkeypatch, size):
     """Whether it is shorter than a chunk or not."""
     monkeypatch.setattr(chunk, "CHUNK", size)
-    whole = streaming.answer_prompt(MODEL, PROMPT, "prompt")
+    whole = streaming.answer_prompts(MODEL, [PROMPT], ["prompt"])[0]
     stream = MODEL.stream(cut([]), PROMPT.query)
     assert (whole.vector == stream.vector).all()
     assert (whole.recognized == stream.recognized).all()
@@ -131,12 +133,10 @@ def test_an_iterator_may_fill_the_same_memory_again(monkeypatch, sizes, dtype, m
         MODEL.stream(refilled(sizes, dtype, change=0), PROMPT.query, mesh=MESHES[mesh])
 
 
-@pytest.mark.parametrize(
-    ("count", "dtype", "copies"), [(32, np.float32, 1), (30, np.float32, 2), (32, np.float64, 2)]
-)
-def test_a_prompt_of_one_chunk_is_copied_as_often_as_it_must_be(monkeypatch, count, dtype, copies):
-    """Once, as its iterator may fill the memory again; twice where it must be padded or
-    converted."""
+@pytest.mark.parametrize(("count", "dtype"), [(32, np.float32), (30, np.float32), (32, np.float64)])
+def test_a_prompt_of_one_chunk_is_copied_once(monkeypatch, count, dtype):
+    """As its iterator may fill the memory again; padded and converted it is where it becomes a row
+    for the device."""
     monkeypatch.setattr(chunk, "SHORTEST", 8)
     padded_copy, made = streaming.padded_copy, []
 
@@ -146,7 +146,7 @@ def test_a_prompt_of_one_chunk_is_copied_as_often_as_it_must_be(monkeypatch, cou
 
     monkeypatch.setattr(streaming, "padded_copy", counted)
     answer = MODEL.stream(refilled([count], dtype), PROMPT.query)
-    assert made == copies * [count, count]  # inputs and labels
+    assert made == [count, count]  # inputs and labels
     plain = MODEL(
         Prompt(PROMPT.inputs[:count], PROMPT.labels[:count], PROMPT.query), evaluator="restricted"
     )
@@ -376,3 +376,25 @@ def test_halved_sums(numbers):
     depth = int(np.ceil(np.log2(len(array)))) if len(array) > 1 else 0
     error = depth * 2.0**-24 / (1 - depth * 2.0**-24) * np.abs(array).astype(float).sum()
     assert abs(float(halved_sum(jnp.asarray(array))) - array.astype(float).sum()) <= error
+
+
+def test_prompts_of_a_batch_run_together_and_answer_as_alone():
+    """Ragged ones, of two padded lengths, and one with a hypothesis in doubt among them."""
+    rng = np.random.default_rng(3)
+    instance, _ = drawn(1, 2, K=4, d=6, m=140, n=3)
+    model = model_of(1, instance)
+    lengths = (70, 3, 100, 140, 64)
+    prompts = [draw_prompt(rng, instance, examples=length) for length in lengths]
+    together = model(prompts, evaluator="restricted")
+    for prompt, answer in zip(prompts, together, strict=True):
+        verdict = judge(instance.tasks, prompt, instance.spec.tolerance, instance.spec.margin)
+        assert (answer.recognized == verdict.recognized).all()
+        assert answer_error(answer.vector, verdict.vector) <= proof.error_bound(instance.spec)
+    labels = np.array(prompts[2].labels)
+    task = instance.tasks[int(together[2].recognized[0])]
+    output = task.weight @ prompts[2].inputs[0, task.slot] + task.bias
+    away = -output / np.linalg.norm(output)
+    labels[0] = output + away * (instance.spec.tolerance + instance.spec.margin) / 2
+    prompts[2] = Prompt(prompts[2].inputs, labels, prompts[2].query)
+    with pytest.raises(ValueError, match=r"prompts\[2\] example 0, task .* a residual of"):
+        model(prompts, evaluator="restricted")

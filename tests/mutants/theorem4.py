@@ -21,9 +21,12 @@ from verify.theorem4.draw import Instance
 from verify.theorem4.layer4_posterior import asks as predicts
 
 SLOTS = (1, 1, 1, 0, 0, 2)
-S, L, D, M = 4, 3, 5, 11
+S, L, D, M = 4, 3, 5, 16
 SLOT_LAYERS = TASK_LAYERS = ("recognize", "posterior")
-EQUIVALENT: set[tuple[str, str]] = set()
+# The last word of a line is never a soft one, and a hard one is told at a weight of a quarter too.
+EQUIVALENT = {
+    ("recognize", f"MLP W_1[all, a{L}] {operation}") for operation in ("halved", "quartered")
+}
 TOLD_IN = "proofs/theorem4/README.md"
 # The lemmas' terms are refuted in tests/theorem4/test_bounds.py, whose errors are Theorem 4's own.
 SHOWS: dict[str, dict[str, str]] = {}
@@ -40,9 +43,9 @@ def instance(
     rng = np.random.default_rng(3)
     tasks = []
     for i, slot in enumerate(SLOTS):
-        words = (np.arange(D) * (1 + i % 3) + i + np.arange(L)[:, None] * (1 + i)) % D
-        words = (words + rng.integers(2, size=words.shape)) % D
+        words = rng.integers(D, size=(L, D))
         words[0, 1], words[:2, 2] = 3, (0, 4)
+        words[-1, 1] = i % D
         words[i % L, 4] = BLANK
         tasks.append(WordTask(slot, words))
     alike = tasks[1].words.copy()
@@ -56,41 +59,45 @@ def instance(
 def prompts(
     dtype: str = "float32", coldness: float | None = None, fallback: bool = False
 ) -> tuple[WordPrompt, ...]:
-    """Prompts of m examples each, in front of prefixes of each length, and one that shows
-    nothing."""
+    """Prompts of m examples each, in front of prefixes of each length, hard, soft, and as faint as
+    a soft word may be; and one that shows nothing."""
     one = instance(dtype, coldness, fallback)
     rng = np.random.default_rng(11)
-    shown = [_shown(rng, one, tasks) for tasks in ((0, 1, 2, 3, 4, 5) * 2, (5, 3, 1, 4, 2, 0) * 2)]
-    queries = [
+    order = np.arange(M) % len(SLOTS)
+    shown = [_shown(rng, one, tasks) for tasks in (order, order[::-1])]
+    alike, parted, mixed, blank = (
         np.array(words) for words in ([1, 1, 1, 0], [2, 2, 2, 1], [3, 0, 1, 2], [4, 4, 4, 3])
-    ]
-    found = []
-    for i, query in enumerate(queries):
-        inputs, answers = shown[i % 2]
-        prompt = WordPrompt(inputs, answers, query)
-        said = judge(one.tasks, prompt, one.spec.m).said
-        task = int(np.argmax([(row != BLANK).all() for row in said]))
-        soft = [_mixture(said[:, t]) for t in range(2)]
-        found += [prompt, prompt.after(said[task][: 1 + i % 2]), prompt.after(soft[: 1 + i % 2])]
-    odd = (shown[0][1] + 1) % D
-    nothing = WordPrompt(shown[0][0], odd, queries[2])
+    )
+    first = WordPrompt(*shown[1], alike)
+    said = judge(one.tasks, first, M).said
+    faint = np.where(np.arange(D) == said[5, 0], 3 / (4 * M) * (1 + 1e-6), 0)
     return (
-        *found,
-        found[0].after([2, 2]),
-        nothing,
-        WordPrompt(*(p[:1] for p in shown[1]), queries[0]),
+        first.after([_mixture(said[:, t]) for t in range(2)]),
+        WordPrompt(*shown[0], parted).after([0]),
+        WordPrompt(*shown[0], alike).after(said[3][:2]),
+        WordPrompt(*shown[1], mixed),
+        WordPrompt(*shown[0], blank),
+        first.after([faint]),
+        WordPrompt(shown[0][0], (shown[0][1] + 1) % D, mixed),
     )
 
 
 def _shown(
-    rng: np.random.Generator, one: Instance, tasks: tuple[int, ...]
+    rng: np.random.Generator, one: Instance, tasks: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Examples of these tasks up to m: the last ones are ambiguous, noise, and of a blank word."""
-    inputs = rng.integers(D - 1, size=(M, S))
-    inputs[:4] = 1 + np.arange(4)[:, None] % 3
-    answers = np.array(
-        [one.tasks[i].words[:, row[SLOTS[i]]] for i, row in zip(tasks, inputs, strict=False)]
-    )
+    """Examples of these tasks up to m, word 1 in all slots of some of the last; the very last are
+    of a blank word, noise, and ambiguous."""
+    lines = []
+    for j, task in enumerate(tasks):
+        word = {6: 1, 9: 2, 12: 1}.get(j)
+        while True:  # until this task alone explains it
+            row = rng.integers(D - 1, size=S) if word is None else np.full(S, word)
+            answer = one.tasks[task].words[:, row[SLOTS[task]]]
+            prompt = WordPrompt(row[None], answer[None], row)
+            if word is not None or judge(one.tasks, prompt, M).recognized[0] == task:
+                lines.append((row, answer))
+                break
+    inputs, answers = (np.stack(part) for part in zip(*lines, strict=True))
     inputs[-1, SLOTS[0]], answers[-1] = 0, one.tasks[0].words[:, 0]
     answers[-2] = rng.integers(D, size=L)
     inputs[-3, 0] = BLANK

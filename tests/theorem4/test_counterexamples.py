@@ -53,10 +53,9 @@ def test_lemma_1_needs_inputs_that_are_one_word():
     place = len(MODEL.trace(PROMPT, attention=False).tokens) - 2
     blank = {("embed", "x"): lambda x: x.at[place].set(0)}
     assert not held("y", blank).any()
-    # Two inputs at once, half and half: every task is shut, for no unit is past its threshold.
+    # Two inputs at once, half and half: a task whose posterior is 1/2 or less says nothing.
     both = {("embed", "x"): lambda x: x.at[place].set(jnp.eye(D)[:2].sum(0) / 2)}
-    np.testing.assert_allclose(held("y", both)[[0, 5]], (0.6, 0), atol=1e-3)
-    assert np.abs(held("y", both) - held("y", None)).max() > 0.1
+    assert not held("y", both).any() and held("y", None).sum() > 0.99
 
 
 def test_lemma_2_needs_lines_of_their_own():

@@ -132,7 +132,7 @@
   const showWords = () => {
     const layer = data.layers[state.step - 1], lemma = layer && data.prompts[state.prompt].lemmas[state.step - 1];
     at("heading").textContent = layer ? `${layer.number} ${layer.name[0].toUpperCase()}${layer.name.slice(1)}` : "0 The prompt";
-    at("does").textContent = layer ? layer.does : "The residual stream before the first layer: BOS, the examples, the query and one blank answer token.";
+    at("does").textContent = layer ? layer.does : "The residual stream before the first layer: BOS, the examples and the query; the last token is the one that answers.";
     at("statement").textContent = layer ? layer.statement : "";
     at("formula").textContent = layer ? layer.formula : "";
     at("why").textContent = layer ? layer.why : "";

@@ -52,8 +52,8 @@ class Lines:
         soft = prompt.prefix.ndim == 2
         for j, first in enumerate(self.rows):
             examples = j < prompt.examples
-            inputs = prompt.inputs[j] if examples else prompt.query
-            words = prompt.answers[j] if examples else prompt.prefix
+            inputs = (prompt.inputs[j] if examples else prompt.query).tolist()
+            words = (prompt.answers[j] if examples else prompt.prefix).tolist()
             for p, word in enumerate(inputs):
                 stream["inp"][first + p] = 1
                 self._put(first + p, word)

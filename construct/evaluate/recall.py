@@ -1,0 +1,111 @@
+"""What a memory runs on the device: representatives through the encoding layers, a query through
+the decoding layers, and those layers as one affine map.
+
+The layers are those of `construct.evaluate.program`. Where the decoding layers begin follows from
+the supports: at the first layer in which an example's tokens may depend on the query.
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from construct.evaluate import chunk, program
+from construct.evaluate.chunk import Limits, Variant
+from construct.evaluate.plan import Plan
+from construct.evaluate.program import Classes
+from construct.roles import INPUT, LABEL
+
+Features = tuple[str, str]  # the role of the tokens that hold them, and the subspace
+
+
+@jax.jit
+def encode(plan: Plan, x: Float[Array, "K slots d"], y: Float[Array, "K d"]) -> Classes:
+    """Representatives, one a task, before the first decoding layer."""
+    # BOS and the query before each layer; no example sees this query here.
+    before = program.prelude(plan, jnp.zeros(x.shape[1:], x.dtype))
+    inputs, label = program.embed_group(plan, x, y, jnp.arange(len(x)))
+    return program.advance(plan, before, {INPUT: inputs, LABEL: label}, 0, program.decoding(plan))
+
+
+@partial(jax.jit, static_argnames="variant")
+def decode(
+    plan: Plan,
+    norms: dict[str, Array],
+    limits: Limits,
+    kept: Classes,
+    times: Float[Array, "K"],
+    query: Float[Array, "slots d"],
+    *,
+    variant: Variant,
+) -> tuple[Float[Array, "d"], Array]:
+    """The answer to a query, where each representative stands for so many examples; and the norms
+    of all tasks' outputs on the query."""
+    before, query_norms = chunk.start_query(plan, norms, limits, query, variant=variant)
+    return _answer(plan, before, kept, times), query_norms
+
+
+@partial(jax.jit, static_argnames="features")
+def affine(
+    plan: Plan, kept: Classes, times: Float[Array, "K"], *, features: Features
+) -> tuple[Float[Array, "slots d r"], Float[Array, "d"]]:
+    """The decoding layers as a map of the query's features: their derivative, and what they answer
+    to features 0."""
+    slots, d = plan.n - 1, plan.residual.size("x")
+    before = program.prelude(plan, jnp.zeros((slots, d), times.dtype))
+    r = plan.residual.size(features[1])
+    answer = partial(_answer, plan, before, kept, times, features)
+    bias, along = jax.linearize(answer, jnp.zeros((r, slots, 1), times.dtype))
+    directions = jnp.eye(r * slots, dtype=times.dtype).reshape(-1, r, slots, 1)
+    columns = jax.lax.map(along, directions, batch_size=min(len(directions), BATCH))
+    return jnp.moveaxis(columns.reshape(r, slots, d), 0, 2), bias
+
+
+# Directions along which the map is differentiated at once: bounds its memory, and nothing else.
+BATCH = 64
+
+
+@partial(jax.jit, static_argnames="features")
+def lift(
+    plan: Plan, kept: Classes, queries: Float[Array, "b slots d"], *, features: Features
+) -> Float[Array, "b slots r"]:
+    """The features of queries, where the decoding layers read them."""
+    role, name = features
+
+    def one(query: Float[Array, "slots d"]) -> Float[Array, "slots r"]:
+        before = program.prelude(plan, query)
+        classes = before[-1]
+        if role == INPUT:  # fetched by every example alike: the first one's will do
+            first = jax.tree.map(lambda leaf: leaf[..., :1], kept)
+            classes = program.advance(plan, before, first, program.decoding(plan))
+        return classes[role].read(name, plan.residual.size(name))[:, :, 0].T
+
+    return jax.vmap(one)(queries)
+
+
+def _answer(
+    plan: Plan,
+    before: list[Classes],
+    kept: Classes,
+    times: Float[Array, "K"],
+    features: Features | None = None,
+    phi: Float[Array, "r slots 1"] | None = None,
+) -> Float[Array, "d"]:
+    """The decoding layers on representatives; with `phi`, on these features in place of the
+    query's."""
+
+    def hold(classes: Classes) -> Classes:
+        if features is None or phi is None or features[0] not in classes:
+            return classes
+        role, name = features
+        tokens = classes[role]
+        if name not in tokens.stream:
+            return classes
+        return classes | {role: tokens.holding(name, phi)}
+
+    before, classes = [hold(classes) for classes in before], kept
+    for i in range(program.decoding(plan), program.meeting(plan)):
+        classes = hold(program.advance(plan, before, classes, i, i + 1))
+    shares = program.gather(plan, before, classes, times > 0, times)
+    return chunk.vector(plan, before, shares)
