@@ -1,8 +1,8 @@
-"""What the documentation needs beyond its pages: the proofs as pages of it, the navigation, formulas.
+"""What the documentation needs beyond its pages: the proofs as pages, the navigation, formulas.
 
 The proofs stay where they are, beside their code, and are read from there. Links between pages are
-kept; a link to a file of the repository that is no page becomes its name. Formulas are turned into
-MathML, which browsers show by themselves.
+kept; a link to a file of the repository that is no page becomes its name. Formulas become MathML,
+which browsers show by themselves.
 """
 
 import os

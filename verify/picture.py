@@ -94,7 +94,8 @@ def draw(reply: "Reply") -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" '
         f'aria-labelledby="title">\n<title id="title">Ten examples of two tasks, '
-        f"and the transformer's answer: {escape(says)}</title>\n<style>{STYLE}</style>\n{body}\n</svg>\n"
+        f"and the transformer's answer: {escape(says)}</title>\n"
+        f"<style>{STYLE}</style>\n{body}\n</svg>\n"
     )
 
 
