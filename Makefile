@@ -3,10 +3,11 @@ PYTHON ?= python3
 RUN := .venv/bin/python
 # One pytest worker per core: most of the tests' time is compilation, one program at a time.
 PYTEST := $(RUN) -m pytest -n auto
+PIP := .venv/bin/pip --quiet --disable-pip-version-check
 
-.PHONY: check test fast test-lowest test-export test-export3 proof coqchk rocq mutants figures bench llm explain benchmarks gpu chromium clean help
+.PHONY: check test fast test-lowest test-export test-export3 coverage docs proof coqchk rocq mutants figures bench llm explain constants benchmarks gpu chromium clean help
 
-theorem%: .venv/ready ## verify a theorem by its number on random tasks: theorem1, theorem2, ...
+theorem%: .venv/run ## verify a theorem by its number on random tasks: theorem1, theorem2, ...
 	$(RUN) -m verify.$@ --K 4 --d 16
 
 check: .venv/check ## lint, format and types
@@ -78,6 +79,22 @@ $(LLM_WHEEL): .venv/ready
 explain: .venv/ready ## write the explorer pages, theorem1.html and on, one a theorem
 	for number in $$($(RUN) -c "from verify.theorem import ALL; print(*ALL)"); do $(RUN) -m verify.explain --theorem $$number --K 4 --d 16 || exit 1; done
 
+constants: .venv/ready ## sweep leaks, admissible K, widths and parameter counts of every theorem
+	$(RUN) -m verify.constants
+
+# MkDocs in a virtual environment of its own; site/ needs no network, neither when built nor when read.
+docs: .venv-docs/ready ## build the documentation into site/, strictly
+	.venv-docs/bin/python docs/build.py
+
+.venv-docs/ready: requirements-docs.lock
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/pip install --quiet --disable-pip-version-check --no-compile -r requirements-docs.lock
+	touch $@
+
+coverage: .venv/check ## which lines the quick tests do not reach
+	.venv/bin/coverage run -m pytest -m "not slow"
+	.venv/bin/coverage report
+
 benchmarks: .venv/ready ## measure speed beside other libraries, build time and error; writes benchmarks/results
 	$(RUN) -m benchmarks $(BENCHMARKS)
 
@@ -94,12 +111,18 @@ chromium:
 	  apt-get install -y -qq --no-install-recommends chromium chromium-driver fonts-dejavu-core >/dev/null; \
 	else echo "chromium and chromedriver are missing: the explorer's browser tests will be skipped"; fi
 
+# What a target needs and no more: a run, then the tests, then the linters. The locks pin the same versions.
+# Without --no-compile pip would compile every module of every package; Python compiles those that it imports.
 # ACCEL=cuda12 installs what an NVIDIA GPU needs, too: make theorem1 ACCEL=cuda12
 ACCEL ?=
 .venv: .venv/ready
-.venv/ready: requirements.lock $(ACCEL:%=.venv/ready-%)
+.venv/run: requirements-run.lock $(ACCEL:%=.venv/ready-%)
 	$(PYTHON) -m venv .venv
-	.venv/bin/pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(PIP) install --no-compile -r requirements-run.lock
+	touch $@
+
+.venv/ready: .venv/run requirements.lock
+	$(PIP) install --no-compile -r requirements.lock
 	touch $@
 
 .venv/ready-%: requirements-%.lock
@@ -108,11 +131,11 @@ ACCEL ?=
 	touch $@
 
 .venv/check: .venv/ready requirements-check.lock
-	.venv/bin/pip install --quiet --disable-pip-version-check -r requirements-check.lock
+	$(PIP) install --no-compile -r requirements-check.lock
 	touch $@
 
 clean: ## remove what the other targets made
-	rm -rf .venv .venv-lowest .venv-export .venv-export3 .pytest_cache .hypothesis theorem?.html figure*.png figure*.svg collapse.png collapse.svg
+	rm -rf .venv .venv-lowest .venv-docs site .coverage constants.png constants.svg .venv-export .venv-export3 .pytest_cache .hypothesis theorem?.html figure*.png figure*.svg collapse.png collapse.svg
 
 help: ## list the targets
 	@grep -E '^[a-z0-9%-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'

@@ -24,7 +24,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from verify import plots
+from verify import extras, plots
 from verify.cli import HOLDS, Parser, run, whole
 
 if TYPE_CHECKING:
@@ -285,8 +285,6 @@ def command(questions: Sequence[Question], prog: str) -> None:
     2 for a bad request."""
 
     def main() -> int:
-        from rich.console import Console
-
         parser = Parser(prog=prog, description=" ".join(question.text for question in questions))
         parser.add_argument(
             "--out",
@@ -302,7 +300,10 @@ def command(questions: Sequence[Question], prog: str) -> None:
         for question in questions:
             question.add_options(parser)
         options = parser.parse_args()
+        extras.need(*extras.TABLES, *extras.PLOTS)
         out = path(options.out)
+        from rich.console import Console
+
         report = ask(questions, options)
         written = write(report, questions, out)
         console = Console(width=None if sys.stdout.isatty() else 100)

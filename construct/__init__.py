@@ -13,6 +13,7 @@ from construct.spec import Spec
 from construct.tasks import FeatureMap, Task
 from construct.theorem1 import build
 
+__version__ = "0.2.0"  # as pyproject.toml has it
 __all__ = [
     "Answer",
     "FeatureMap",

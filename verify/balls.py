@@ -16,25 +16,15 @@ from jaxtyping import Float, Int
 
 from construct import Transformer
 from construct.layers import Heads, Layer
+from verify import extras
 
 if TYPE_CHECKING:
     from flint import arb, arb_mat
 
 
-class MissingExtra(ValueError):
-    """python-flint is not installed."""
-
-
 def flint() -> Any:
-    """The module python-flint. Raises MissingExtra that names the extra to install."""
-    try:
-        import flint
-    except ImportError:
-        raise MissingExtra(
-            "--certify needs python-flint, which is not installed; install the extra: pip install "
-            "'.[certify]'"
-        ) from None
-    return flint
+    """The module python-flint. Raises MissingExtra that says how to install it."""
+    return extras.load("flint", what="a certificate in ball arithmetic")
 
 
 @contextmanager

@@ -7,10 +7,11 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TextIO, TypeVar, cast
 
-from verify import programs
+from verify import extras, programs
 
 HOLDS, FAILS, BAD_REQUEST = 0, 1, 2
 
@@ -123,16 +124,67 @@ def read_file(path: str) -> str:
 
 def run(main: Callable[[], int], prog: str, *, keep_programs: bool = True) -> NoReturn:
     """Run a command: a bad or impossible request and an unwritable file are one line and exit code
-    2, never a traceback. What it compiles is kept for its next run."""
-    if keep_programs:
-        programs.keep()
-    try:
-        code = main()
-    except (ValueError, OSError, MemoryError, OverflowError) as error:
-        sys.exit(_one_line(prog, error))
-    except KeyboardInterrupt:
-        sys.exit(_one_line(prog, "interrupted"))
+    2, never a traceback. Where nobody reads on (`| head`), the work is finished all the same: the
+    exit code says what holds, and files are written. What it compiles is kept for its next run."""
+    with _outputs_may_close():
+        try:
+            if keep_programs:
+                programs.keep()
+            code = main()
+        except ModuleNotFoundError as error:
+            if error.name not in extras.REQUIREMENTS:
+                raise  # no optional package: a fault of this program
+            code = _one_line(prog, f"{error}; install: {extras.hint(error.name)}")
+        except (ValueError, OSError, MemoryError, OverflowError) as error:
+            code = _one_line(prog, error)
+        except KeyboardInterrupt:
+            code = _one_line(prog, "interrupted")
     sys.exit(code)
+
+
+class _MayClose:
+    """An output stream that drops what is written once its reader has gone. A tool that prints
+    through it, as rich does, never sees the broken pipe, and so cannot end the process on its
+    own."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Write, or drop."""
+        try:
+            return self._stream.write(text)
+        except BrokenPipeError:
+            self._drop()
+            return len(text)
+
+    def flush(self) -> None:
+        """Flush, or drop."""
+        try:
+            self._stream.flush()
+        except BrokenPipeError:
+            self._drop()
+
+    def _drop(self) -> None:
+        # What is left in the buffer, and all that follows, goes where it disturbs nobody.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self._stream.fileno())
+        os.close(nowhere)
+
+
+@contextmanager
+def _outputs_may_close() -> Iterator[None]:
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = (cast(TextIO, _MayClose(stream)) for stream in before)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        sys.stdout, sys.stderr = before
 
 
 def _one_line(prog: str, error: object) -> int:

@@ -8,7 +8,6 @@ all three.
 """
 
 import argparse
-import contextlib
 import os
 import subprocess
 import sys
@@ -245,5 +244,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(BrokenPipeError):
-        cli.run(main, PROG)
+    cli.run(main, PROG)

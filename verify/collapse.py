@@ -12,14 +12,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from verify import cli
+from verify import cli, extras
 
 if TYPE_CHECKING:
     from construct.words import WordPrompt, WordTask
     from verify.posteriors import Paths, Subject
 
 PROG = "python -m verify.collapse"
-EXTRA = "pip install '.[figures]'"
 
 CITIES = {
     "Paris": ("France", "fashion", "light", "love"),
@@ -237,10 +236,7 @@ def main() -> int:
     """Generate, print and plot; 0 if every posterior is within the bound of the definition's, else
     1."""
     options = parser().parse_args()
-    try:
-        import matplotlib  # noqa: F401
-    except ModuleNotFoundError:
-        raise ValueError(f"matplotlib is missing: {EXTRA}") from None
+    extras.need(*extras.TABLES, *extras.PLOTS)
     import numpy as np
 
     from construct.theorem4 import build, spec_of

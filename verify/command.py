@@ -7,9 +7,8 @@ import time
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
-from rich.console import Console
 
-from verify import balls, cli
+from verify import cli, extras
 from verify.enclosure import certify
 from verify.record import Theorem
 from verify.verification import verify
@@ -130,8 +129,10 @@ def main(theorem: Theorem) -> int:
     for without python-flint.
     """
     options = parser(theorem).parse_args()
-    if options.certify:  # better known before the work than after it
-        balls.flint()
+    # Better known before the work than after it.
+    extras.need(*extras.TABLES)
+    if options.certify:
+        extras.need("flint", what="--certify")
     return _verify(theorem, options)
 
 
@@ -169,6 +170,8 @@ def _verify(theorem: Theorem, options: argparse.Namespace) -> int:
             theorem, report.model, instance.tasks, prompts[0], instance.feature_map
         )
     if options.json != "-":
+        from rich.console import Console
+
         report.show(Console())
         if certificate is not None:
             certificate.show(Console())

@@ -10,12 +10,9 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
 
 from construct import FeatureMap, Prompt, Task, Transformer
 from construct.layout import AnyPrompt
@@ -24,6 +21,9 @@ from verify.check import Lemma, Seen, check_lemma
 from verify.ideal import Stream, ideal_streams
 from verify.oracle import ABSTAINED, Verdict
 from verify.record import Theorem
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 # Bits left after everything that is known to cancel: a score, and what is left of a weight within
 # e^-2T of 0 or 1.
@@ -82,8 +82,11 @@ class Enclosure:
             ],
         }
 
-    def show(self, console: Console) -> None:
+    def show(self, console: "Console") -> None:
         """Print the enclosure: a row a layer, then the two distances of the answer."""
+        from rich.box import SIMPLE_HEAD
+        from rich.table import Table
+
         table = Table(
             "layer", "subspace", "at most", "bound", "gap at least", "certain", box=SIMPLE_HEAD
         )
@@ -124,7 +127,7 @@ def certify(
     prompt: AnyPrompt,
     feature_map: FeatureMap | None = None,
 ) -> Enclosure:
-    """Certify one prompt. Raises balls.MissingExtra without python-flint, ValueError for a prompt
+    """Certify one prompt. Raises extras.MissingExtra without python-flint, ValueError for a prompt
     outside the hypotheses."""
     started = time.perf_counter()
     spec, gains = model.spec, model.gains

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from verify import cli
+from verify import cli, extras
 from verify.explorer.data import MOST_PROMPTS, Subject, collect
 from verify.theorem import ALL, Theorem
 
@@ -149,6 +149,7 @@ def typed_subject(files: list[str], family: str | None) -> Subject:
 def main() -> int:
     """Write the page; 0 if the theorem holds on every prompt of it, 1 if not."""
     options = parser().parse_args()
+    extras.need("bokeh")
     if options.family and not options.prompt:
         raise ValueError("--family: names the family of typed prompts; pass them with --prompt")
     drawn = {name: getattr(options, name) for name in DRAWN if getattr(options, name) is not None}

@@ -8,7 +8,7 @@ answer follow its own mixture?
 import sys
 from typing import TYPE_CHECKING, Any
 
-from verify import cli
+from verify import cli, extras
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -173,6 +173,7 @@ def plot(results: "Results", stem: str) -> list[Any]:
 def main() -> int:
     """Run the experiment, print and plot it; 0 if every target is met, 1 if not."""
     options = parser().parse_args()
+    extras.need(*extras.TABLES, *extras.PLOTS, *extras.FAMILIES)
     results = experiment(
         options.family or list(FAMILIES), options.prompts, options.examples, options.seed
     )

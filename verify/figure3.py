@@ -9,7 +9,7 @@ has every prompt on the diagonal; a model whose average alone is calibrated has 
 import sys
 from typing import TYPE_CHECKING, Any
 
-from verify import cli
+from verify import cli, extras
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -171,6 +171,7 @@ def plot(results: Results, stem: str) -> list[Any]:
 def main() -> int:
     """Run the experiment, print and plot it; 0 if every prompt follows its mixture, 1 if not."""
     options = parser().parse_args()
+    extras.need(*extras.TABLES, *extras.PLOTS)
     pairs = [(first, second) for first, second in options.pair or PAIRS]
     results = experiment(pairs, options.examples, options.prompts, options.seed)
     paths = plot(results, options.out)

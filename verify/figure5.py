@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from verify import cli
+from verify import cli, extras
 
 if TYPE_CHECKING:
     import numpy as np
@@ -218,6 +218,7 @@ def main() -> int:
     """Interpolate, print and plot; 0 if every curve is within the bound of its mixture, 1
     if not."""
     options = parser().parse_args()
+    extras.need(*extras.PLOTS, *extras.FAMILIES)
     families = options.family or list(FAMILIES)
     curves = experiment(
         families, options.examples, options.pairs, options.steps, options.dtype, options.seed

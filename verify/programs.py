@@ -19,8 +19,9 @@ def keep() -> None:
     """Use the cache in this process; where there is no folder to write to, do without."""
     import jax
 
-    read = jax.config.read
-    if not read("jax_enable_compilation_cache") or read("jax_compilation_cache_dir"):
+    # As attributes: config.read refuses a switch that can be set for a while, as this one can.
+    on, place = jax.config.jax_enable_compilation_cache, jax.config.jax_compilation_cache_dir
+    if not on or place:
         return
     try:
         place = folder()

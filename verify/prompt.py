@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from verify import cli
+from verify import cli, extras
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -327,6 +327,7 @@ def main() -> int:
     options = parser().parse_args()
     if options.inputs and not options.tasks:
         raise ValueError("--inputs: names columns of a table; pass the table with --tasks")
+    extras.need(*extras.TABLES)
     from verify.families.text import read
 
     writings = table(options.tasks, options.inputs) if options.tasks else None

@@ -2,13 +2,10 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
 
 from construct import Answer, Spec, Transformer
 from construct.gains import SelectionGains
@@ -16,6 +13,10 @@ from verify import cli
 from verify.check import Lemma
 from verify.record import Theorem
 from verify.weights import matrices
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +100,7 @@ class Report:
             },
         }
 
-    def show(self, console: Console) -> None:
+    def show(self, console: "Console") -> None:
         """Print the report as a table, a row a layer, and the prevalences beside the weights that
         the answer holds."""
         spec = self.spec
@@ -140,7 +141,10 @@ class Report:
             style="bold green" if self.holds else "bold red",
         )
 
-    def _lemma_table(self) -> Table:
+    def _lemma_table(self) -> "Table":
+        from rich.box import SIMPLE_HEAD
+        from rich.table import Table
+
         table = Table(
             "layer", "lemma", "subspace", "observed", "bound", "least gap", "holds", box=SIMPLE_HEAD
         )
@@ -160,7 +164,10 @@ class Report:
             )
         return table
 
-    def _prevalence_table(self) -> Table:
+    def _prevalence_table(self) -> "Table":
+        from rich.box import SIMPLE_HEAD
+        from rich.table import Table
+
         title = f"first prompt: {self.answer.message}"
         table = Table(
             "task",

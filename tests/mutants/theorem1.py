@@ -37,7 +37,7 @@ TASK_LAYERS = ("recognize", "execute")
 # Two heads of Fetch that read one slot may be exchanged, and no answer changes; the check of the
 # stored weights sees it all the same.
 EQUIVALENT: set[tuple[str, str]] = set()
-TOLD_IN = "README.md"
+TOLD_IN = "docs/checks.md"
 # Not listed: Pair, Fetch and Commit add no rounding of their own (a single weight of 1 copies, a
 # count is exact).
 SHOWS = {

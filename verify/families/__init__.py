@@ -13,6 +13,7 @@ from construct.families import Family
 from construct.families.ab import GREATEST, LEAST
 from construct.families.family import Words
 from construct.families.letters import RET_LETTERS
+from verify import extras
 from verify.families.add_translate import add_translate
 from verify.families.country import countries, country
 from verify.families.writing import Writing
@@ -60,7 +61,7 @@ def open_family(
             "family",
             name,
             f"needs the package {error.name}",
-            "pip install 'superposed-tasks[prompts]'",
+            extras.hint(error.name or name),
         ) from None
 
 

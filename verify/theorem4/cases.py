@@ -8,12 +8,9 @@ and the next word at every place of the prompt are held against the definition."
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
 
 from construct.generator import Generator
 from construct.theorem4 import build
@@ -24,6 +21,9 @@ from verify.theorem4.context import context_errors
 from verify.theorem4.definition import Verdict, continuations, judge
 from verify.theorem4.draw import KINDS, Impossible, Instance, draw_instance, draw_prompt
 from verify.theorem4.law import Steps, distance, joint_of, next_words, superposed_error
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 class Shape(NamedTuple):
@@ -100,9 +100,12 @@ class Attack:
             "outside": self.outside,
         }
 
-    def show(self, console: Console) -> None:
+    def show(self, console: "Console") -> None:
         """Print the worst errors, a row a format."""
         kinds = list(dict.fromkeys(what for _, what in self.worst))
+        from rich.box import SIMPLE_HEAD
+        from rich.table import Table
+
         table = Table("format", *kinds, "share of its bound", box=SIMPLE_HEAD)
         for column in table.columns[1:]:
             column.justify = "right"

@@ -4,15 +4,12 @@ answers; with --cases, thousands of random and adversarial ones."""
 import argparse
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
 
 from proofs.theorem4 import error_bound, joint_bound
-from verify import balls, cli
+from verify import cli, extras
 from verify.enclosure import certify
 from verify.theorem4 import THEOREM4
 from verify.theorem4.cases import attack
@@ -20,6 +17,9 @@ from verify.theorem4.definition import judge
 from verify.theorem4.draw import KINDS, Instance, draw_instance, draw_prompt
 from verify.theorem4.law import Law, chi_square, law
 from verify.verification import verify
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 PROG = "python -m verify.theorem4"
 # Sampling is rejected below this chance: one run in ten thousand fails by bad luck.
@@ -82,15 +82,18 @@ def main() -> int:
     """Verify, print or write the report; 0 if all holds, 1 if something does not. Raises ValueError
     for a request that cannot be met, MissingExtra for a certificate without python-flint."""
     options = parser().parse_args()
+    extras.need(*extras.TABLES)
     if options.cases is not None:
         found = attack(options.cases, options.seed)
         if options.json != "-":
+            from rich.console import Console
+
             found.show(Console())
         if options.json is not None:
             cli.write_json(found.as_json(), options.json)
         return cli.HOLDS if found.holds else cli.FAILS
-    if options.certify:  # better known before the work than after it
-        balls.flint()
+    if options.certify:
+        extras.need("flint", what="--certify")
     return _verify(options)
 
 
@@ -124,6 +127,8 @@ def _verify(options: argparse.Namespace) -> int:
     if options.certify:
         certificate = certify(THEOREM4, model, instance.tasks, prompts[0])  # pyright: ignore
     if options.json != "-":
+        from rich.console import Console
+
         report.show(Console())
         _show(Console(), instance, found, chance, options.samples, step, whole, lawful)
         if certificate is not None:
@@ -140,7 +145,7 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _show(
-    console: Console,
+    console: "Console",
     instance: Instance,
     found: Law,
     chance: tuple[float, int, float],
@@ -150,6 +155,9 @@ def _show(
     lawful: bool,
 ) -> None:
     """Print the answers that have a weight, and what the law allows."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
     table = Table(
         "answer",
         "probability",
