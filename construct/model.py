@@ -286,7 +286,8 @@ class Transformer(Stack):
         if evaluator is not None:
             self._check_evaluator(evaluator)
         for i, (prompt, name) in enumerate(zip(prompts, names, strict=True)):
-            long = prompt.tokens > DENSE_TOKENS and "restricted" in self._evaluators
+            tokens = 1 + (len(prompt.labels) + 1) * self.spec.n
+            long = tokens > DENSE_TOKENS and "restricted" in self._evaluators
             if evaluator == "reference":
                 certificate(self).require()
                 readings = read_prompt(self, prompt)
