@@ -314,7 +314,10 @@ class Transformer(Stack):
                 i
                 for i, prompt in enumerate(prompts)
                 if evaluator is not None
-                or (prompt.tokens > DENSE_TOKENS and "restricted" in self._evaluators)
+                or (
+                    1 + (len(prompt.labels) + 1) * self.spec.n > DENSE_TOKENS
+                    and "restricted" in self._evaluators
+                )
             ]
             try:
                 together = self._restricted([prompts[i] for i in asked], [names[i] for i in asked])
