@@ -10,6 +10,7 @@ import os
 import platform
 import re
 from pathlib import Path
+from typing import Any
 
 LARGEST = 1 << 28  # bytes of the folder, of which the programs used least recently are given up
 QUICK = 0.05  # seconds: a program that compiles faster is not worth a file
@@ -19,8 +20,8 @@ def keep() -> None:
     """Use the cache in this process; where there is no folder to write to, do without."""
     import jax
 
-    read = jax.config.read
-    if not read("jax_enable_compilation_cache") or read("jax_compilation_cache_dir"):
+    config: Any = jax.config  # whose settings no type checker sees
+    if not config.jax_enable_compilation_cache or config.jax_compilation_cache_dir:
         return
     try:
         place = folder()
