@@ -79,9 +79,11 @@ def join(tree: Any, dtype: str) -> Joined:
     small = [host.dtype == dtype and host.size <= SMALL for host in hosts]
     shapes = tuple(host.shape if one else None for host, one in zip(hosts, small, strict=True))
     flat = [host.ravel() for host, one in zip(hosts, small, strict=True) if one]
-    others = [jnp.asarray(leaf) for leaf, one in zip(leaves, small, strict=True) if not one]
+    others = [jax.device_put(leaf) for leaf, one in zip(leaves, small, strict=True) if not one]
     return Joined(
-        jnp.asarray(np.concatenate([np.zeros(0, dtype), *flat])), others, Form.of(structure, shapes)
+        jax.device_put(np.concatenate([np.zeros(0, dtype), *flat])),
+        others,
+        Form.of(structure, shapes),
     )
 
 
