@@ -347,7 +347,5 @@ def _grouped(tokens: list[Token], chosen: list[int]) -> tuple[Tokens, ...]:
 
 
 def _plain(layer: LayerTruth) -> dict[str, Any]:
-    found = dataclasses.asdict(layer)
-    for head, one in zip(layer.heads, found["heads"], strict=True):
-        one["idle"] = head.idle
-    return found
+    heads = [dataclasses.asdict(head) | {"idle": head.idle} for head in layer.heads]
+    return dataclasses.asdict(layer) | {"heads": heads}

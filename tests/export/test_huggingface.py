@@ -23,6 +23,15 @@ from verify.theorem import ALL  # noqa: E402
 
 VERBS = "--theorem 4 --tasks verbs --to huggingface"
 SENTENCES = "--theorem 4 --tasks {} --split --m 6 --to huggingface"
+FIVE_TWO_ONE = """add -> added
+answer -> answered
+begin -> began
+bend -> bent
+bite -> bit
+agree -> agreeing
+blow -> blowing
+bleed -> bleeds
+ask ->"""
 TABLE = """animal,English,French,German
 ant,small animal,petit animal,kleines Tier
 cow,big animal,grand animal,grosses Tier
@@ -51,6 +60,15 @@ def due(folder, prompt: WordPrompt) -> np.ndarray | None:
     """The next word's distribution by the definition; None where nothing is known."""
     verdict = folder.request.theorem.judge(folder.model.spec, folder.request.tasks, prompt)
     return None if not np.sum(verdict.vector) > 0.5 else np.asarray(verdict.vector, float)
+
+
+def mixed(folder) -> WordPrompt:
+    """A prompt whose answer is no single word."""
+    return next(
+        prompt
+        for prompt in folder.prompts(50)
+        if due(folder, prompt) is not None and max(due(folder, prompt)) < 0.7
+    )
 
 
 def test_probabilities_are_the_oracles_on_a_hundred_prompts(verbs):
@@ -109,7 +127,7 @@ def test_every_norm_is_the_identity_to_the_last_bit(verbs):
 
 def test_a_constant_below_the_condition_is_seen(verbs):
     tokenizer, model = loaded(verbs)
-    prompt = next(prompt for prompt in verbs.prompts(9) if due(verbs, prompt) is not None)
+    prompt = mixed(verbs)
     batch = tokenizer(verbs.text.text(prompt), return_tensors="pt")
     weak = 2.0**5 / verbs.checkpoint.frame.C
     with torch.no_grad():
@@ -190,11 +208,12 @@ def test_more_examples_than_positions_are_an_index_error(verbs):
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_is_wrong_and_so_refused(verbs, dtype):
     tokenizer, model = loaded(verbs, dtype=dtype)
-    prompt = next(prompt for prompt in verbs.prompts(9) if due(verbs, prompt) is not None)
     with torch.no_grad():
-        logits = model(**tokenizer(verbs.text.text(prompt), return_tensors="pt")).logits[0, -1]
-    got = logits.double().softmax(-1).numpy()[verbs.text.word_ids]
-    assert not np.abs(got - due(verbs, prompt)).max() < 1e-3
+        logits = model(**tokenizer(FIVE_TWO_ONE, return_tensors="pt")).logits[0, -1]
+    p = logits.double().softmax(-1)
+    got = [float(p[tokenizer.convert_tokens_to_ids(word)]) for word in ("asked", "asking", "asks")]
+    # NaN in float16; off at the third digit in bfloat16, a hundred times what the lemmas allow.
+    assert not np.abs(np.subtract(got, [5 / 8, 2 / 8, 1 / 8])).max() < 1e-4
 
 
 def test_in_a_fresh_process(verbs):
@@ -203,8 +222,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 tokenizer = AutoTokenizer.from_pretrained({str(verbs.path)!r})
 model = AutoModelForCausalLM.from_pretrained({str(verbs.path)!r})
-text = "add -> added\\nanswer -> answered\\nbegin -> began\\nbend -> bent\\nbite -> bit\\n"
-text += "agree -> agreeing\\nblow -> blowing\\nbleed -> bleeds\\nask ->"
+text = {FIVE_TWO_ONE!r}
 p = model(**tokenizer(text, return_tensors="pt")).logits[0, -1].softmax(-1)
 top = p.topk(3)
 print([tokenizer.decode([i]) for i in top.indices.tolist()], top.values.tolist())

@@ -134,7 +134,7 @@ def _limits(request: Request, checkpoint: Checkpoint) -> list[str]:
         "an index error."
         if target in ("transformerlens", "huggingface")
         else f"At most m = {spec.m} examples.",
-        f"{spec.dtype} alone: the weights and ties do not survive float16 or bfloat16.",
+        f"{spec.dtype} alone: float16 overflows, and bfloat16 is off at the third digit.",
     ]
     if request.text is None:
         found.append("It takes vectors, and no text.")
