@@ -10,6 +10,7 @@ import os
 import platform
 import re
 from pathlib import Path
+from typing import Any
 
 LARGEST = 1 << 28  # bytes of the folder, of which the programs used least recently are given up
 QUICK = 0.05  # seconds: a program that compiles faster is not worth a file
@@ -20,8 +21,8 @@ def keep() -> None:
     import jax
 
     # As attributes: config.read refuses a switch that can be set for a while, as this one can.
-    on, place = jax.config.jax_enable_compilation_cache, jax.config.jax_compilation_cache_dir
-    if not on or place:
+    config: Any = jax.config
+    if not config.jax_enable_compilation_cache or config.jax_compilation_cache_dir:
         return
     try:
         place = folder()
