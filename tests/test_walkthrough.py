@@ -1,4 +1,5 @@
-"""The notebook runs from top to bottom as it is, where Jupyter starts it, in its own folder, draws its figures, and its numbers hold."""
+"""The notebook runs from top to bottom as it is, in its own folder, where Jupyter starts it; it
+draws its figures, and its numbers hold."""
 
 import subprocess
 import sys
