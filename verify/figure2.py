@@ -154,7 +154,9 @@ def plot(results: "Results", stem: str) -> list[Any]:
                     color="#444444",
                     linewidth=1,
                 )
-            axis.plot([len(outcome.names)], [outcome.other.max()], "x", color="#444444")
+            axis.plot(
+                [len(outcome.names)], [outcome.other.max()], "x", color="#444444", clip_on=False
+            )
             axis.set_xticks(
                 range(len(outcome.names) + 1),
                 [*outcome.names, "other"],
@@ -164,7 +166,7 @@ def plot(results: "Results", stem: str) -> list[Any]:
             axis.set_ylabel("probability")
             axis.set_ylim(0, 1)
         drawing.supxlabel(
-            "over prompts: dots and pale bars: median; thick lines: 25 to 75 %; thin: 0 to 100 %; "
+            "over prompts: dots and pale bars: median; thick lines: 25 to 75 %; thin: 0 to 100 %\n"
             "dashed: the prompts' own mixture; cross: most on no task's answer",
             fontsize=8,
         )
