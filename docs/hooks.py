@@ -97,6 +97,7 @@ def on_page_content(html: str, page, config, files: Files) -> str:
 
     def formula(found: re.Match[str]) -> str:
         display = "block" if found["open"] == "[" else "inline"
-        return convert(unescape(found[3]).strip(), display=display)
+        math = convert(unescape(found[3]).strip(), display=display)
+        return math if display == "block" else f'<span class="formula">{math}</span>'
 
     return FORMULA.sub(formula, html)

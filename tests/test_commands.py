@@ -118,11 +118,16 @@ def test_help_needs_no_package(monkeypatch, capsys):
 # A reader that has gone.
 
 
-def closed():
-    """A stream whose reader has gone."""
+def broken():
+    """The end of a pipe whose reader has gone."""
     reader, writer = os.pipe()
     os.close(reader)
-    return io.TextIOWrapper(os.fdopen(writer, "wb"), write_through=True)
+    return writer
+
+
+def closed():
+    """A stream whose reader has gone."""
+    return io.TextIOWrapper(os.fdopen(broken(), "wb"), write_through=True)
 
 
 @pytest.mark.parametrize("code", [cli.HOLDS, cli.FAILS, cli.BAD_REQUEST])
@@ -147,21 +152,23 @@ def test_a_closed_pipe_changes_no_exit_code(monkeypatch, code):
 
 
 def test_without_it_the_pipe_would_break():
-    stream = closed()
+    writer = broken()
     with pytest.raises(BrokenPipeError):
-        print("a line", file=stream, flush=True)
-    stream.detach().detach().close()  # what is left in the buffer is for nobody
+        os.write(writer, b"a line")
+    os.close(writer)
 
 
 def test_a_command_whose_reader_has_gone_ends_its_work(tmp_path):
     """As a process, through rich, which would end it by itself."""
     small = ["--K", "2", "--d", "3", "--m", "6"]
+    writer = broken()
     ran = subprocess.run(
         [sys.executable, "-m", "verify.theorem1", *small, "--json", str(tmp_path / "report.json")],
         cwd=ROOT,
-        stdout=closed(),
+        stdout=writer,
         stderr=subprocess.PIPE,
         text=True,
     )
+    os.close(writer)
     assert (ran.returncode, ran.stderr) == (0, "")
     assert json.loads((tmp_path / "report.json").read_text())["holds"]

@@ -39,7 +39,7 @@ def code():
 
 
 @pytest.mark.filterwarnings("default")
-@pytest.mark.parametrize("found", code())
+@pytest.mark.parametrize("found", list(code()))
 def test_code_prints_what_is_shown(found, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # files that a page writes
     namespace = {"__name__": "page"}
@@ -49,7 +49,7 @@ def test_code_prints_what_is_shown(found, tmp_path, monkeypatch):
         assert not wrong, f"{block.page}:{block.line}\n{wrong}"
 
 
-@pytest.mark.parametrize(("command", "shown"), sessions())
+@pytest.mark.parametrize(("command", "shown"), list(sessions()))
 def test_a_command_prints_what_is_shown(command, shown):
     ran = execute(command)
     assert ran.returncode == 0, ran.stderr

@@ -1,4 +1,5 @@
-"""The notebook runs from top to bottom as it is, draws its figures, and its numbers hold."""
+"""The notebook runs from top to bottom as it is, in its own folder, where Jupyter starts it; it
+draws its figures, and its numbers hold."""
 
 import subprocess
 import sys
@@ -22,8 +23,9 @@ nbformat.write(notebook, sys.argv[2])
 
 
 def execute(notebook, executed):
-    """Run a notebook with the repository's root as its folder; returns the finished process."""
-    command = [sys.executable, "-c", RUN, str(notebook), str(executed), str(ROOT)]
+    """Run a notebook in the folder of the walkthrough, as Jupyter does; returns the finished
+    process."""
+    command = [sys.executable, "-c", RUN, str(notebook), str(executed), str(NOTEBOOK.parent)]
     return subprocess.run(command, capture_output=True, text=True)
 
 

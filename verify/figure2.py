@@ -143,7 +143,7 @@ def plot(results: "Results", stem: str) -> list[Any]:
             for i in range(len(outcome.names)):
                 low, quarter, middle, three, high = outcome.percentiles[:, i]
                 color = plots.PALETTE[i % len(plots.PALETTE)]
-                axis.bar(i, three, width=0.6, color=color, alpha=0.35)
+                axis.bar(i, middle, width=0.6, color=color, alpha=0.35)
                 axis.vlines(i, low, high, color=color, linewidth=1)
                 axis.vlines(i, quarter, three, color=color, linewidth=5)
                 axis.plot(i, middle, plots.MARKERS[i % len(plots.MARKERS)], color=color)
@@ -154,7 +154,9 @@ def plot(results: "Results", stem: str) -> list[Any]:
                     color="#444444",
                     linewidth=1,
                 )
-            axis.plot([len(outcome.names)], [outcome.other.max()], "x", color="#444444")
+            axis.plot(
+                [len(outcome.names)], [outcome.other.max()], "x", color="#444444", clip_on=False
+            )
             axis.set_xticks(
                 range(len(outcome.names) + 1),
                 [*outcome.names, "other"],
@@ -164,7 +166,8 @@ def plot(results: "Results", stem: str) -> list[Any]:
             axis.set_ylabel("probability")
             axis.set_ylim(0, 1)
         drawing.supxlabel(
-            "dots: medians; bars: 25 to 75 %; lines: 0 to 100 %; dashed: the prompts' mixture",
+            "over prompts: dots and pale bars: median; thick lines: 25 to 75 %; thin: 0 to 100 %\n"
+            "dashed: the prompts' own mixture; cross: most on no task's answer",
             fontsize=8,
         )
         return plots.save(drawing, stem)

@@ -205,7 +205,13 @@ def plot(curves: list[Curve], stem: str) -> list[Path]:
         for axis, curve in zip(axes, ordered, strict=True):
             for i, task in enumerate(curve.tasks):
                 style = {"marker": plots.MARKERS[i], "color": plots.PALETTE[i]}
-                axis.plot(curve.shares, curve.answers[:, curve.words[i]], label=task, **style)
+                axis.plot(
+                    curve.shares,
+                    curve.answers[:, curve.words[i]],
+                    label=task,
+                    clip_on=False,  # markers at 0 and 1 are whole
+                    **style,
+                )
             axis.set_title(f"{curve.family}, {curve.kind}: error {curve.error:.0e}")
             axis.set_ylim(0, 1)
             axis.legend()

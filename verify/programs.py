@@ -20,7 +20,8 @@ def keep() -> None:
     """Use the cache in this process; where there is no folder to write to, do without."""
     import jax
 
-    config: Any = jax.config  # whose settings no type checker sees
+    # As attributes: config.read refuses a switch that can be set for a while, as this one can.
+    config: Any = jax.config
     if not config.jax_enable_compilation_cache or config.jax_compilation_cache_dir:
         return
     try:
