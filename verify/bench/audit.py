@@ -171,7 +171,7 @@ def _attribution(key: Key, values: dict) -> list[Verdict]:
             "heads that write labels at the answer token",
             beyond(values["direct"]),
             writing,
-            cancel and "it names them all, and far too high: what they write cancels",
+            cancel and "of the two tasks that are compared; far too high: what they write cancels",
             values["correlation"]["direct logit attribution"],
         ),
         verdict(
