@@ -1,8 +1,8 @@
 # Each target does the whole set-up on a machine with Python 3.11+ and make.
 PYTHON ?= python3
 RUN := .venv/bin/python
-# One pytest worker per core: most of the tests' time is compilation, one program at a time.
-PYTEST := $(RUN) -m pytest -n auto
+# One pytest worker per core, and a file to one worker: most of the tests' time is compilation, which a file shares.
+PYTEST := $(RUN) -m pytest -n auto --dist loadfile
 PIP := .venv/bin/pip --quiet --disable-pip-version-check
 
 .PHONY: check test fast test-lowest test-export test-export3 coverage docs proof coqchk rocq mutants figures bench llm explain constants benchmarks gpu chromium clean help
