@@ -104,7 +104,7 @@ class Memory:
         with in_dtype(self.model.spec.dtype):
             many = np.ndim(query) == 3
             vector = self._apply(query) if many else self._decode(query)
-        return Answer(vector, self.recognized, self.model.spec.K, "memory", self.counts)
+        return Answer(vector, self.recognized, self.model.spec.K, "memory", counted=self.counts)
 
     @property
     def map(self) -> Affine:
