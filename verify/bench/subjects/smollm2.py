@@ -40,7 +40,8 @@ def _reader() -> Any:
         from gguf import GGUFReader  # pyright: ignore[reportMissingImports]
     except ModuleNotFoundError:
         raise ValueError(
-            "smollm2: the package gguf is missing; pip install 'superposed-tasks[llm]'"
+            "smollm2: the package gguf is missing; `make llm` installs it, or pip install "
+            "'superposed-tasks[llm]'"
         ) from None
     return GGUFReader(gguf_path())
 
@@ -116,7 +117,8 @@ class SmolLM2(DecoderSubject):
             import tokenizers  # pyright: ignore[reportMissingImports]
         except ModuleNotFoundError:
             raise ValueError(
-                "smollm2: the package tokenizers is missing; pip install 'superposed-tasks[llm]'"
+                "smollm2: the package tokenizers is missing; `make llm` installs it, or pip install "
+                "'superposed-tasks[llm]'"
             ) from None
         words = self._fields["tokenizer.ggml.tokens"].contents()
         merges = [tuple(m.split(" ")) for m in self._fields["tokenizer.ggml.merges"].contents()]
