@@ -4,9 +4,12 @@ The import hook must be in place before the packages are imported: pytest loads 
 test module.
 """
 
+import gc
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
 
@@ -39,3 +42,18 @@ settings.register_profile(
     "tests", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("tests")
+
+# Linux gives a process 65,530 mapped pieces of memory, and a compiled program takes several.
+MAPS, MANY = Path("/proc/self/maps"), 30_000
+
+
+@pytest.fixture(scope="module", autouse=True)
+def programs_are_given_up() -> Iterator[None]:
+    """After a module, give up the compiled programs if they are many: a process that cannot map
+    more memory dies where it compiles."""
+    yield
+    if MAPS.exists() and MAPS.read_bytes().count(b"\n") > MANY:
+        import jax
+
+        jax.clear_caches()
+        gc.collect()
