@@ -8,7 +8,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 lens = pytest.importorskip("transformer_lens")
-if not hasattr(lens, "HookedTransformer"):
+try:
+    lens.HookedTransformer  # noqa: B018
+except (AttributeError, ImportError):
     pytest.skip("version 4 has no HookedTransformer", allow_module_level=True)
 
 from safetensors.torch import load_file  # noqa: E402

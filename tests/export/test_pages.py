@@ -31,7 +31,8 @@ def run(text: str, monkeypatch) -> None:
             assert main() == 0
         else:
             assert kind == "python"
-            path = Path(f"block{i}.py")  # nnsight reads the source of the code that runs
+            # nnsight reads the source of the code that runs, once by its path.
+            path = Path(f"block{i}.py").resolve()
             path.write_text(code)
             exec(compile(code, str(path), "exec"), names)
 
