@@ -163,7 +163,7 @@ def test_the_tasks_are_seen_where_the_stream_holds_them(report, traces, theorem)
 
 
 def test_a_bound_that_is_passed_is_seen(subject, theorem, monkeypatch):
-    monkeypatch.setattr(theorem.proof, "error_bound", lambda *_: 0.0)
+    monkeypatch.setattr(theorem.proof, "error_bound", lambda *_, **__: 0.0)
     assert not explorer.collect(theorem, subject)["holds"]
 
 
