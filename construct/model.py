@@ -201,7 +201,7 @@ class Transformer(Stack):
         Raises ValueError when the prompt is outside the theorem's hypotheses, or the weights have
         no certificate; ConnectionError when another process of the mesh is gone.
         """
-        self._check_evaluator("restricted")
+        self._check_served("stream")
         certificate(self).require()
         if mesh is not None:
             check_mesh(self.spec, mesh)
@@ -225,7 +225,7 @@ class Transformer(Stack):
         examples: a Prompt, whose own query is left aside, or blocks as `stream` takes them; the
         rest as there. Raises ValueError as `stream` does, and for weights that were changed.
         """
-        self._check_evaluator("restricted")
+        self._check_served("remember")
         if mesh is not None:
             check_mesh(self.spec, mesh)
         return remember(self, examples, progress=progress, screen=screen, mesh=mesh)
@@ -377,6 +377,17 @@ class Transformer(Stack):
     @property
     def _evaluators(self) -> tuple[str, ...]:
         return self.readout.evaluators or EVALUATORS
+
+    def _check_served(self, call: str) -> None:
+        """Refuse a call that the restricted evaluator answers, for a theorem that it does not
+        serve."""
+        if "restricted" not in self._evaluators:
+            raise checks.refuse(
+                f"model.{call}",
+                f"asked of Theorem {self.readout.theorem}",
+                "needs the restricted evaluator, which does not know this theorem's prompts",
+                "call the model on the whole prompt",
+            )
 
     def _check_evaluator(self, name: str) -> None:
         """Refuse an evaluator's name that is unknown, one that does not serve this theorem, or

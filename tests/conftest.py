@@ -8,12 +8,14 @@ import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
 
 from tests import annotations
+from tests.browser import chromium
 
 # Before JAX is imported, and for the processes that tests start: what tests see is compiled anew.
 os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
@@ -43,17 +45,24 @@ settings.register_profile(
 )
 settings.load_profile("tests")
 
-# Linux gives a process 65,530 mapped pieces of memory, and a compiled program takes several.
-MAPS, MANY = Path("/proc/self/maps"), 30_000
+# The pieces of memory that Linux lets a process map; a compiled program takes several.
+MAPS, MOST = Path("/proc/self/maps"), Path("/proc/sys/vm/max_map_count")
 
 
 @pytest.fixture(scope="module", autouse=True)
 def programs_are_given_up() -> Iterator[None]:
-    """After a module, give up the compiled programs if they are many: a process that cannot map
-    more memory dies where it compiles."""
+    """After a module, give up the compiled programs if they take half of the memory maps: a process
+    that cannot map more memory dies where it compiles."""
     yield
-    if MAPS.exists() and MAPS.read_bytes().count(b"\n") > MANY:
+    if MOST.exists() and MAPS.read_bytes().count(b"\n") > int(MOST.read_text()) // 2:
         import jax
 
         jax.clear_caches()
         gc.collect()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A headless Chromium."""
+    with chromium() as found:
+        yield found

@@ -4,10 +4,11 @@ no sideways scrolling on a telephone, and contrast enough to read.
 Of what `make docs` built; skipped where it has not.
 """
 
-import shutil
 from pathlib import Path
 
 import pytest
+
+from tests.browser import emulate
 
 SITE = Path(__file__).parents[1] / "site"
 PAGES = (
@@ -26,29 +27,8 @@ SMALL, LARGE = 4.5, 3.0
 CONTRASTS = Path(__file__).with_name("contrasts.js").read_text()
 
 
-@pytest.fixture(scope="module")
-def browser():
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not (chromium and driver):
-        pytest.skip("needs Debian's packages chromium and chromium-driver")
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"):
-        options.add_argument(argument)
-    with webdriver.Chrome(options=options, service=webdriver.ChromeService(driver)) as browser:
-        yield browser
-
-
 def open_page(browser, path, width, scheme):
-    browser.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride",
-        {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False},
-    )
-    features = [{"name": "prefers-color-scheme", "value": scheme}]
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    emulate(browser, width, 800, scheme)
     browser.get_log("browser")  # of the page before
     browser.get(path.as_uri())
 

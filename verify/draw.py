@@ -130,18 +130,8 @@ def draw_prompt(
     """
     spec = instance.spec
     examples = spec.m if examples is None else examples
-    if noise + ambiguous > examples:
-        raise Impossible(
-            f"--noise {noise} and --ambiguous {ambiguous} exceed the {examples} examples of a "
-            "prompt; lower them or raise --m"
-        )
-    if ambiguous and spec.K == 1:
-        raise Impossible(
-            f"--ambiguous {ambiguous} needs two tasks that explain one example, but --K is 1; "
-            "raise --K or drop --ambiguous"
-        )
-    if shares is None:
-        shares = np.eye(spec.K)[rng.integers(spec.K)] if pure else rng.dirichlet(np.ones(spec.K))
+    check_counts(spec.K, examples, noise, ambiguous)
+    shares = draw_shares(rng, spec.K, pure) if shares is None else shares
     makers = [lambda: _explained(rng, instance, int(rng.choice(spec.K, p=shares)))] * (
         examples - noise - ambiguous
     )
@@ -152,6 +142,26 @@ def draw_prompt(
     inputs, labels = (np.stack(part) for part in zip(*found, strict=True))
     query = np.tile(instance.shared, (spec.n - 1, 1)) if agree else _drawn(rng, instance)
     return Prompt(inputs=inputs, labels=labels, query=query)
+
+
+def check_counts(K: int, examples: int, noise: int, ambiguous: int) -> None:
+    """Raise Impossible when a prompt has fewer examples than are asked to be noise or ambiguous, or
+    one task is asked to be ambiguous."""
+    if noise + ambiguous > examples:
+        raise Impossible(
+            f"--noise {noise} and --ambiguous {ambiguous} exceed the {examples} examples of a "
+            "prompt; lower them or raise --m"
+        )
+    if ambiguous and K == 1:
+        raise Impossible(
+            f"--ambiguous {ambiguous} needs two tasks that explain one example, but --K is 1; "
+            "raise --K or drop --ambiguous"
+        )
+
+
+def draw_shares(rng: np.random.Generator, K: int, pure: bool = False) -> Float[np.ndarray, "K"]:
+    """Random shares of K tasks; pure: one has all."""
+    return np.eye(K)[rng.integers(K)] if pure else rng.dirichlet(np.ones(K))
 
 
 Example = tuple[

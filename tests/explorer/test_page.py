@@ -1,11 +1,11 @@
 """The page is one file; it opens in a browser without errors, steps through all layers, and says
 what the data say."""
 
-import shutil
 from importlib.resources import files
 
 import pytest
 
+from tests.browser import emulate
 from verify.explorer.page import page
 
 MOST_BYTES = 2 * 2**20
@@ -37,33 +37,10 @@ def test_the_page_says_which_theorem_it_shows(path, report, theorem):
         ]
 
 
-@pytest.fixture(scope="module")
-def browser():
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not (chromium and driver):
-        pytest.skip("needs Debian's packages chromium and chromium-driver")
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"):
-        options.add_argument(argument)
-    with webdriver.Chrome(options=options, service=webdriver.ChromeService(driver)) as browser:
-        yield browser
-
-
 def open_page(browser, path, width=1280, scheme="light"):
     from selenium.webdriver.support.wait import WebDriverWait
 
-    browser.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride",
-        {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False},
-    )
-    browser.execute_cdp_cmd(
-        "Emulation.setEmulatedMedia",
-        {"features": [{"name": "prefers-color-scheme", "value": scheme}]},
-    )
+    emulate(browser, width, 900, scheme)
     browser.execute_cdp_cmd("Network.enable", {})
     browser.execute_cdp_cmd(
         "Network.emulateNetworkConditions",

@@ -60,9 +60,15 @@ def test_evaluators_that_do_not_serve_it_are_refused_by_name(evaluator):
     assert MODEL(PROMPT, evaluator="dense").evaluator == "dense"
 
 
-def test_a_stream_of_examples_is_refused():
-    with pytest.raises(ValueError, match="'restricted': does not serve Theorem 4"):
-        MODEL.stream([], np.zeros((1, D)))
+def test_a_stream_or_memory_of_examples_is_refused():
+    for name, call in (
+        ("stream", lambda: MODEL.stream([], np.zeros((1, D)))),
+        ("remember", lambda: MODEL.remember(PROMPT)),
+    ):
+        with pytest.raises(
+            ValueError, match=rf"model\.{name} = asked of Theorem 4: needs .*; call"
+        ):
+            call()
 
 
 def test_hooks_and_traces_see_the_prompt_s_own_tokens():

@@ -14,7 +14,7 @@ from jaxtyping import Int
 from construct import Spec
 from construct.theorem4 import spec_of
 from construct.words import BLANK, WordPrompt, WordTask
-from verify.draw import Impossible
+from verify.draw import Impossible, check_counts, draw_shares
 from verify.theorem4.definition import judge
 
 KINDS = ("free", "share", "twins", "small")
@@ -124,18 +124,8 @@ def draw_prompt(
     task is to be ambiguous."""
     spec, tasks = instance.spec, instance.tasks
     examples = spec.m if examples is None else examples
-    if (noise or 0) + ambiguous > examples:
-        raise Impossible(
-            f"--noise {noise} and --ambiguous {ambiguous} exceed the {examples} examples of a "
-            "prompt; lower them or raise --m"
-        )
-    if ambiguous and spec.K == 1:
-        raise Impossible(
-            f"--ambiguous {ambiguous} needs two tasks that explain one example, but --K is 1; "
-            "raise --K or drop --ambiguous"
-        )
-    if shares is None:
-        shares = np.eye(spec.K)[rng.integers(spec.K)] if pure else rng.dirichlet(np.ones(spec.K))
+    check_counts(spec.K, examples, noise or 0, ambiguous)
+    shares = draw_shares(rng, spec.K, pure) if shares is None else shares
     S = spec.n - 1 - spec.L
     inputs = rng.integers(spec.d, size=(examples + 1, S))
     inputs[rng.random(inputs.shape) < empty] = BLANK
