@@ -1,15 +1,14 @@
 """The command `python -m verify.picture`: draw the README's picture, a typed prompt and its
 answer.
 
-The shares are the transformer's own. The drawing has the colors of a light page and, where the
-reader's browser asks for it, of a dark one.
+The shares are the transformer's own.
 """
 
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from verify import cli
+from verify.svg import page, text
 
 if TYPE_CHECKING:
     from verify.prompt import Reply
@@ -24,84 +23,57 @@ LAYERS = ("Lift", "Pair", "Recognize", "Commit", "Fetch", "Execute", "Superpose"
 WIDTH, ROW, TOP = 840, 24, 54
 BAR = 150  # of an answer with all the weight
 
-STYLE = """
-  text { font: 15px system-ui, sans-serif; fill: #1f2328 }
-  .head { font-weight: 600 }
-  .soft { fill: #57606a; font-size: 13px }
-  .word { font-family: ui-monospace, monospace; font-size: 14px }
-  .page { fill: #ffffff; stroke: #d0d7de }
-  .box { fill: #f6f8fa; stroke: #8c959f }
-  .task0 { fill: #b45000 } .task1 { fill: #005f99 }
-  .arrow { stroke: #57606a; stroke-width: 2; fill: none }
-  @media (prefers-color-scheme: dark) {
-    text { fill: #e6edf3 } .soft { fill: #9da7b3 }
-    .page { fill: #0d1117; stroke: #3d444d } .box { fill: #161b22; stroke: #6e7681 }
-    .task0 { fill: #ffa657 } .task1 { fill: #79c0ff } .arrow { stroke: #9da7b3 }
-  }
-"""
-
 
 def draw(reply: "Reply") -> str:
     """The picture of a prompt with two tasks, as SVG."""
-    text = reply.text
-    names = text.family.names
+    typed = reply.text
+    names = typed.family.names
     tasks = [i for i, task in enumerate(reply.tasks) if task["examples"]]
     colors = {task: f"task{place}" for place, task in enumerate(tasks)}
-    height = TOP + ROW * (len(text.lines) + 1) + 22
+    height = TOP + ROW * (len(typed.lines) + 1) + 22
     parts = [
-        f'<rect class="page" x="1" y="1" width="{WIDTH - 2}" height="{height - 2}" rx="8"/>',
-        _text(28, 30, "A prompt with two tasks", "head"),
-        _text(332, 30, "The transformer", "head"),
-        _text(560, 30, "Its answer to the last line", "head"),
+        text(28, 30, "A prompt with two tasks", "head"),
+        text(332, 30, "The transformer", "head"),
+        text(560, 30, "Its answer to the last line", "head"),
     ]
-    for row, (line, found) in enumerate(zip(text.lines, reply.explained, strict=True)):
+    for row, (line, found) in enumerate(zip(typed.lines, reply.explained, strict=True)):
         y, task = TOP + 12 + ROW * row, found[0]
         left, right = line.text.split("->")
         parts += [
             f'<circle class="{colors[task]}" cx="36" cy="{y - 5}" r="5"/>',
-            _text(50, y, f"{left} \u2192 {right}", "word"),
-            _text(196, y, names[task], "soft"),
+            text(50, y, f"{left} \u2192 {right}", "word"),
+            text(196, y, names[task], "soft"),
         ]
-    y = TOP + 12 + ROW * len(text.lines)
-    parts.append(_text(50, y, f"{text.query_line.left[:-2]} \u2192 ?", "word head"))
+    y = TOP + 12 + ROW * len(typed.lines)
+    parts.append(text(50, y, f"{typed.query_line.left[:-2]} \u2192 ?", "word head"))
     middle = TOP + ROW * len(LAYERS) // 2 + 30
     parts += [_arrow(278, middle), _arrow(510, middle)]
     for row, name in enumerate(LAYERS):
         y = middle + (2 * row - len(LAYERS)) * 17
         parts += [
             f'<rect class="box" x="330" y="{y}" width="160" height="28" rx="4"/>',
-            _text(342, y + 19, f"{row + 1}  {name}"),
+            text(342, y + 19, f"{row + 1}  {name}"),
         ]
-    parts.append(_text(330, middle + 148, "explicit weights, no training", "soft"))
+    parts.append(text(330, middle + 148, "explicit weights, no training", "soft"))
     for place, task in enumerate(tasks):
         row, y = reply.tasks[task], middle - 50 + 70 * place
         share = row["probability"]
         parts += [
-            _text(560, y, f"{row['answer']}", "word head"),
+            text(560, y, f"{row['answer']}", "word head"),
             f'<rect class="{colors[task]}" x="630" y="{y - 13}" width="{BAR * share:.1f}" '
             'height="16" rx="2"/>',
-            _text(638 + BAR * share, y, f"{share:.0%}", "head"),
-            _text(
+            text(638 + BAR * share, y, f"{share:.0%}", "head"),
+            text(
                 560,
                 y + 22,
-                f"{row['examples']} of {len(text.lines)} examples: {names[task]}",
+                f"{row['examples']} of {len(typed.lines)} examples: {names[task]}",
                 "soft",
             ),
         ]
-    body = "\n".join(f"  {part}" for part in parts)
     rows = [reply.tasks[task] for task in tasks]
     says = "; ".join(f"{row['answer']} {row['probability']:.0%}" for row in rows)
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" '
-        f'aria-labelledby="title">\n<title id="title">Ten examples of two tasks, '
-        f"and the transformer's answer: {escape(says)}</title>\n"
-        f"<style>{STYLE}</style>\n{body}\n</svg>\n"
-    )
-
-
-def _text(x: float, y: float, words: str, kind: str = "") -> str:
-    kind = f' class="{kind}"' if kind else ""
-    return f'<text{kind} x="{x:g}" y="{y:g}">{escape(words)}</text>'
+    title = f"Ten examples of two tasks, and the transformer's answer: {says}"
+    return page(title, WIDTH, height, parts)
 
 
 def _arrow(x: int, y: int) -> str:

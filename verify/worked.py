@@ -5,14 +5,13 @@ Two tasks on vectors of dimension 2, three examples. The numbers are read off a 
 transformer.
 """
 
-from html import escape
 from pathlib import Path
 
 import numpy as np
 
 from construct import Prompt, Spec, Task, Trace, build
 from verify import cli
-from verify.picture import STYLE
+from verify.svg import page, text
 
 PROG = "python -m verify.worked"
 TOKENS = ("BOS", "x1", "y1", "x2", "y2", "x3", "y3", "query", "answer")
@@ -56,15 +55,13 @@ def draw(trace: Trace) -> str:
     """The table of a trace as SVG: a row a layer, a column a token."""
     rows = written(trace)
     width, height = LEFT + CELL * len(TOKENS) + 14, TOP + ROW * len(rows) + 12
-    parts = [
-        f'<rect class="page" x="1" y="1" width="{width - 2}" height="{height - 2}" rx="8"/>',
-    ]
+    parts: list[str] = []
     for column, token in enumerate(TOKENS):
-        parts.append(_text(LEFT + CELL * column + 6, 36, token, "head"))
+        parts.append(text(LEFT + CELL * column + 6, 36, token, "head"))
     for row, (layer, cells) in enumerate(rows):
         top = TOP + ROW * row
         name = layer if not row else f"{row} {layer.capitalize()}"
-        parts.append(_text(12, top + 22, name, "head"))
+        parts.append(text(12, top + 22, name, "head"))
         for column, lines in enumerate(cells):
             if not lines:
                 continue
@@ -73,20 +70,11 @@ def draw(trace: Trace) -> str:
                 f'<rect class="box" x="{x}" y="{top}" width="{CELL - 4}" height="{ROW - 5}" '
                 'rx="4"/>'
             )
-            parts += [_text(x + 5, top + 16 + 16 * i, line, "cell") for i, line in enumerate(lines)]
+            parts += [text(x + 5, top + 16 + 16 * i, line, "cell") for i, line in enumerate(lines)]
         if row and not any(cells):
-            parts.append(_text(LEFT + 6, top + 22, "nothing to do: no ReLU features", "soft"))
-    body = "\n".join(f"  {part}" for part in parts)
-    style = STYLE + "  .cell { font-size: 12px }\n"
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" '
-        'aria-labelledby="title">\n<title id="title">What each layer writes at each token of the '
-        f"worked example</title>\n<style>{style}</style>\n{body}\n</svg>\n"
-    )
-
-
-def _text(x: float, y: float, words: str, kind: str) -> str:
-    return f'<text class="{kind}" x="{x:g}" y="{y:g}">{escape(words)}</text>'
+            parts.append(text(LEFT + 6, top + 22, "nothing to do: no ReLU features", "soft"))
+    title = "What each layer writes at each token of the worked example"
+    return page(title, width, height, parts)
 
 
 def main() -> int:
