@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from verify import command, verification
+from verify import command, oracle
 from verify.theorem import ALL
 
 SMALL = ["--K", "2", "--d", "3", "--m", "6", "--n", "3"]
@@ -97,14 +97,14 @@ def test_json_in_a_file_beside_the_table(run, tmp_path):
 
 
 def test_what_does_not_hold_exits_with_1(run, monkeypatch):
-    original = verification.judge
+    original = oracle.judge
 
     def wrong(*arguments):
         verdict = original(*arguments)
         verdict.vector[:] += 1e-3
         return verdict
 
-    monkeypatch.setattr(verification, "judge", wrong)
+    monkeypatch.setattr(oracle, "judge", wrong)
     code, out, err = run(*SMALL)
     assert code == 1
     assert "DOES NOT HOLD" in out
