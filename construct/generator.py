@@ -1,7 +1,7 @@
 """The transformer that goes on: the next word, and whole answers, of prompts of words (Theorem
 4)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple, overload
@@ -16,11 +16,11 @@ from construct.answer import ABSTAINED, Answer
 from construct.evaluate.cache import Banks, Cache, advance, encode, fresh, moving
 from construct.evaluate.dense import over_prompts
 from construct.layers import Layer, check_x64, in_dtype
-from construct.lines import WordBatch, batch_of_words, embed_lines, embed_words
+from construct.lines import LineBatch, WordBatch, embed_lines, embed_words
 from construct.model import Transformer
 from construct.readout import Readings, Readout
 from construct.residual import Residual
-from construct.words import BLANK, WordPrompt, check_words, input_slots
+from construct.words import BLANK, WordPrompt, input_slots
 
 DECODINGS = ("sample", "greedy", "superposed")
 SAMPLE, SUPERPOSED = DECODINGS.index("sample"), DECODINGS.index("superposed")
@@ -80,17 +80,33 @@ class Started(NamedTuple):
 
 
 class Step(NamedTuple):
-    """One step of one answer: the word, its probability, its distribution, the posterior."""
+    """One step of one answer: the word (on vectors: the task), its probability, the next word's
+    distribution (the mixture), the posterior; on vectors, the vector that was said."""
 
     word: Any
     probability: Any
     distribution: Any  # (d,)
     posterior: Any  # (K,)
+    said: Any = None  # (d,)
+
+
+class Said(NamedTuple):
+    """What is said after a token: a word or task, BLANK for nothing; its probability; the vector
+    that is fed back."""
+
+    word: Any
+    probability: Any
+    vector: Any  # (d,)
 
 
 class Generator(Transformer):
     """A transformer of Theorem 4. A call answers with the next word's distribution: `answer.vector`
     is over the d words, `answer.posterior` over the tasks."""
+
+    @property
+    def say(self) -> Callable[..., Said]:
+        """How a word is said after a token; static and hashable."""
+        return say_word
 
     def next(self, prompt: WordPrompt, prefix: Any = None) -> Answer:
         """The distribution of the next word and the posterior over tasks, after a prefix: words, or
@@ -150,7 +166,7 @@ class Generator(Transformer):
         samples, drawing = self._keys(how, key, checks.integer("samples", samples, 1, "draw one"))
         for i, prompt in enumerate(prompts):
             name = f"prompts[{i}]"
-            check_words(spec, prompt, name, self.gains.input_radius)
+            self.readout.layout.check(spec, prompt, name, self.gains.input_radius)
             if len(prompt.prefix):
                 raise checks.refuse(
                     f"{name}.prefix",
@@ -161,7 +177,7 @@ class Generator(Transformer):
         if not prompts:
             return []
         with in_dtype(spec.dtype):
-            batch = batch_of_words(prompts, spec)
+            batch = self.readout.layout.batch_of(prompts, spec)
             started = _start(
                 self.layers,
                 batch,
@@ -180,6 +196,7 @@ class Generator(Transformer):
                 residual=self.residual,
                 m=spec.m,
                 steps=steps,
+                say=self.say,
             )
         code, ok, said = jax.tree.map(np.asarray, (started.code, started.ok, said))
         said = Step(*(part[:, :samples] for part in said))
@@ -211,11 +228,7 @@ class Generator(Transformer):
     def _generation(
         self, prompt: WordPrompt, how: str, said: Step, code: np.ndarray, ok: np.ndarray
     ) -> Generation:
-        readings = Readings(None, code=code, ok=ok)
-        recognized = self.readout.decode(
-            self, prompt.labels, "prompt", readings, enforce=True, first=0
-        )
-        counts = np.bincount(recognized[recognized != ABSTAINED], minlength=self.spec.K)
+        recognized, prevalence = self._recognized(prompt, code, ok)
         hard = how != "superposed"
         return Generation(
             words=said.word if hard else None,
@@ -223,8 +236,19 @@ class Generator(Transformer):
             posterior=said.posterior,
             probabilities=said.probability if hard else None,
             recognized=recognized,
-            prevalence=counts / max(counts.sum(), 1),
+            prevalence=prevalence,
         )
+
+    def _recognized(
+        self, prompt: Any, code: np.ndarray, ok: np.ndarray
+    ) -> tuple[Int[np.ndarray, "m"], Float[np.ndarray, "K"]]:
+        """The task of each example, and the share of each task."""
+        readings = Readings(None, code=code, ok=ok)
+        recognized = self.readout.decode(
+            self, prompt.labels, "prompt", readings, enforce=True, first=0
+        )
+        counts = np.bincount(recognized[recognized != ABSTAINED], minlength=self.spec.K)
+        return recognized, counts / max(counts.sum(), 1)
 
     def embed(  # pyright: ignore[reportIncompatibleMethodOverride]
         self,
@@ -252,7 +276,7 @@ class Generator(Transformer):
 @partial(jax.jit, static_argnames=("readout", "residual", "m", "moves"))
 def _start(
     layers: Iterable[Layer],
-    batch: WordBatch,
+    batch: LineBatch,
     *,
     readout: Readout,
     residual: Residual,
@@ -264,8 +288,8 @@ def _start(
     assert readout.codes is not None
     decided, code = readout.codes
 
-    def one(prompt: WordBatch) -> Started:
-        stream, real = embed_words(prompt._replace(said=jnp.array(0)), residual, m)
+    def one(prompt: LineBatch) -> Started:
+        stream, real = readout.layout.embed(prompt._replace(said=jnp.array(0)), residual, m)
         examples, S, _ = prompt.inputs.shape
         n, found = S + 1 + prompt.answers.shape[1], {}
 
@@ -283,7 +307,7 @@ def _start(
     return over_prompts(one, batch, scores)
 
 
-@partial(jax.jit, static_argnames=("residual", "m", "steps"))
+@partial(jax.jit, static_argnames=("residual", "m", "steps", "say"))
 def _answers(
     layers: Iterable[Layer],
     started: Started,
@@ -293,13 +317,15 @@ def _answers(
     residual: Residual,
     m: int,
     steps: int,
+    say: Callable[..., Said],
 ) -> Step:
     """The answers to started prompts: by prompt and key, the steps."""
     layers, d = list(layers), residual.size("x")
     S = residual.size("own") // d
     L = sum(name.startswith("a") for name in residual.names) - 1
     blank = jnp.zeros((1, S, d)), jnp.zeros((1, L, d)), jnp.array([m])
-    line = embed_lines(*blank, residual)[0].astype(started.last.dtype)
+    dtype = started.last.dtype
+    line = embed_lines(*blank, residual)[0].astype(dtype)
 
     def answer(one: Started, key: Array) -> Step:
         def step(state: tuple, t_and_key: tuple) -> tuple[tuple, Step]:
@@ -307,11 +333,16 @@ def _answers(
             t, key = t_and_key
             distribution = jnp.where(ended, 0, residual.read(last, "y"))
             posterior = jnp.where(ended, 0, residual.read(last, "omega"))
-            word, probability, said = _say(distribution, m, how, key)
-            ended = ended | ((word == BLANK) & (how != SUPERPOSED))
-            token = residual.replace(line[S + 1 + t][None], "x", said[None])
-            after, held = advance(layers, one.cache, held, token, S + 1 + t)
-            return (held, after[0], ended), Step(word, probability, distribution, posterior)
+            said = say(layers[-1], residual, last, distribution, posterior, m, how, key)
+            ended = ended | ((said.word == BLANK) & (how != SUPERPOSED))
+            token = residual.replace(line[S + 1 + t], "x", said.vector)
+            if "soft" in residual.names:
+                token = residual.replace(token, "soft", (how == SUPERPOSED)[None].astype(dtype))
+            after, held = advance(layers, one.cache, held, token[None], S + 1 + t)
+            done = Step(said.word, said.probability, distribution, posterior)
+            if "soft" in residual.names:
+                done = done._replace(said=said.vector)
+            return (held, after[0], ended), done
 
         state = (one.line, one.last, jnp.array(False))
         return jax.lax.scan(step, state, (jnp.arange(steps), jax.random.split(key, steps)))[1]
@@ -319,17 +350,31 @@ def _answers(
     return jax.vmap(jax.vmap(answer, (None, 0)))(started, keys)
 
 
-def _say(
-    distribution: Float[Array, "d"], m: int, how: Int[Array, ""], key: Array
-) -> tuple[Array, Array, Array]:
-    """The word that is said, its probability, and what is fed back."""
-    d = len(distribution)
+def chosen(
+    weights: Float[Array, "choices"], m: int, how: Int[Array, ""], key: Array
+) -> tuple[Int[Array, ""], Float[Array, ""]]:
+    """One of several choices, drawn or the likeliest, and its probability; BLANK where the weights
+    lack of 1 what a task would have."""
     # A task with evidence has a posterior of 1/m at least: what is missing of 1 is as much, or an
     # error.
-    nothing = 1 - distribution.sum()
-    weights = jnp.append(distribution, jnp.where(nothing > 1 / (2 * m), nothing, 0))
-    drawn = jax.random.categorical(key, jnp.log(weights))
-    index = jnp.where(how == SAMPLE, drawn, weights.argmax())
-    word = jnp.where(index == d, BLANK, index)
-    hard = (word == jnp.arange(d)).astype(distribution.dtype)
-    return word, weights[index], jnp.where(how == SUPERPOSED, distribution, hard)
+    nothing = 1 - weights.sum()
+    every = jnp.append(weights, jnp.where(nothing > 1 / (2 * m), nothing, 0))
+    drawn = jax.random.categorical(key, jnp.log(every))
+    index = jnp.where(how == SAMPLE, drawn, every.argmax())
+    return jnp.where(index == len(weights), BLANK, index), every[index]
+
+
+def say_word(
+    layer: Layer,
+    residual: Residual,
+    last: Float[Array, "D"],
+    distribution: Float[Array, "d"],
+    posterior: Float[Array, "K"],
+    m: int,
+    how: Int[Array, ""],
+    key: Array,
+) -> Said:
+    """A word of the distribution; under superposed decoding the distribution itself is fed back."""
+    word, probability = chosen(distribution, m, how, key)
+    hard = (word == jnp.arange(len(distribution))).astype(distribution.dtype)
+    return Said(word, probability, jnp.where(how == SUPERPOSED, distribution, hard))

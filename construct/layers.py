@@ -40,10 +40,14 @@ class Support(Enum):
 @dataclass(frozen=True)
 class MLPWeights:
     """A residual ReLU MLP, h + W_2 relu(W_1 h): W_1 (w, D), W_2 (D, w). Its biases are columns of
-    the constant `one`."""
+    the constant `one`.
+
+    W_3 (w, D) makes it a gated one (ReGLU, Shazeer 2020), h + W_2 (relu(W_1 h) * W_3 h); None: it
+    has no gate."""
 
     W_1: Float[np.ndarray, "w D"]
     W_2: Float[np.ndarray, "D w"]
+    W_3: Float[np.ndarray, "w D"] | None = None
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,8 @@ class LayerWeights:
                 residual.dim,
                 width,
             ), "the MLP fits"
+            gate = self.mlp.W_3
+            assert gate is None or gate.shape == self.mlp.W_1.shape, "the gate fits"
 
 
 class Heads(nnx.Module):
@@ -107,11 +113,19 @@ class Heads(nnx.Module):
 
 
 class MLP(nnx.Module):
-    """A residual ReLU MLP as parameters."""
+    """A residual ReLU MLP as parameters; W_3 is None where it has no gate."""
 
     def __init__(self, weights: MLPWeights) -> None:
         self.W_1 = nnx.Param(jax.device_put(weights.W_1, may_alias=True))
         self.W_2 = nnx.Param(jax.device_put(weights.W_2, may_alias=True))
+        gate = weights.W_3
+        self.W_3 = None if gate is None else nnx.Param(jax.device_put(gate, may_alias=True))
+
+    @property
+    def matrices(self) -> dict[str, nnx.Param]:
+        """The matrices by name: W_1, W_2 and, of a gated MLP, W_3."""
+        found = {"W_1": self.W_1, "W_2": self.W_2}
+        return found if self.W_3 is None else found | {"W_3": self.W_3}
 
 
 class Layer(nnx.Module):
@@ -255,5 +269,5 @@ def _arrays(model: Stack) -> list[Any]:
         for bank in layer.banks:
             parameters += (bank.W_Q, bank.W_K, bank.W_V, bank.W_O)
         if layer.mlp is not None:
-            parameters += (layer.mlp.W_1, layer.mlp.W_2)
+            parameters += layer.mlp.matrices.values()
     return [parameter.get_raw_value() for parameter in parameters]

@@ -16,9 +16,10 @@ from construct.prompt import Prompt, batch_of, check_prompt, embed, own_rows
 from construct.residual import Residual
 from construct.roles import token_names
 from construct.spec import Spec
+from construct.vectors import VectorPrompt
 from construct.words import WordPrompt
 
-AnyPrompt = Prompt | WordPrompt
+AnyPrompt = Prompt | WordPrompt | VectorPrompt
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
-"""How prompts of words become rows of a stream: batches of lines, their embedding, and the names of
-their tokens (Theorem 4)."""
+"""How prompts of words or unit vectors become rows of a stream: batches of lines, their embedding,
+and the names of their tokens (Theorem 4)."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -13,6 +13,7 @@ from construct.prompt import padded_sizes
 from construct.residual import Residual, position_codes
 from construct.roles import line_flags
 from construct.spec import Spec
+from construct.vectors import VectorPrompt, check_vectors
 from construct.words import WordPrompt, check_words, input_slots, one_hot
 
 
@@ -34,30 +35,87 @@ class WordBatch(NamedTuple):
         return 1 + (m + 1) * (S + 1 + self.answers.shape[-2])
 
 
+class VectorBatch(NamedTuple):
+    """Prompts of one shape on unit vectors: as a `WordBatch`, and whether the prefix is `soft`."""
+
+    inputs: Float[Array | np.ndarray, "*B m S d"]
+    answers: Float[Array | np.ndarray, "*B m L d"]
+    query: Float[Array | np.ndarray, "*B S d"]
+    prefix: Float[Array | np.ndarray, "*B L d"]
+    real: Bool[Array | np.ndarray, "*B m"]
+    said: Int[Array | np.ndarray, "*B"]
+    soft: Bool[Array | np.ndarray, "*B"]
+
+    @property
+    def tokens(self) -> int:
+        """The rows of a prompt, padding included."""
+        return WordBatch(*self[:-1]).tokens
+
+
+LineBatch = WordBatch | VectorBatch
+
+
 def batch_of_words(prompts: Sequence[WordPrompt], spec: Spec) -> WordBatch:
     """One batch of checked prompts, padded in examples, prefix and prompts so that few shapes
     compile."""
-    examples, count = padded_sizes([prompt.examples for prompt in prompts], spec.m)
-    prompts = [*prompts, *[prompts[0]] * (count - len(prompts))]
+    d = spec.d
+    return WordBatch(
+        *_together(
+            [
+                (one_hot(p.inputs, d), one_hot(p.answers, d), one_hot(p.query, d), p.soft_prefix(d))
+                for p in prompts
+            ],
+            spec,
+        )
+    )
 
-    def together(parts: list[np.ndarray], rows: int) -> np.ndarray:
+
+def batch_of_vectors(prompts: Sequence[VectorPrompt], spec: Spec) -> VectorBatch:
+    """As `batch_of_words`, of unit vectors."""
+    parts = _together([(p.inputs, p.answers, p.query, p.prefix) for p in prompts], spec)
+    soft = [p.soft for p in prompts]
+    return VectorBatch(*parts, np.array(soft + soft[:1] * (len(parts[0]) - len(soft))))
+
+
+def _together(
+    prompts: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]], spec: Spec
+) -> tuple[np.ndarray, ...]:
+    """Inputs, answers, query and prefix of prompts as padded arrays; which examples are real, and
+    how many words are said."""
+    examples, count = padded_sizes([len(prompt[0]) for prompt in prompts], spec.m)
+    prompts = [*prompts, *[prompts[0]] * (count - len(prompts))]
+    inputs, answers, queries, prefixes = zip(*prompts, strict=True)
+
+    def padded(parts: Sequence[np.ndarray], rows: int) -> np.ndarray:
         out = np.zeros((len(parts), rows, *parts[0].shape[1:]), spec.dtype)
         for row, part in zip(out, parts, strict=True):
             row[: len(part)] = part
         return out
 
-    return WordBatch(
-        inputs=together([one_hot(prompt.inputs, spec.d) for prompt in prompts], examples),
-        answers=together([one_hot(prompt.answers, spec.d) for prompt in prompts], examples),
-        query=np.array([one_hot(prompt.query, spec.d) for prompt in prompts], spec.dtype),
-        prefix=together([prompt.soft_prefix(spec.d) for prompt in prompts], spec.L),
-        real=np.arange(examples) < np.array([[prompt.examples] for prompt in prompts]),
-        said=np.array([len(prompt.prefix) for prompt in prompts], np.int32),
+    return (
+        padded(inputs, examples),
+        padded(answers, examples),
+        np.array(queries, spec.dtype),
+        padded(prefixes, spec.L),
+        np.arange(examples) < np.array([[len(one)] for one in inputs]),
+        np.array([len(prefix) for prefix in prefixes], np.int32),
     )
 
 
+def embed_vectors(
+    batch: VectorBatch, residual: Residual, m: int
+) -> tuple[Float[Array, "N D"], Bool[Array, "N"]]:
+    """As `embed_words`; a soft prefix has its flag."""
+    stream, real = embed_words(batch, residual, m)
+    L = batch.answers.shape[1]
+    told = jnp.arange(-L, 0) >= -batch.said
+    return stream.at[-L:, residual.where("soft")].set(
+        (told & batch.soft)[:, None].astype(stream.dtype)
+    ), real
+
+
 def embed_words(
-    batch: WordBatch, residual: Residual, m: int
+    batch: LineBatch, residual: Residual, m: int
 ) -> tuple[Float[Array, "N D"], Bool[Array, "N"]]:
     """The stream of one prompt before the first layer, and which rows are real.
 
@@ -104,7 +162,7 @@ def embed_lines(
     )
 
 
-def own_rows(batch: WordBatch, index: int) -> Int[np.ndarray, "tokens"]:
+def own_rows(batch: LineBatch, index: int) -> Int[np.ndarray, "tokens"]:
     """The rows of a batch's streams that are one prompt's own tokens, and no padding."""
     S, L = batch.inputs.shape[2], batch.answers.shape[2]
     n = S + 1 + L
@@ -113,7 +171,7 @@ def own_rows(batch: WordBatch, index: int) -> Int[np.ndarray, "tokens"]:
     return np.flatnonzero(np.concatenate([[True], real, told]))
 
 
-def names(prompt: WordPrompt, spec: Spec) -> tuple[str, ...]:
+def names(prompt: WordPrompt | VectorPrompt, spec: Spec) -> tuple[str, ...]:
     """Readable names of a prompt's tokens: BOS, x0.0 (example 0, slot 0), ..., arrow0, y0.1, ...,
     y0.L, ..., the query's q0, ..., arrow and the words said, y1, ..."""
     S, L = input_slots(spec), spec.L
@@ -126,3 +184,4 @@ def names(prompt: WordPrompt, spec: Spec) -> tuple[str, ...]:
 
 
 WORDS = Layout(check_words, batch_of_words, embed_words, own_rows, names)
+VECTORS = Layout(check_vectors, batch_of_vectors, embed_vectors, own_rows, names)

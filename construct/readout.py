@@ -26,7 +26,8 @@ class Readings(NamedTuple):
     gap: by task and example, how far its head scores the input in its slot above BOS. output_norm:
     by task and input of the examples and, last, the query, the norm of W_i f + b_i. code, ok: of
     the labels, where the theorem has codes. posterior: over the tasks, where the theorem has one.
-    Examples may be padded at the end.
+    prefix: by task, whether it says the words said so far, where the theorem reads that. Examples
+    may be padded at the end.
     """
 
     vector: Leaf  # (d,)
@@ -35,6 +36,12 @@ class Readings(NamedTuple):
     code: Leaf = None  # (m, size of the code)
     ok: Leaf = None  # (m,)
     posterior: Leaf = None  # (K,)
+    prefix: Leaf = None  # (K,)
+
+
+def module_of(theorem: int, version: str = "") -> str:
+    """The module of construct/ that builds and assembles a theorem's transformers."""
+    return f"construct.theorem{theorem}" + (f".{version}" if version else "")
 
 
 def no_slack(spec: Spec, gains: Any) -> float:
@@ -46,7 +53,7 @@ def no_slack(spec: Spec, gains: Any) -> float:
 class Readout:
     """Where a theorem's readings are; static and hashable.
 
-    theorem: its number. layer: the one whose heads recognize by a residual, '' if none does. asks:
+    theorem: its number. version: of Theorem 4, 'vectors' where it reads no words. layer: the one whose heads recognize by a residual, '' if none does. asks:
     the role of the tokens that ask there, an INPUT (of itself) or a LABEL (of its example's
     inputs). term: the rows of that layer's scores whose key side is a task's output W_i f + b_i,
     less the subspace `less` if there is one. codes: the layer after which a label holds its task
@@ -57,12 +64,14 @@ class Readout:
     these examples in the prompt. norm_slack(spec, gains): what an output's computed norm may exceed
     the radius by. always: some hypothesis shows in no gap and no output norm, so every example is
     checked one by one. posterior: the layer after which the last token holds the posterior over
-    tasks, and in which subspace. layout: how prompts become rows. evaluators: the only ones that
+    tasks, and in which subspace; prefix: likewise of whether each says the words said so far.
+    layout: how prompts become rows. evaluators: the only ones that
     serve this theorem (None: all).
     """
 
     theorem: int
     decode: Callable[..., Int[np.ndarray, "m"]]
+    version: str = ""
     layer: str = ""
     asks: str = ""
     term: str = ""
@@ -72,13 +81,19 @@ class Readout:
     norm_slack: Callable[[Spec, Any], float] = no_slack
     always: bool = False
     posterior: tuple[str, str] | None = None
+    prefix: tuple[str, str] | None = None
     layout: Layout = LABELED
     evaluators: tuple[str, ...] | None = None
 
     @property
+    def module(self) -> str:
+        """The module that builds and assembles its transformers."""
+        return module_of(self.theorem, self.version)
+
+    @property
     def layers(self) -> tuple[str, ...]:
         """The layers after which something is read."""
-        places = (self.codes, self.posterior)
+        places = (self.codes, self.posterior, self.prefix)
         return (self.layer, *(place[0] for place in places if place is not None))
 
 

@@ -19,6 +19,7 @@ import numpy as np
 from construct import checks
 from construct.heads import HeadBank
 from construct.layers import LayerWeights, MLPWeights, Stack, Support
+from construct.readout import module_of
 from construct.spec import Spec
 
 FORMAT, VERSION = "superposed-tasks", 1
@@ -44,7 +45,8 @@ def _contents(model: Stack) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         for b, bank in enumerate(layer.banks):
             tensors |= {f"{i}.{b}.{name}": _host(getattr(bank, name)) for name in MATRICES}
         if layer.mlp is not None:
-            tensors |= {f"{i}.mlp.{name}": _host(getattr(layer.mlp, name)) for name in _MLP}
+            matrices = layer.mlp.matrices
+            tensors |= {f"{i}.mlp.{name}": _host(one) for name, one in matrices.items()}
         layers.append(
             {
                 "name": layer.name,
@@ -57,6 +59,7 @@ def _contents(model: Stack) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         )
     return tensors, {
         "theorem": model.readout.theorem,
+        "version_of_theorem": model.readout.version,
         "spec": dataclasses.asdict(model.spec),
         "slots": list(model.slots),
         "as_built": model.as_built,
@@ -116,7 +119,9 @@ def load(path: str | os.PathLike) -> Any:
     damaged, of another program, or of a newer version."""
     tensors, header = read("model", path)
     try:
-        theorem = importlib.import_module(f"construct.theorem{int(header['theorem'])}")
+        theorem = importlib.import_module(
+            module_of(int(header["theorem"]), header.get("version_of_theorem", ""))
+        )
     except ModuleNotFoundError:
         raise checks.refuse(
             "path",
@@ -135,7 +140,7 @@ def load(path: str | os.PathLike) -> Any:
 def assembled(model: Stack, layers: Iterable[LayerWeights]) -> Any:
     """The transformer of the same theorem, Spec and slots with other layers; it does not count as
     built."""
-    theorem = importlib.import_module(f"construct.theorem{model.readout.theorem}")
+    theorem = importlib.import_module(model.readout.module)
     other = theorem.assemble(model.spec, layers, model.slots, checked=False)
     other.forget_built()
     return other
@@ -145,7 +150,7 @@ def _format(kind: str) -> str:
     return FORMAT if kind == "model" else f"{FORMAT} {kind}"
 
 
-_MLP = ("W_1", "W_2")
+_MLP = ("W_1", "W_2", "W_3")
 
 
 def _host(parameter: Any) -> np.ndarray:
@@ -160,7 +165,7 @@ def _layer(i: int, one: dict[str, Any], tensors: dict[str, np.ndarray]) -> Layer
         )
         for b, terms in enumerate(one["banks"])
     )
-    mlp = MLPWeights(*(tensors[f"{i}.mlp.{name}"] for name in _MLP)) if one["mlp"] else None
+    mlp = MLPWeights(*(tensors.get(f"{i}.mlp.{name}") for name in _MLP)) if one["mlp"] else None
     return LayerWeights(
         one["name"], banks, Support[one["support"]], mlp, one["causal"], one["many_heads"]
     )

@@ -158,7 +158,7 @@ def count(model: Transformer) -> tuple[int, int]:
             if not bank.idle:
                 arrays += [bank.W_Q, bank.W_K, bank.W_V, bank.W_O]
         if layer.mlp is not None:
-            arrays += [layer.mlp.W_1, layer.mlp.W_2]
+            arrays += layer.mlp.matrices.values()
     values = [np.asarray(array[...]) for array in arrays]
     return sum(one.size for one in values), sum(int(np.count_nonzero(one)) for one in values)
 

@@ -252,6 +252,8 @@ def transform(layer: Layer, stream: Float[Array, "tokens D"]) -> Float[Array, "t
     if layer.mlp is None:
         return stream
     hidden = jax.nn.relu(product("nd,wd->nw", stream, layer.mlp.W_1[...]))
+    if layer.mlp.W_3 is not None:
+        hidden = hidden * product("nd,wd->nw", stream, layer.mlp.W_3[...])
     return stream + product("nw,dw->nd", hidden, layer.mlp.W_2[...])
 
 
@@ -308,6 +310,8 @@ def read_layer(
         labels = after[1:].reshape(examples + 1, -1, residual.dim)[:examples, -1]
         found["code"] = residual.read(labels, readout.codes[1])
         found["ok"] = residual.read(labels, "ok")[:, 0]
+    if readout.prefix is not None and layer.name == readout.prefix[0]:
+        found["prefix"] = residual.read(after[-1], readout.prefix[1])
     if readout.posterior is not None and layer.name == readout.posterior[0]:
         found["posterior"] = residual.read(after[-1], readout.posterior[1])
     return found

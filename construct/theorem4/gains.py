@@ -22,17 +22,23 @@ UNIT_ROUNDINGS, UNIT_SIZE = 4, 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gains(SelectionGains):
+class LineGains(SelectionGains):
+    """What the gains of both versions tell, on words and on vectors. committed: Posterior's gain on
+    ok."""
+
+    committed: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gains(LineGains):
     """Every gain of the construction, and the charges that its lemmas pay.
 
     slope: of Recognize's MLP, which turns a word's weight of 1/slope or more into 1. scale: a power
-    of two above L; Consistency's dead zones are 1/(4 scale) wide. committed: Posterior's gain on
-    ok. word: how far a fetched or generated word's weight can fall short. stray: the weight that a
+    of two above L; Consistency's dead zones are 1/(4 scale) wide. word: how far a fetched or generated word's weight can fall short. stray: the weight that a
     word can have that nobody says. mean: how far the mean g of a line can be off."""
 
     slope: float
     scale: float
-    committed: float
     word: float
     stray: float
     mean: float

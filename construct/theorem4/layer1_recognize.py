@@ -21,20 +21,23 @@ from construct.layers import LayerWeights, MLPWeights, Support
 from construct.residual import Residual, position_code
 from construct.scores import same_example, to_bos
 from construct.spec import Spec
-from construct.theorem4.gains import Gains
+from construct.theorem4.gains import Gains, LineGains
 from construct.words import WordTask
 
 
 def layer(spec: Spec, gains: Gains, residual: Residual, tasks: list[WordTask]) -> LayerWeights:
     """The weights of Recognize."""
     slots = sorted({task.slot for task in tasks})
-    heads = banks(_heads(spec, gains, residual, slots), len(slots), spec.K, residual, spec.dtype)
+    heads = banks(fetch(spec, gains, residual, slots), len(slots), spec.K, residual, spec.dtype)
     return LayerWeights(
         "recognize", heads, Support.EXAMPLE, _match(spec, gains, residual, tasks), causal=True
     )
 
 
-def _heads(spec: Spec, gains: Gains, residual: Residual, slots: list[int]) -> Iterator[Head]:
+def fetch(
+    spec: Spec, gains: LineGains, residual: Residual, slots: list[int]
+) -> Iterator[Head]:
+    """The heads by which an arrow or a word fetches its line's inputs, one a slot."""
     # The own line's token in slot p stands alone at T L'. BOS is T behind, every other token misses
     # a bit and is 2T behind. Inputs and BOS ask for nothing: BOS leads there by 2T.
     T, one, bits = gains.T, residual["one"], spec.example_bits + spec.slot_bits

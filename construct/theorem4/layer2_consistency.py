@@ -11,38 +11,46 @@ far: 1 if task i says all of them, and at most 1 - 1/(L + 1) if not. One head; t
 """
 
 import numpy as np
+from jaxtyping import Float
 
 from construct.heads import Head, Term, banks
 from construct.layers import LayerWeights, MLPWeights, Support
 from construct.residual import Residual
 from construct.scores import same_example, to_bos
 from construct.spec import Spec
-from construct.theorem4.gains import Gains
+from construct.theorem4.gains import Gains, LineGains
 from construct.words import WordTask
 
 
 def layer(spec: Spec, gains: Gains, residual: Residual, tasks: list[WordTask]) -> LayerWeights:
     """The weights of Consistency."""
+    return LayerWeights(
+        "consistency",
+        banks([mean_of_line(spec, gains, residual, residual["a0"])], 1, spec.K, residual, spec.dtype),
+        Support.EXAMPLE,
+        _all_said(spec, gains, residual),
+        causal=True,
+    )
+
+
+def mean_of_line(
+    spec: Spec, gains: LineGains, residual: Residual, counts: Float[np.ndarray, "1 D"]
+) -> Head:
+    """The head by which an arrow or a word averages w over its line so far; where `counts` reads 1,
+    a token counts as said by every task."""
     # Behind the tied arrow and words by T: the line's inputs and BOS, which hold w = 0. By 2T:
     # arrows and words of other lines.
     T, one = gains.T, residual["one"]
     asks = np.sum([residual[f"a{u}"] for u in range(spec.L + 1)], axis=0)
-    head = Head(
+    return Head(
         terms=(
             same_example(residual, T),
             Term("said", T * one, asks),
             to_bos(residual, "bos", T * spec.example_bits * one),
             to_bos(residual, "elsewhere", 3 * T * (one - asks)),
         ),
-        value=residual["w"] + np.ones((spec.K, 1)) @ residual["a0"],
+        value=residual["w"] + np.ones((spec.K, 1)) @ counts,
         out=residual["g"].T,
-    )
-    return LayerWeights(
-        "consistency",
-        banks([head], 1, spec.K, residual, spec.dtype),
-        Support.EXAMPLE,
-        _all_said(spec, gains, residual),
-        causal=True,
     )
 
 

@@ -18,12 +18,24 @@ from construct.layers import LayerWeights, MLPWeights, Support
 from construct.residual import Residual
 from construct.scores import to_bos
 from construct.spec import Spec
-from construct.theorem4.gains import Gains
+from construct.theorem4.gains import Gains, LineGains
 from construct.words import WordTask
 
 
 def layer(spec: Spec, gains: Gains, residual: Residual, tasks: list[WordTask]) -> LayerWeights:
     """The weights of Posterior."""
+    return LayerWeights(
+        "posterior",
+        banks([posterior(spec, gains, residual)], 1, spec.K, residual, spec.dtype),
+        Support.LABELS,
+        _perform(spec, residual, tasks),
+        causal=True,
+    )
+
+
+def posterior(spec: Spec, gains: LineGains, residual: Residual) -> Head:
+    """The head by which an arrow or a word averages c over the committed examples before it whose
+    task says all words so far."""
     # A committed example has one task in c, so <c_q, c_k> is 1 if the words so far are its task's,
     # else 0: 3T behind. A token with ok = 0 may have all K tasks in c, and stays 9T behind. BOS is
     # T behind the winners; without any it leads by 2T. To fall back, it is T behind the committed
@@ -31,7 +43,7 @@ def layer(spec: Spec, gains: Gains, residual: Residual, tasks: list[WordTask]) -
     T, one, bos = gains.T, residual["one"], residual["bos"]
     asks = np.sum([residual[f"a{u}"] for u in range(spec.L)], axis=0)
     nothing = 4 * T if spec.fallback else T
-    head = Head(
+    return Head(
         terms=(
             Term(
                 "committed",
@@ -44,13 +56,6 @@ def layer(spec: Spec, gains: Gains, residual: Residual, tasks: list[WordTask]) -
         ),
         value=residual["c"],
         out=residual["omega"].T,
-    )
-    return LayerWeights(
-        "posterior",
-        banks([head], 1, spec.K, residual, spec.dtype),
-        Support.LABELS,
-        _perform(spec, residual, tasks),
-        causal=True,
     )
 
 
