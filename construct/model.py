@@ -171,7 +171,7 @@ class Transformer(Stack):
         spec, names = self.spec, ", ".join(layer.name for layer in self.layers)
         kind = f"{spec.dtype}, {'identity' if not spec.features else f'{spec.features} ReLU'}"
         return (
-            f"Transformer(Theorem {self.readout.theorem}: K = {spec.K} tasks, d = {spec.d}, "
+            f"Transformer({self.readout.name}: K = {spec.K} tasks, d = {spec.d}, "
             f"m = {spec.m}, n = {spec.n}; {kind} features\n"
             f"  {len(self.layers)} layers of {spec.K} heads: {names}\n"
             f"  D = {self.residual.dim}: "
@@ -384,7 +384,7 @@ class Transformer(Stack):
         if "restricted" not in self._evaluators:
             raise checks.refuse(
                 f"model.{call}",
-                f"asked of Theorem {self.readout.theorem}",
+                f"asked of {self.readout.name}",
                 "needs the restricted evaluator, which does not know this theorem's prompts",
                 "call the model on the whole prompt",
             )
@@ -403,7 +403,7 @@ class Transformer(Stack):
             raise checks.refuse(
                 "evaluator",
                 repr(name),
-                f"does not serve Theorem {self.readout.theorem}, whose prompts are laid out in "
+                f"does not serve {self.readout.name}, whose prompts are laid out in "
                 "another way",
                 f"use evaluator={self._evaluators[0]!r}, or leave it out",
             )

@@ -86,6 +86,11 @@ class Readout:
     evaluators: tuple[str, ...] | None = None
 
     @property
+    def name(self) -> str:
+        """What the theorem is called."""
+        return f"Theorem {self.theorem}" + (f" on {self.version}" if self.version else "")
+
+    @property
     def module(self) -> str:
         """The module that builds and assembles its transformers."""
         return module_of(self.theorem, self.version)

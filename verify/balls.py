@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from construct import Transformer
-from construct.layers import Heads, Layer
+from construct.layers import MLP, Heads, Layer
 from verify import extras
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def _layer(layer: Layer, h: "arb_mat", selection: Selection) -> Enclosed:
             total = total + out
             seen.append(_gaps(scores, selection, layer.causal))
     if layer.mlp is not None:
-        total = total + _mlp(np.asarray(layer.mlp.W_1[...]), np.asarray(layer.mlp.W_2[...]), total)
+        total = total + _mlp(layer.mlp, total)
     gaps, wide, near, best, tied = zip(*seen, strict=True)
     return Enclosed(total, min(gaps), all(wide), np.max(near, axis=0), np.array(best), all(tied))
 
@@ -218,7 +218,20 @@ def _up(ball: "arb") -> float:
     return bound if ball <= bound else float(np.nextafter(bound, np.inf))
 
 
-def _mlp(W_1: np.ndarray, W_2: np.ndarray, h: "arb_mat") -> "arb_mat":
+def _mlp(mlp: MLP, h: "arb_mat") -> "arb_mat":
+    """What an MLP adds to every token."""
+    W_1, W_2 = np.asarray(mlp.W_1[...]), np.asarray(mlp.W_2[...])
+    if mlp.W_3 is None:
+        return _relu_mlp(W_1, W_2, h)
+    opened, content = h * exact(W_1).transpose(), h * exact(np.asarray(mlp.W_3[...])).transpose()
+    passed = [
+        [opened[token, unit].max(0) * content[token, unit] for unit in range(len(W_1))]
+        for token in range(h.nrows())
+    ]
+    return flint().arb_mat(passed) * exact(W_2).transpose()
+
+
+def _relu_mlp(W_1: np.ndarray, W_2: np.ndarray, h: "arb_mat") -> "arb_mat":
     """W_2 relu(W_1 h). Where the sign of every unit is certain the MLP is one exact matrix, and
     what cancels in it cancels: on a plateau of Commit's trapezoid a count's radius does not reach
     ok. Elsewhere each unit is a ball of its own."""

@@ -46,7 +46,7 @@ def judge(
 class Theorem:
     """One theorem's parts; what goes by layer stands in the layers' order.
 
-    number: what it is called by. source, statement, hypotheses: whose it is, what it says and what
+    number: what it is called by. version: of Theorem 4, 'vectors' where it reads no words. source, statement, hypotheses: whose it is, what it says and what
     it assumes of a prompt, in words.
 
     build(spec, tasks, feature_map) gives the transformer, derive(spec) its gains,
@@ -66,8 +66,8 @@ class Theorem:
 
     judge(spec, tasks, prompt, feature_map): what the definition says of a prompt. ideal: the class
     of the stream that the checks fill in (None: `verify.ideal.Ideal`). draw_instance, draw_prompt:
-    its random tasks and prompts. exact: judge decides in whole numbers, with nothing to enclose in
-    balls.
+    its random tasks and prompts. exact: what judge decides holds for real numbers, with nothing to
+    enclose in balls.
 
     n: tokens of an example where none are asked for. shown: by title, what `draw_prompt` is told of
     prompts that the explorer shows beside those of every theorem.
@@ -78,6 +78,7 @@ class Theorem:
     """
 
     number: int
+    version: str = ""
     source: str
     statement: str
     hypotheses: tuple[str, ...]
@@ -105,7 +106,12 @@ class Theorem:
     drawn: Mapping[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        return f"Theorem {self.number}"
+        return self.name
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return f"Theorem {self.number}" + (f" on {self.version}" if self.version else "")
 
     @property
     def labeled(self) -> bool:

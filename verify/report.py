@@ -105,7 +105,7 @@ class Report:
         the answer holds."""
         spec = self.spec
         console.print(
-            f"Theorem {self.theorem.number}: {len(self.heads)} layers, K = {spec.K} heads in each, "
+            f"{self.theorem.name}: {len(self.heads)} layers, K = {spec.K} heads in each, "
             f"d = {spec.d}, m = {spec.m}, n = {spec.n}"
             + (f", r = {spec.features} ReLU features" if spec.features else "")
             + (", sum slot" if spec.sum_slot else "")
@@ -136,7 +136,7 @@ class Report:
             else f"answer error {self.max_error:.2e} exceeds bound {self.error_bound:.2e}"
         )
         console.print(
-            f"Theorem {self.theorem.number} {verdict} on {self.prompts} "
+            f"{self.theorem.name} {verdict} on {self.prompts} "
             f"prompt{'s' * (self.prompts > 1)} ({self.seconds:.1f} s)",
             style="bold green" if self.holds else "bold red",
         )

@@ -1,6 +1,6 @@
-"""The ideal residual stream of lines of words: what each layer must leave behind, from the
-definition alone. Tokens: BOS, m' lines of S inputs, an arrow and L words, and the query's line,
-unfinished."""
+"""The ideal residual stream of lines: what each layer must leave behind, from the
+definition alone. Tokens: BOS, m' lines of S inputs, an arrow and L words (or vectors), and the
+query's line, unfinished."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -10,11 +10,10 @@ import numpy as np
 from jaxtyping import Bool, Shaped
 
 from construct import Spec
-from construct.words import WordPrompt, WordTask
 from verify import balls
 from verify.ideal import Stream
 from verify.record import Theorem
-from verify.theorem4.definition import Verdict, says
+from verify.theorem4.definition import says
 
 
 class Lines:
@@ -28,9 +27,9 @@ class Lines:
         self,
         theorem: Theorem,
         spec: Spec,
-        tasks: Sequence[WordTask],
-        prompt: WordPrompt,
-        verdict: Verdict,
+        tasks: Sequence[Any],
+        prompt: Any,
+        verdict: Any,
         dtype: type = float,
     ) -> None:
         self.spec, self.tasks, self.prompt, self.verdict = spec, tasks, prompt, verdict
@@ -49,19 +48,16 @@ class Lines:
         stream, prompt = self.stream, self.prompt
         stream["one"][:] = 1
         stream["bos"][0] = 1
-        soft = prompt.prefix.ndim == 2
         for j, first in enumerate(self.rows):
             examples = j < prompt.examples
-            inputs = (prompt.inputs[j] if examples else prompt.query).tolist()
-            words = (prompt.answers[j] if examples else prompt.prefix).tolist()
+            inputs = prompt.inputs[j] if examples else prompt.query
+            words = prompt.answers[j] if examples else prompt.prefix
             for p, word in enumerate(inputs):
                 stream["inp"][first + p] = 1
                 self._put(first + p, word)
             for u in range(len(words) + 1):
                 stream[f"a{u}"][first + self.S + u] = 1
-                if u and soft and not examples:
-                    stream["x"][first + self.S + u] = words[u - 1]
-                elif u:
+                if u:
                     self._put(first + self.S + u, words[u - 1])
             for k in range(self.S + 1 + len(words)):
                 index = j if examples else self.spec.m
@@ -69,8 +65,10 @@ class Lines:
                     bits = stream[name].shape[1]
                     stream[name][first + k] = [1 if number & (1 << b) else -1 for b in range(bits)]
 
-    def _put(self, token: int, word: int) -> None:
-        if word >= 0:
+    def _put(self, token: int, word: Any) -> None:
+        if np.ndim(word):  # a soft word, or a vector
+            self.stream["x"][token] = word
+        elif word >= 0:
             self.stream["x"][token, word] = 1
 
     def lines(self) -> list[tuple[int, list[int], int]]:
