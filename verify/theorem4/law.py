@@ -3,8 +3,9 @@ the joint distribution against the mixture of the tasks' sequences, superposed d
 prevalences; and beside it a chi-square test on samples."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import numpy as np
@@ -52,9 +53,10 @@ class Law:
 
 
 def next_words(
-    model: Generator, prompts: Sequence[WordPrompt]
+    model: Generator, prompts: Sequence[Any]
 ) -> list[tuple[Float[np.ndarray, "d"], Float[np.ndarray, "K"]]]:
-    """The next word's distribution and the posterior of each prompt, in float64."""
+    """The next word's distribution (on vectors: the mean vector) and the posterior of each prompt,
+    in float64."""
     found = []
     for first in range(0, len(prompts), TOGETHER):
         part = list(prompts[first : first + TOGETHER])
@@ -153,6 +155,14 @@ def chi_square(
     due = {answer: float(weight) * samples for answer, weight in sequences.items()}
     if not due or short:
         due[()] = float(short if due else 1) * samples
+    return pearson(counts, due)
+
+
+def pearson(
+    counts: Mapping[Prefix, int], due: Mapping[Prefix, float]
+) -> tuple[float, int, float]:
+    """Pearson's statistic of counted answers against expected numbers, its degrees of freedom, and
+    the chance of as large a one."""
     if set(counts) - set(due):
         return float("inf"), 1, 0.0  # an answer that no task gives
     rare = [answer for answer, expected in due.items() if expected < LEAST_EXPECTED]
@@ -160,7 +170,8 @@ def chi_square(
     statistic = 0.0
     for kind in kinds:
         expected = sum(due[answer] for answer in kind)
-        statistic += (sum(counts[answer] for answer in kind) - expected) ** 2 / expected
+        found = sum(counts.get(answer, 0) for answer in kind)
+        statistic += (found - expected) ** 2 / expected
     freedom = len(kinds) - 1
     if not freedom:
         return statistic, 0, 1.0

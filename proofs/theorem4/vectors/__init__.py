@@ -66,6 +66,16 @@ def error_bound(
     return errors(setting(spec, prompt))[-1].output
 
 
+def joint_bound(
+    spec: Spec, steps: int | None = None, prompt: VectorPrompt | int | None = None
+) -> float:
+    """Total variation of an answer of so many vectors (default: L), told by the tasks that say it,
+    from the mixture of the tasks' answers: steps/2 times the error of a posterior, as on words."""
+    steps = spec.L if steps is None else steps
+    found = setting(spec, prompt)
+    return steps / 2 * errors(found)[-1].omega + found.gamma(steps + spec.K)
+
+
 def leak(spec: Spec, prompt: VectorPrompt | int | None = None) -> float:
     """The error of a step in exact arithmetic."""
     return errors(setting(spec, prompt, rounds=False))[-1].output

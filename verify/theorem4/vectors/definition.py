@@ -92,6 +92,17 @@ def judge(
     return Verdict(agrees, recognized, told, outputs, spec.fallback)
 
 
+def check_answers(
+    spec: Spec, tasks: Sequence[VectorTask], query: Float[np.ndarray, "S d"]
+) -> None:
+    """Refuse a query about which two tasks say vectors that are neither the same, up to the
+    tolerance, nor the margin apart: after one of them it would be undecided who follows."""
+    for i, task in enumerate(tasks):
+        said = task.matrices @ query[task.slot]
+        for k, other in enumerate(tasks):
+            _decided(spec, residuals(other, query, said), f"query, tasks {i} and {k}")
+
+
 def _decided(spec: Spec, missed: Float[np.ndarray, "t"], where: str) -> Bool[np.ndarray, "t"]:
     # What rounding could turn is refused, so that what is decided is so for real numbers too.
     slack = 4 * (spec.L * spec.d + 4) * np.finfo(float).eps * (1 + missed)

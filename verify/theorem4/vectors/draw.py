@@ -14,7 +14,7 @@ from construct import Spec
 from construct.theorem4.vectors import spec_of
 from construct.vectors import VectorPrompt, VectorTask
 from verify.draw import Impossible, check_counts, draw_shares
-from verify.theorem4.vectors.definition import judge
+from verify.theorem4.vectors.definition import check_answers, judge
 
 KINDS = ("free", "share")
 # Two random vectors are nearer than this about once in a thousand at d = 3, and ever more seldom.
@@ -22,6 +22,8 @@ MARGIN = 0.3
 # Answers are off by up to this share of the tolerance, so that not only exact fits are tried.
 ANSWER_NOISE = 0.5
 TRIES = 1000
+# Tasks of which none of so many queries tells any two apart are drawn again.
+QUERIES = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +59,19 @@ def draw_instance(
         raise Impossible(f"d = {d}: tasks that agree on one vector and differ need d >= 3; raise d")
     L = max(n // 2, 1) if L is None else L
     S = n - 1 - L
+    more = {"fallback": fallback, "coldness": coldness, "dtype": dtype}
+    for _ in range(TRIES):
+        shared, tasks = _tasks(rng, K, d, S, L, kind)
+        spec = spec_of(tasks, m=m, S=S, margin=margin, **more)
+        if any(_told_apart(spec, tasks, unit(rng, S, d)) for _ in range(QUERIES)):
+            return Instance(spec, tasks, shared)
+    raise Impossible(f"no {K} tasks a margin of {margin:g} apart were found; lower K or raise d")
+
+
+def _tasks(
+    rng: np.random.Generator, K: int, d: int, S: int, L: int, kind: str
+) -> tuple[Float[np.ndarray, "d"], list[VectorTask]]:
+    """The vector about which all tasks say the same, and the tasks."""
     shared, answers = unit(rng, d), unit(rng, L, d)
     common = np.array([_sending(rng, shared, answer) for answer in answers])
     tasks: list[VectorTask] = []
@@ -67,10 +82,18 @@ def draw_instance(
             first = int(rng.integers(L))
             matrices[:first] = common[:first]
         tasks.append(VectorTask(slot, matrices))
-    spec = spec_of(
-        tasks, m=m, S=S, margin=margin, fallback=fallback, coldness=coldness, dtype=dtype
-    )
-    return Instance(spec, tasks, shared)
+    return shared, tasks
+
+
+def _told_apart(
+    spec: Spec, tasks: Sequence[VectorTask], query: Float[np.ndarray, "S d"]
+) -> bool:
+    """Whether two tasks say the same about a query, or vectors that are the margin apart."""
+    try:
+        check_answers(spec, tasks, query)
+    except ValueError:
+        return False
+    return True
 
 
 def unit(rng: np.random.Generator, *shape: int) -> Float[np.ndarray, "*shape"]:
@@ -122,14 +145,13 @@ def draw_prompt(
         prompt = _drawn(rng, instance, examples, noise, np.asarray(shares), ambiguous)
         try:
             verdict = judge(spec, instance.tasks, prompt)
+            check_answers(spec, instance.tasks, prompt.query)
             if not said:
                 return prompt
             task = instance.tasks[int(verdict.counts.argmax())]
-            told = prompt.after(task.matrices[:said] @ prompt.query[task.slot])
-            judge(spec, instance.tasks, told)
+            return prompt.after(task.matrices[:said] @ prompt.query[task.slot])
         except ValueError:
             continue
-        return told
     raise Impossible(f"no prompt was found in {TRIES} tries that keeps the margin; lower it")
 
 

@@ -1,0 +1,108 @@
+"""Random and adversarial cases of Theorem 4 on vectors, each with tasks of its own, on few shapes:
+noise, wrong later vectors, ambiguity, shared prefixes, few examples, prefixes that no task says,
+both answers to these; in float32 and float64, hard and warm."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from construct.theorem4.vectors import build
+from construct.vectors import VectorPrompt
+from proofs.theorem4.vectors import error_bound, joint_bound
+from verify import cli
+from verify.theorem4.cases import Attack
+from verify.theorem4.law import next_words
+from verify.theorem4.vectors.definition import judge
+from verify.theorem4.vectors.draw import KINDS, Instance, draw_instance, draw_prompt, unit
+from verify.theorem4.vectors.law import distance, law
+
+
+class Shape(NamedTuple):
+    """What decides how a case compiles; examples: how many a prompt has, at least and at most."""
+
+    K: int
+    d: int
+    m: int
+    S: int
+    L: int
+    examples: tuple[int, int]
+
+
+SHAPES = (
+    Shape(1, 3, 1, 1, 1, (1, 1)),
+    Shape(3, 4, 4, 2, 2, (2, 4)),
+    Shape(6, 8, 16, 3, 3, (5, 16)),
+    Shape(4, 5, 16, 1, 4, (1, 1)),
+    Shape(2, 3, 4, 1, 3, (2, 4)),
+)
+# (dtype, coldness): half of all cases in float32; of the others some warm ones.
+FORMATS = (("float32", None),) * 4 + (("float64", None),) * 3 + (("float64", 20.0),)
+
+
+def attack(cases: int, seed: int = 0) -> Attack:
+    """Attack so many cases."""
+    found = Attack()
+    for case in cli.progress(range(cases), cases, f"attacking {cases} cases"):
+        _one(found, np.random.default_rng((seed, case)), case)
+    return found
+
+
+def _one(found: Attack, rng: np.random.Generator, case: int) -> None:
+    """Attack one case."""
+    shape = SHAPES[case % len(SHAPES)]
+    dtype, coldness = FORMATS[case // len(SHAPES) % len(FORMATS)]
+    instance = draw_instance(
+        rng,
+        K=shape.K,
+        d=shape.d,
+        m=shape.m,
+        n=shape.S + 1 + shape.L,
+        L=shape.L,
+        kind=str(rng.choice(KINDS)),
+        fallback=bool(rng.integers(2)),
+        coldness=coldness,
+        dtype=dtype,
+    )
+    spec, tasks = instance.spec, instance.tasks
+    examples = int(rng.integers(shape.examples[0], shape.examples[1] + 1))
+    prompt = draw_prompt(
+        rng,
+        instance,
+        examples=examples,
+        noise=None,
+        ambiguous=int(shape.K > 1 and examples > 1 and rng.random() < 0.3),
+        shares=np.eye(spec.K)[rng.integers(spec.K)] if rng.random() < 0.15 else None,
+    )
+    where = dtype if coldness is None else f"{dtype} T = {coldness:g}"
+    model, start = build(spec, tasks), judge(spec, tasks, prompt)
+    found.shapes.add((spec.K, spec.d, spec.m, spec.n, spec.L, spec.dtype, examples > 1))
+    found.cases += 1
+    found.without_evidence += not start.counts.any()
+    found.ambiguous += int((start.explains.sum(0) > 1).sum())
+    step, whole, said = error_bound(spec), joint_bound(spec), law(model, tasks, prompt)
+    found.prefixes += len(said.steps)
+    found.answers += len(said.joint)
+    found.see(where, "step", said.step_error, step, case)
+    found.see(where, "answer", said.joint_error, 2 * whole, case)
+    found.see(where, "variation", said.variation, whole, case)
+    found.see(where, "superposed", said.soft_error, step, case)
+    for told in _odd(rng, instance, prompt):
+        (one,) = next_words(model, [told])
+        found.prefixes += 1
+        found.see(where, "step", distance(one, judge(spec, tasks, told)), step, case)
+
+
+def _odd(
+    rng: np.random.Generator, instance: Instance, prompt: VectorPrompt
+) -> Iterator[VectorPrompt]:
+    """After vectors that no task says."""
+    spec = instance.spec
+    if spec.L < 2:
+        return
+    told = prompt.after(unit(rng, int(rng.integers(1, spec.L)), spec.d))
+    try:
+        judge(spec, instance.tasks, told)
+    except ValueError:  # by chance between
+        return
+    yield told
