@@ -49,7 +49,8 @@ class VectorBatch(NamedTuple):
     @property
     def tokens(self) -> int:
         """The rows of a prompt, padding included."""
-        return WordBatch(*self[:-1]).tokens
+        m, S = self.inputs.shape[-3:-1]
+        return 1 + (m + 1) * (S + 1 + self.answers.shape[-2])
 
 
 LineBatch = WordBatch | VectorBatch
@@ -79,7 +80,7 @@ def batch_of_vectors(prompts: Sequence[VectorPrompt], spec: Spec) -> VectorBatch
 
 def _together(
     prompts: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]], spec: Spec
-) -> tuple[np.ndarray, ...]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Inputs, answers, query and prefix of prompts as padded arrays; which examples are real, and
     how many words are said."""
     examples, count = padded_sizes([len(prompt[0]) for prompt in prompts], spec.m)

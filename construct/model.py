@@ -403,8 +403,7 @@ class Transformer(Stack):
             raise checks.refuse(
                 "evaluator",
                 repr(name),
-                f"does not serve {self.readout.name}, whose prompts are laid out in "
-                "another way",
+                f"does not serve {self.readout.name}, whose prompts are laid out in another way",
                 f"use evaluator={self._evaluators[0]!r}, or leave it out",
             )
         if name == "bf16" and self.spec.dtype != "float32":

@@ -53,20 +53,20 @@ def no_slack(spec: Spec, gains: Any) -> float:
 class Readout:
     """Where a theorem's readings are; static and hashable.
 
-    theorem: its number. version: of Theorem 4, 'vectors' where it reads no words. layer: the one whose heads recognize by a residual, '' if none does. asks:
-    the role of the tokens that ask there, an INPUT (of itself) or a LABEL (of its example's
-    inputs). term: the rows of that layer's scores whose key side is a task's output W_i f + b_i,
-    less the subspace `less` if there is one. codes: the layer after which a label holds its task
-    code, and in which subspace; its ok is read beside. features: where the heads that perform the
-    tasks find the query's features: the role of the tokens, and the subspace. decode(stack, labels,
-    name, readings, enforce, first) gives the task of each example, -1 where it abstained; with
-    `enforce` it raises ValueError where a hypothesis fails. `first` is the place of the first of
-    these examples in the prompt. norm_slack(spec, gains): what an output's computed norm may exceed
-    the radius by. always: some hypothesis shows in no gap and no output norm, so every example is
-    checked one by one. posterior: the layer after which the last token holds the posterior over
-    tasks, and in which subspace; prefix: likewise of whether each says the words said so far.
-    layout: how prompts become rows. evaluators: the only ones that
-    serve this theorem (None: all).
+    theorem: its number. version: of Theorem 4, 'vectors' where it reads no words. layer: the one
+    whose heads recognize by a residual, '' if none does. asks: the role of the tokens that ask
+    there, an INPUT (of itself) or a LABEL (of its example's inputs). term: the rows of that layer's
+    scores whose key side is a task's output W_i f + b_i, less the subspace `less` if there is one.
+    codes: the layer after which a label holds its task code, and in which subspace; its ok is read
+    beside. features: where the heads that perform the tasks find the query's features: the role of
+    the tokens, and the subspace. decode(stack, labels, name, readings, enforce, first) gives the
+    task of each example, -1 where it abstained; with `enforce` it raises ValueError where a
+    hypothesis fails. `first` is the place of the first of these examples in the prompt.
+    norm_slack(spec, gains): what an output's computed norm may exceed the radius by. always: some
+    hypothesis shows in no gap and no output norm, so every example is checked one by one.
+    posterior: the layer after which the last token holds the posterior over tasks, and in which
+    subspace; prefix: likewise of whether each says the words said so far. layout: how prompts
+    become rows. evaluators: the only ones that serve this theorem (None: all).
     """
 
     theorem: int

@@ -150,9 +150,6 @@ def _format(kind: str) -> str:
     return FORMAT if kind == "model" else f"{FORMAT} {kind}"
 
 
-_MLP = ("W_1", "W_2", "W_3")
-
-
 def _host(parameter: Any) -> np.ndarray:
     return np.ascontiguousarray(parameter[...])
 
@@ -165,7 +162,10 @@ def _layer(i: int, one: dict[str, Any], tensors: dict[str, np.ndarray]) -> Layer
         )
         for b, terms in enumerate(one["banks"])
     )
-    mlp = MLPWeights(*(tensors.get(f"{i}.mlp.{name}") for name in _MLP)) if one["mlp"] else None
+    mlp = None
+    if one["mlp"]:
+        W_1, W_2 = (tensors[f"{i}.mlp.{name}"] for name in ("W_1", "W_2"))
+        mlp = MLPWeights(W_1, W_2, tensors.get(f"{i}.mlp.W_3"))
     return LayerWeights(
         one["name"], banks, Support[one["support"]], mlp, one["causal"], one["many_heads"]
     )

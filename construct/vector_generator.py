@@ -140,7 +140,5 @@ class VectorGenerator(Generator):
         said = jnp.zeros((0, x.shape[-1])) if prefix is None else jnp.asarray(prefix)
         t, L = len(said), y.shape[-2]
         padded = jnp.pad(said.astype(x.dtype), [(0, L - t), (0, 0)])
-        batch = VectorBatch(
-            x, y, q, padded, jnp.ones(len(x), bool), jnp.array(t), jnp.array(soft)
-        )
+        batch = VectorBatch(x, y, q, padded, jnp.ones(len(x), bool), jnp.array(t), jnp.array(soft))
         return embed_vectors(batch, self.residual, self.spec.m)

@@ -46,8 +46,8 @@ def judge(
 class Theorem:
     """One theorem's parts; what goes by layer stands in the layers' order.
 
-    number: what it is called by. version: of Theorem 4, 'vectors' where it reads no words. source, statement, hypotheses: whose it is, what it says and what
-    it assumes of a prompt, in words.
+    number: what it is called by. version: of Theorem 4, 'vectors' where it reads no words. source,
+    statement, hypotheses: whose it is, what it says and what it assumes of a prompt, in words.
 
     build(spec, tasks, feature_map) gives the transformer, derive(spec) its gains,
     largest_scores(spec, gains) by layer the largest magnitude of a score. causal: a token sees no

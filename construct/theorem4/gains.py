@@ -34,8 +34,9 @@ class Gains(LineGains):
     """Every gain of the construction, and the charges that its lemmas pay.
 
     slope: of Recognize's MLP, which turns a word's weight of 1/slope or more into 1. scale: a power
-    of two above L; Consistency's dead zones are 1/(4 scale) wide. word: how far a fetched or generated word's weight can fall short. stray: the weight that a
-    word can have that nobody says. mean: how far the mean g of a line can be off."""
+    of two above L; Consistency's dead zones are 1/(4 scale) wide. word: how far a fetched or
+    generated word's weight can fall short. stray: the weight that a word can have that nobody says.
+    mean: how far the mean g of a line can be off."""
 
     slope: float
     scale: float

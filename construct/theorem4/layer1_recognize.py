@@ -34,9 +34,7 @@ def layer(spec: Spec, gains: Gains, residual: Residual, tasks: list[WordTask]) -
     )
 
 
-def fetch(
-    spec: Spec, gains: LineGains, residual: Residual, slots: list[int]
-) -> Iterator[Head]:
+def fetch(spec: Spec, gains: LineGains, residual: Residual, slots: list[int]) -> Iterator[Head]:
     """The heads by which an arrow or a word fetches its line's inputs, one a slot."""
     # The own line's token in slot p stands alone at T L'. BOS is T behind, every other token misses
     # a bit and is 2T behind. Inputs and BOS ask for nothing: BOS leads there by 2T.

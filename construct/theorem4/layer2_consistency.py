@@ -26,7 +26,9 @@ def layer(spec: Spec, gains: Gains, residual: Residual, tasks: list[WordTask]) -
     """The weights of Consistency."""
     return LayerWeights(
         "consistency",
-        banks([mean_of_line(spec, gains, residual, residual["a0"])], 1, spec.K, residual, spec.dtype),
+        banks(
+            [mean_of_line(spec, gains, residual, residual["a0"])], 1, spec.K, residual, spec.dtype
+        ),
         Support.EXAMPLE,
         _all_said(spec, gains, residual),
         causal=True,

@@ -1,21 +1,24 @@
 """The command `python -m verify.theorem4`: the lemmas as for every theorem, then the law of whole
-answers; with --cases, thousands of random and adversarial ones."""
+answers, on words or (--vectors) on unit vectors; with --cases, thousands of random and adversarial
+ones."""
 
 import argparse
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from proofs.theorem4 import error_bound, joint_bound
 from verify import cli, extras
 from verify.enclosure import certify
-from verify.theorem4 import THEOREM4
-from verify.theorem4.cases import attack
-from verify.theorem4.definition import judge
-from verify.theorem4.draw import KINDS, Instance, draw_instance, draw_prompt
-from verify.theorem4.law import Law, chi_square, law
+from verify.record import Theorem
+from verify.theorem4 import THEOREM4, cases, definition, draw, law
+from verify.theorem4.law import Law
+from verify.theorem4.vectors import THEOREM4_VECTORS
+from verify.theorem4.vectors import cases as vector_cases
+from verify.theorem4.vectors import draw as vector_draw
+from verify.theorem4.vectors import law as vector_law
 from verify.verification import verify
 
 if TYPE_CHECKING:
@@ -27,22 +30,67 @@ LEAST_CHANCE = 1e-4
 MOST_ROWS = 12
 
 
+class Version(NamedTuple):
+    """What the command needs of Theorem 4 on words, or on vectors. An answer is told by `told`:
+    its words, or by place the first task that says the vectors so far."""
+
+    theorem: Theorem
+    kinds: tuple[str, ...]
+    law: Callable[..., Law]
+    chi_square: Callable[..., tuple[float, int, float]]
+    attack: Callable[[int, int], cases.Attack]
+    told: str
+    summed: str
+
+
+def _chi_square(
+    model: Any, tasks: Any, prompt: Any, samples: int, seed: int
+) -> tuple[float, int, float]:
+    spec = model.spec
+    start = definition.judge(tasks, prompt, spec.m, spec.fallback)
+    return law.chi_square(model, prompt, start, samples, seed)
+
+
+ON_WORDS = Version(
+    THEOREM4, draw.KINDS, law.law, _chi_square, cases.attack, "answer", "summed over words"
+)
+ON_VECTORS = Version(
+    THEOREM4_VECTORS,
+    vector_draw.KINDS,
+    vector_law.law,
+    vector_law.chi_square,
+    vector_cases.attack,
+    "said by tasks",
+    "in Euclidean norm",
+)
+
+
 def parser() -> cli.Parser:
     """The options of the command."""
     parser = cli.Parser(
         PROG,
-        description="Build Theorem 4's transformer for random tasks of words, run it on random "
-        "prompts, check every lemma, and go through all answers.",
+        description="Build Theorem 4's transformer for random tasks of words or vectors, run it on "
+        "random prompts, check every lemma, and go through all answers.",
     )
     add = parser.add_argument
+    add(
+        "--vectors",
+        action="store_true",
+        help="tasks of unit vectors instead of words, in a transformer with gated MLPs",
+    )
     add("--K", type=cli.whole(1), default=4, help="tasks, and heads per layer (4)")
-    add("--d", type=cli.whole(1), default=16, help="words of the vocabulary (16)")
+    add(
+        "--d",
+        type=cli.whole(1),
+        default=16,
+        help="words of the vocabulary, or the vectors' dimension (16)",
+    )
     add("--m", type=cli.whole(1), default=32, help="in-context examples (32)")
-    add("--S", type=cli.whole(1), default=2, help="input words of a line (2)")
-    add("--L", type=cli.whole(1), default=3, help="words of an answer (3)")
+    add("--S", type=cli.whole(1), default=2, help="inputs of a line (2)")
+    add("--L", type=cli.whole(1), default=3, help="words, or vectors, of an answer (3)")
     add("--prompts", type=cli.whole(1), default=1, help="random prompts to check (1)")
     add("--seed", type=cli.whole(0), default=0, help="seed of tasks, prompts and samples (0)")
-    add("--noise", type=cli.whole(0), default=0, help="examples of random words (0)")
+    add("--noise", type=cli.whole(0), default=0, help="examples with random answers (0)")
     add(
         "--ambiguous",
         type=cli.whole(0),
@@ -51,9 +99,10 @@ def parser() -> cli.Parser:
     )
     add(
         "--kind",
-        choices=KINDS,
+        choices=draw.KINDS,
         default="share",
-        help="tasks that share their first words, are all but equal, ... (share)",
+        help="tasks that share their first words, are all but equal, ... (share); with --vectors, "
+        "share or free",
     )
     add(
         "--fallback",
@@ -83,8 +132,14 @@ def main() -> int:
     for a request that cannot be met, MissingExtra for a certificate without python-flint."""
     options = parser().parse_args()
     extras.need(*extras.TABLES)
+    version = ON_VECTORS if options.vectors else ON_WORDS
+    if options.kind not in version.kinds:
+        raise ValueError(
+            f"--kind {options.kind}: is of words alone; with --vectors use "
+            f"{' or '.join(version.kinds)}"
+        )
     if options.cases is not None:
-        found = attack(options.cases, options.seed)
+        found = version.attack(options.cases, options.seed)
         if options.json != "-":
             from rich.console import Console
 
@@ -94,14 +149,15 @@ def main() -> int:
         return cli.HOLDS if found.holds else cli.FAILS
     if options.certify:
         extras.need("flint", what="--certify")
-    return _verify(options)
+    return _verify(version, options)
 
 
-def _verify(options: argparse.Namespace) -> int:
+def _verify(version: Version, options: argparse.Namespace) -> int:
+    theorem, proof = version.theorem, version.theorem.proof
     started = time.perf_counter()
     rng = np.random.default_rng(options.seed)
     sizes = {name: getattr(options, name) for name in ("K", "d", "m", "L", "kind", "fallback")}
-    instance = draw_instance(
+    instance = theorem.draw_instance(
         rng,
         n=options.S + 1 + options.L,
         coldness=options.coldness,
@@ -109,14 +165,13 @@ def _verify(options: argparse.Namespace) -> int:
         **sizes,
     )
     odd = {"noise": options.noise, "ambiguous": options.ambiguous}
-    prompts = [draw_prompt(rng, instance, **odd) for _ in range(options.prompts)]
-    report = verify(THEOREM4, instance, prompts, seed=options.seed, started=started, **odd)
+    prompts = [theorem.draw_prompt(rng, instance, **odd) for _ in range(options.prompts)]
+    report = verify(theorem, instance, prompts, seed=options.seed, started=started, **odd)
     model: Any = report.model
-    found = law(model, instance.tasks, prompts[0])
-    spec = instance.spec
-    start = judge(instance.tasks, prompts[0], spec.m, spec.fallback)
-    chance = chi_square(model, prompts[0], start, options.samples, options.seed)
-    step, whole = error_bound(spec), joint_bound(spec)
+    found, spec = version.law(model, instance.tasks, prompts[0]), instance.spec
+    asked = (model, instance.tasks, prompts[0], options.samples, options.seed)
+    chance = version.chi_square(*asked)
+    step, whole = proof.error_bound(spec), proof.joint_bound(spec)
     lawful = (
         found.step_error <= step
         and found.soft_error <= step
@@ -125,12 +180,12 @@ def _verify(options: argparse.Namespace) -> int:
     )
     certificate = None
     if options.certify:
-        certificate = certify(THEOREM4, model, instance.tasks, prompts[0])  # pyright: ignore
+        certificate = certify(theorem, model, instance.tasks, prompts[0])  # pyright: ignore
     if options.json != "-":
         from rich.console import Console
 
         report.show(Console())
-        _show(Console(), instance, found, chance, options.samples, step, whole, lawful)
+        _show(Console(), version, spec.L, found, chance, options.samples, step, whole, lawful)
         if certificate is not None:
             certificate.show(Console())
     if options.json is not None:
@@ -140,13 +195,17 @@ def _verify(options: argparse.Namespace) -> int:
         cli.write_json(report.as_json() | more, options.json)
     holds = report.holds and lawful and (certificate is None or certificate.holds)
     if not holds:
-        print(f"{PROG}: Theorem 4 does not hold here; the tables name what fails", file=sys.stderr)
+        print(
+            f"{PROG}: {theorem.name} does not hold here; the tables name what fails",
+            file=sys.stderr,
+        )
     return cli.HOLDS if holds else cli.FAILS
 
 
 def _show(
     console: "Console",
-    instance: Instance,
+    version: Version,
+    L: int,
     found: Law,
     chance: tuple[float, int, float],
     samples: int,
@@ -159,10 +218,10 @@ def _show(
     from rich.table import Table
 
     table = Table(
-        "answer",
+        version.told,
         "probability",
         "by the definition",
-        title=f"all {len(found.joint)} answers of {instance.spec.L} words to the first prompt",
+        title=f"all {len(found.joint)} answers of length {L} to the first prompt",
         title_justify="left",
         box=SIMPLE_HEAD,
     )
@@ -173,9 +232,7 @@ def _show(
         table.add_row(" ".join(map(str, answer)), f"{said:.6f}", f"{due:.6f}")
     console.print(table)
     statistic, freedom, tail = chance
-    console.print(
-        f"every step within {found.step_error:.2e} <= bound {step:.2e}, summed over words"
-    )
+    console.print(f"every step within {found.step_error:.2e} <= bound {step:.2e}, {version.summed}")
     console.print(f"all answers: total variation {found.variation:.2e} <= bound {whole:.2e}")
     console.print(
         f"superposed decoding: every step within {found.soft_error:.2e} <= bound {step:.2e}; the "

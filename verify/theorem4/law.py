@@ -158,9 +158,7 @@ def chi_square(
     return pearson(counts, due)
 
 
-def pearson(
-    counts: Mapping[Prefix, int], due: Mapping[Prefix, float]
-) -> tuple[float, int, float]:
+def pearson(counts: Mapping[Prefix, int], due: Mapping[Prefix, float]) -> tuple[float, int, float]:
     """Pearson's statistic of counted answers against expected numbers, its degrees of freedom, and
     the chance of as large a one."""
     if set(counts) - set(due):

@@ -22,9 +22,7 @@ from construct.vectors import VectorTask
 FOUR = (layer1_recognize, layer2_consistency, layer3_commit, layer4_posterior)
 
 
-def build(
-    spec: Spec, tasks: Sequence[VectorTask], feature_map: None = None
-) -> VectorGenerator:
+def build(spec: Spec, tasks: Sequence[VectorTask], feature_map: None = None) -> VectorGenerator:
     """The causal four layer transformer that answers with L unit vectors, all tasks in
     superposition.
 

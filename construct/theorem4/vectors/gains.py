@@ -22,8 +22,8 @@ from construct.words import input_slots
 class Gains(LineGains):
     """Every gain of the construction, and the charges that its lemmas pay.
 
-    decide: lambda, Commit's gain on g. mean: how far g can be off. said: how far what Commit's heads
-    say can be from 0 or 1, ok: how far ok can be in floats."""
+    decide: lambda, Commit's gain on g. mean: how far g can be off. said: how far what Commit's
+    heads say can be from 0 or 1, ok: how far ok can be in floats."""
 
     decide: float
     mean: float

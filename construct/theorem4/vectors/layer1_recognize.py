@@ -21,9 +21,7 @@ from construct.theorem4.vectors.gains import Gains
 from construct.vectors import VectorTask
 
 
-def layer(
-    spec: Spec, gains: Gains, residual: Residual, tasks: list[VectorTask]
-) -> LayerWeights:
+def layer(spec: Spec, gains: Gains, residual: Residual, tasks: list[VectorTask]) -> LayerWeights:
     """The weights of Recognize."""
     slots = sorted({task.slot for task in tasks})
     return LayerWeights(
@@ -55,7 +53,5 @@ def gated(
 ) -> MLPWeights:
     """The gated MLP of units in an array of any shape (..., D): what opens each, what it passes on,
     and where it writes that."""
-    W_1, W_3, W_2 = (
-        part.reshape(-1, residual.dim).astype(dtype) for part in (gate, content, out)
-    )
+    W_1, W_3, W_2 = (part.reshape(-1, residual.dim).astype(dtype) for part in (gate, content, out))
     return MLPWeights(W_1=W_1, W_2=W_2.T, W_3=W_3)

@@ -16,9 +16,7 @@ from construct.theorem4.vectors.gains import Gains
 from construct.vectors import VectorTask
 
 
-def layer(
-    spec: Spec, gains: Gains, residual: Residual, tasks: list[VectorTask]
-) -> LayerWeights:
+def layer(spec: Spec, gains: Gains, residual: Residual, tasks: list[VectorTask]) -> LayerWeights:
     """The weights of Consistency."""
     head = mean_of_line(spec, gains, residual, residual["a0"] + residual["soft"])
     return LayerWeights(

@@ -26,9 +26,7 @@ from construct.theorem4.vectors.gains import Gains, thresholds
 from construct.vectors import VectorTask
 
 
-def layer(
-    spec: Spec, gains: Gains, residual: Residual, tasks: list[VectorTask]
-) -> LayerWeights:
+def layer(spec: Spec, gains: Gains, residual: Residual, tasks: list[VectorTask]) -> LayerWeights:
     """The weights of Commit."""
     return LayerWeights(
         "commit",

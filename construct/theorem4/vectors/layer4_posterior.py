@@ -20,9 +20,7 @@ from construct.theorem4.vectors.layer1_recognize import gated
 from construct.vectors import VectorTask
 
 
-def layer(
-    spec: Spec, gains: Gains, residual: Residual, tasks: list[VectorTask]
-) -> LayerWeights:
+def layer(spec: Spec, gains: Gains, residual: Residual, tasks: list[VectorTask]) -> LayerWeights:
     """The weights of Posterior."""
     return LayerWeights(
         "posterior",

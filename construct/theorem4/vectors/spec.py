@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-
 from construct import checks
 from construct.checks import DERIVED
 from construct.spec import Spec

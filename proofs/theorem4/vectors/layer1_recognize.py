@@ -2,11 +2,11 @@
 inputs in own, and a vector v holds w_i = <v, W_i^(u) own[p_i]>; a soft one holds w = 0.
 
 Hypotheses: inputs, answers and what tasks say are unit vectors, up to `norm_tolerance`. Why: the
-fetch is that of words. Of the two units of a coordinate at place u, z = v_a and z' = v_a, one passes
-on |v_a| and the other nothing, and their products sum to v_a (W own)_a; at other places, other
-tokens and soft ones both are shut, since |v_a| < 2. Bound: X (tau + 2 nu) for own, X the longest
-vector, of which w makes X times as much; the rounding of two vectors, of gates, products and their
-sum."""
+fetch is that of words. Of the two units of a coordinate at place u, z = v_a and z' = v_a, one
+passes on |v_a| and the other nothing, and their products sum to v_a (W own)_a; at other places,
+other tokens and soft ones both are shut, since |v_a| < 2. Bound: X (tau + 2 nu) for own, X the
+longest vector, of which w makes X times as much; the rounding of two vectors, of gates, products
+and their sum."""
 
 from dataclasses import replace
 

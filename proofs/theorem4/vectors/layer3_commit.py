@@ -1,6 +1,6 @@
 """Lemma 3 on vectors (Commit). After layer 3 an arrow and every answer vector holds c_i = 1 exactly
-if task i says all vectors of its line so far, 0 if not; and the last one of a line ok = 1 if exactly
-one task explains it, every other token ok = 0.
+if task i says all vectors of its line so far, 0 if not; and the last one of a line ok = 1 if
+exactly one task explains it, every other token ok = 0.
 
 Hypotheses: every residual on a line so far is at most rho or at least delta, and leak and rounding
 of g leave room between (checked when the gains are derived). Why: a residual of rho leaves g above

@@ -48,7 +48,7 @@ class Verdict:
     @property
     def follows(self) -> Bool[np.ndarray, "K"]:
         """Which tasks have said all vectors of the prefix."""
-        return self.prefix_agrees.all(1)
+        return np.asarray(self.prefix_agrees.all(axis=1))
 
     @cached_property
     def counts(self) -> Int[np.ndarray, "K"]:
@@ -92,9 +92,7 @@ def judge(
     return Verdict(agrees, recognized, told, outputs, spec.fallback)
 
 
-def check_answers(
-    spec: Spec, tasks: Sequence[VectorTask], query: Float[np.ndarray, "S d"]
-) -> None:
+def check_answers(spec: Spec, tasks: Sequence[VectorTask], query: Float[np.ndarray, "S d"]) -> None:
     """Refuse a query about which two tasks say vectors that are neither the same, up to the
     tolerance, nor the margin apart: after one of them it would be undecided who follows."""
     for i, task in enumerate(tasks):

@@ -85,9 +85,7 @@ def _tasks(
     return shared, tasks
 
 
-def _told_apart(
-    spec: Spec, tasks: Sequence[VectorTask], query: Float[np.ndarray, "S d"]
-) -> bool:
+def _told_apart(spec: Spec, tasks: Sequence[VectorTask], query: Float[np.ndarray, "S d"]) -> bool:
     """Whether two tasks say the same about a query, or vectors that are the margin apart."""
     try:
         check_answers(spec, tasks, query)

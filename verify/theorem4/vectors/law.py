@@ -68,9 +68,7 @@ def _prefixes(answers: Sequence[Prefix], counts: np.ndarray) -> Iterator[Prefix]
     """All prefixes, the empty one first, of answers that have a weight, short of whole ones."""
     seen = {(): None}
     for t in range(1, len(answers[0])):
-        seen |= {
-            answer[:t]: None for answer, m in zip(answers, counts, strict=True) if m
-        }
+        seen |= {answer[:t]: None for answer, m in zip(answers, counts, strict=True) if m}
     yield from seen
 
 

@@ -18,7 +18,8 @@ def expect(ideal: VectorLines) -> None:
             says = says_so_far(ideal, j, u)
             ideal.stream["said"][token] = ideal.stream["c"][token] = says
         if j < ideal.prompt.examples:
-            ideal.stream["ok"][token] = says.sum() == 1
+            last = first + ideal.S + ideal.spec.L
+            ideal.stream["ok"][last] = ideal.verdict.explains[:, j].sum() == 1
 
 
 def says_so_far(ideal: VectorLines, line: int, said: int) -> np.ndarray:

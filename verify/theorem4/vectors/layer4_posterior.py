@@ -20,9 +20,7 @@ def expect(ideal: VectorLines) -> None:
             counts = [m + (i == task) for i, m in enumerate(counts)]
 
 
-def _predict(
-    ideal: VectorLines, token: int, u: int, counts: list[int], follows: list[int]
-) -> None:
+def _predict(ideal: VectorLines, token: int, u: int, counts: list[int], follows: list[int]) -> None:
     kept = [m * follow for m, follow in zip(counts, follows, strict=True)]
     if not any(kept) and ideal.spec.fallback:
         kept = counts
