@@ -199,9 +199,14 @@ class Generator(Transformer):
                 say=self.say,
             )
         code, ok, said = jax.tree.map(np.asarray, (started.code, started.ok, said))
-        said = Step(*(part[:, :samples] for part in said))
         return [
-            self._generation(prompt, how, Step(*(part[i] for part in said)), code[i], ok[i])
+            self._generation(
+                prompt,
+                how,
+                jax.tree.map(lambda part, i=i: part[i, :samples], said),
+                code[i],
+                ok[i],
+            )
             for i, prompt in enumerate(prompts)
         ]
 

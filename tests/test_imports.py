@@ -85,10 +85,10 @@ def upward(edges: Graph) -> list[tuple[str, str]]:
 def floor(module: str) -> int:
     """0: weights and what they are made of. 1: evaluators. 2: the model. 3: what builds, names
     and exports models."""
-    names = r"construct\.(theorem\d+|(families|export)(\..*)?|truth)"
+    names = r"construct\.(theorem\d+(\.vectors)?|(families|export)(\..*)?|truth)"
     if module == "construct" or re.fullmatch(names, module):
         return 3
-    if module in ("construct.model", "construct.generator"):
+    if module in ("construct.model", "construct.generator", "construct.vector_generator"):
         return 2
     return int(module.startswith("construct.evaluate"))
 

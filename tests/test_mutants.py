@@ -18,7 +18,7 @@ from verify.oracle import judge
 
 
 def _name(suite: Suite) -> str:
-    return f"theorem{suite.theorem.number}"
+    return f"theorem{suite.theorem.number}{suite.theorem.version}"
 
 
 @pytest.mark.parametrize("suite", SUITES, ids=_name)

@@ -18,10 +18,10 @@ def damaged(
     bank: int = 0,
 ) -> Transformer:
     """A copy of a model in which one matrix of a layer is changed: W_Q .. W_O of a bank of its
-    heads, or W_1 and W_2 of its MLP."""
+    heads, or W_1, W_2 and W_3 of its MLP."""
     copy = nnx.clone(model)
     struck = copy.layer(layer)
-    part = struck.mlp if matrix in ("W_1", "W_2") else struck.banks[bank]
+    part = struck.mlp if matrix in ("W_1", "W_2", "W_3") else struck.banks[bank]
     old = getattr(part, matrix)[...]
     with in_dtype(model.spec.dtype):
         setattr(part, matrix, nnx.Param(jnp.asarray(change(np.array(old)), old.dtype)))

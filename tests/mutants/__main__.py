@@ -25,7 +25,7 @@ def outcomes(suite: Suite) -> Iterator[Outcome]:
     model = suite.build()
     faults = all_faults(suite, model)
     for fault in progress(
-        faults, len(faults), f"striking {len(faults)} faults in Theorem {suite.theorem.number}"
+        faults, len(faults), f"striking {len(faults)} faults in {suite.theorem.name}"
     ):
         struck = copy(model)
         fault.strike(struck)
@@ -41,7 +41,7 @@ def report(suite: Suite) -> bool:
         Counter(o.fault.layer for o in results),
         Counter(o.fault.layer for o in rejected),
     )
-    print(f"Theorem {suite.theorem.number}")
+    print(suite.theorem.name)
     for layer, count in by_layer.items():
         print(f"{layer:10} {caught[layer]:4} of {count:4} faults rejected")
     print(

@@ -97,12 +97,12 @@ def _mlp_blocks(model: Transformer) -> Iterator[Fault]:
             if width == TRAPEZOID
             else [("all", slice(None))]
         )
-        for matrix in ("W_1", "W_2"):
+        for matrix, param in layer.mlp.matrices.items():
             for unit, rows in units:
                 for name in model.residual.names:
                     columns = model.residual.where(name)
-                    where = (rows, columns) if matrix == "W_1" else (columns, rows)
-                    if not np.asarray(getattr(layer.mlp, matrix)[...])[where].any():
+                    where = (columns, rows) if matrix == "W_2" else (rows, columns)
+                    if not np.asarray(param[...])[where].any():
                         continue
                     for operation, change in OPERATIONS.items():
 
@@ -154,10 +154,13 @@ def _rebuilt(suite: Suite, model: Transformer) -> Iterator[Fault]:
         return [replace(task, slot=slot) if j == i else task for j, task in enumerate(tasks)]
 
     def mistaken(i: int) -> list[Task]:
-        # The bias, or the first row of words, stays the task's own, so that no two tasks are equal.
+        # The bias, or the first row of words, stays the task's own, so that no two tasks are equal;
+        # of vectors' matrices it is the order.
         task, other = tasks[i], tasks[(i + 1) % len(tasks)]
         if labeled:
             wrong = replace(task, weight=other.weight)
+        elif suite.theorem.version == "vectors":
+            wrong = replace(task, matrices=np.roll(other.matrices, 1, axis=0))
         else:
             wrong = replace(task, words=np.concatenate([task.words[:1], other.words[1:]]))
         return [wrong if j == i else task for j, task in enumerate(tasks)]

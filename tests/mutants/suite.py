@@ -13,6 +13,7 @@ from verify.check import check_lemmas, check_structure
 from verify.draw import Instance
 from verify.ideal import Stream
 from verify.theorem import ALL, Theorem
+from verify.theorem4.vectors import THEOREM4_VECTORS
 
 
 class Edge(Protocol):
@@ -80,7 +81,10 @@ def _words(fault: str) -> list[str]:
     return fault.replace(":", " ").split()
 
 
-SUITES = tuple(
-    Suite(theorem, import_module(f"tests.mutants.theorem{number}"))
-    for number, theorem in ALL.items()
+SUITES = (
+    *(
+        Suite(theorem, import_module(f"tests.mutants.theorem{number}"))
+        for number, theorem in ALL.items()
+    ),
+    Suite(THEOREM4_VECTORS, import_module("tests.mutants.theorem4_vectors")),
 )

@@ -127,11 +127,10 @@ def longest_vector(spec: Spec) -> float:
     return math.sqrt(1 + norm_tolerance(spec))
 
 
-def thresholds(spec: Spec) -> list[float]:
-    """theta_t, t = 0..L: in the middle between the mean g after t vectors that a residual of rho
-    leaves and that of delta."""
-    middle = (spec.tolerance**2 + spec.margin**2) / 4
-    return [1 - middle / (t + 1) for t in range(spec.L + 1)]
+def middle(spec: Spec) -> float:
+    """(rho^2 + delta^2)/4: after t vectors this over t + 1 is how far below 1 the threshold of g
+    is, in the middle between what residuals of rho and of delta leave."""
+    return (spec.tolerance**2 + spec.margin**2) / 4
 
 
 def narrow(spec: Spec) -> float:
@@ -204,7 +203,7 @@ def largest_scores(spec: Spec, gains: Gains) -> dict[str, float]:
     return {
         "recognize": T * (L + 3),
         "consistency": T * (e + 3),
-        "commit": T * (L + 2) + gains.decide * (1 + largest_mean(spec, gains.mean)),
+        "commit": T * L + gains.decide * (1 + largest_mean(spec, gains.mean)),
         # A key with all K tasks in c and ok = 0 asks most of a partial sum.
         "posterior": gains.committed + 3 * T * (2 * spec.K + 2) + 10 * T,
     }

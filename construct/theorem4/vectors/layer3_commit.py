@@ -2,8 +2,8 @@
 answer. Realizes Lemma 3 on vectors.
 
     score_i(q, k) = T (<e_q, e_k> + <s_q, s_k>)                head i = 0..K-1
-    BOS           : T L' + lambda (theta_0 a_0 + ... + theta_L a_L - g_i)_q + 2T (one - a_0 - ...),
-                    L' position bits,  theta_t = 1 - (rho^2 + delta^2)/(4 (t + 1))
+    BOS           : T L' + lambda (theta - g_i)_q,  L' position bits,
+                    theta = one - (rho^2 + delta^2)/4 sum_t a_t/(t + 1)
     value         = a_0 + ... + a_L -> said_i
     MLP           : c_i = 2 relu(said_i - 1/4) - 2 relu(said_i - 3/4)
                     ok  = trapezoid(n),  n = said_1 + ... + said_K - (K + 1) (one - a_L)
@@ -22,7 +22,7 @@ from construct.layers import LayerWeights, MLPWeights, Support
 from construct.residual import Residual
 from construct.scores import same_token, to_bos
 from construct.spec import Spec
-from construct.theorem4.vectors.gains import Gains, thresholds
+from construct.theorem4.vectors.gains import Gains, middle
 from construct.vectors import VectorTask
 
 
@@ -38,20 +38,20 @@ def layer(spec: Spec, gains: Gains, residual: Residual, tasks: list[VectorTask])
 
 
 def _heads(spec: Spec, gains: Gains, residual: Residual) -> Iterator[Head]:
-    # Other tokens miss a position bit: 2T behind the token itself. Inputs ask for nothing.
-    T, bits = gains.T, spec.example_bits + spec.slot_bits
+    # Other tokens miss a position bit: 2T behind the token itself. Inputs, with g = 0 and theta =
+    # 1, read BOS.
+    T, bits, least = gains.T, spec.example_bits + spec.slot_bits, residual["one"]
     flags = [residual[f"a{t}"] for t in range(spec.L + 1)]
-    asks = np.sum(flags, axis=0)
-    least = np.sum([theta * flag for theta, flag in zip(thresholds(spec), flags, strict=True)], 0)
+    for t, flag in enumerate(flags):
+        least = least - middle(spec) / (t + 1) * flag
     for i in range(spec.K):
         yield Head(
             terms=(
                 same_token(spec, residual, T),
                 to_bos(residual, "bos", T * bits * residual["one"]),
                 Term("threshold", gains.decide * (least - residual["g"][i]), residual["bos"]),
-                to_bos(residual, "elsewhere", 2 * T * (residual["one"] - asks)),
             ),
-            value=asks,
+            value=np.sum(flags, axis=0),
             out=residual["said"][i : i + 1].T,
         )
 
