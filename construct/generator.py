@@ -156,7 +156,13 @@ class Generator(Transformer):
         is said: by then no task that it could be of has a word. Raises ValueError for a request
         that makes no sense, or a prompt outside the hypotheses or that has a prefix."""
         if not isinstance(prompts, Sequence):
-            return self.generate([prompts], steps, how, key=key, samples=samples)[0]
+            return self._generated([prompts], steps, how, key, samples)[0]
+        return self._generated(prompts, steps, how, key, samples)
+
+    def _generated(
+        self, prompts: Sequence[Any], steps: int | None, how: str, key: Any, samples: int
+    ) -> list[Any]:
+        """What each prompt is answered with, as `_generation` tells it."""
         spec = self.spec
         steps = spec.L if steps is None else checks.integer("steps", steps, 1, "say a word")
         if steps > spec.L:

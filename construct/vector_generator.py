@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, cast, overload
+from typing import Any, overload
 
 import jax.numpy as jnp
 import numpy as np
@@ -108,7 +108,9 @@ class VectorGenerator(Generator):
         """Answer a prompt, or each of several, vector by vector; as `Generator.generate`, but that
         'sample' draws a task from the posterior and says its vector, and 'greedy' says that of the
         likeliest task."""
-        return cast(Any, super().generate(cast(Any, prompts), steps, how, key=key, samples=samples))
+        if not isinstance(prompts, Sequence):
+            return self._generated([prompts], steps, how, key, samples)[0]
+        return self._generated(prompts, steps, how, key, samples)
 
     def _generation(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, prompt: VectorPrompt, how: str, said: Step, code: np.ndarray, ok: np.ndarray

@@ -58,7 +58,7 @@ def instance(
     rng = np.random.default_rng(3)
     first = [_turning((0, 1, 0.9), (2, 3, 0.5)), _turning((0, 2, 1.1), (1, 3, 2.0))]
     tasks = []
-    for i, slot in enumerate(SLOTS):
+    for slot in SLOTS:
         inner = np.eye(D)
         inner[1:, 1:] = np.linalg.qr(rng.normal(size=(D - 1, D - 1)))[0]
         own = [first[0] @ inner, first[1] @ inner, np.linalg.qr(rng.normal(size=(D, D)))[0]]

@@ -71,7 +71,7 @@ class Lines:
         elif word >= 0:
             self.stream["x"][token, word] = 1
 
-    def lines(self) -> list[tuple[int, list[int], int]]:
+    def lines(self) -> list[tuple[int, list[Any], int]]:
         """By line: its first token, its inputs, and how many words it has."""
         prompt = self.prompt
         found = [

@@ -1,0 +1,1 @@
+"""Tests of Theorem 4 on unit vectors."""
