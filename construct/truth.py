@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
+from construct import checks
 from construct.layers import Heads, Layer, Stack, Support
 from construct.layout import LABELED
 from construct.residual import position_code
@@ -138,7 +139,15 @@ class Truth:
 
 
 def truth(model: Stack) -> Truth:
-    """The answer key of a transformer, from its stored weights, its names and its roles."""
+    """The answer key of a transformer, from its stored weights, its names and its roles. Raises
+    ValueError for Theorem 4 on vectors, whose heads decide by numbers that no flag tells."""
+    if model.readout.version:
+        raise checks.refuse(
+            "model",
+            f"a transformer of {model.readout.name}",
+            "has no answer key: what its heads of Commit attend to depends on a mean",
+            "ask for that of Theorem 4 on words",
+        )
     where = {name: model.residual.where(name) for name in model.residual.names}
     held = _Held(model)
     layers = tuple(_layer(model, i, layer, held) for i, layer in enumerate(model.layers))
@@ -187,8 +196,10 @@ def _layer(model: Stack, index: int, layer: Layer, held: _Held) -> LayerTruth:
         held.write(head)
     mlp = None
     if layer.mlp is not None:
-        W_1, W_2 = np.asarray(layer.mlp.W_1[...]), np.asarray(layer.mlp.W_2[...])
-        mlp = MLPTruth(layer.name, len(W_1), _named(model, W_1), _named(model, W_2.T))
+        held_by = {name: np.asarray(one[...]) for name, one in layer.mlp.matrices.items()}
+        W_2 = held_by.pop("W_2")
+        reads = _named(model, np.concatenate(list(held_by.values())))
+        mlp = MLPTruth(layer.name, W_2.shape[1], reads, _named(model, W_2.T))
         for i in held.holding(held.chosen(mlp.reads)):
             held.names[i] |= set(mlp.writes)
     return LayerTruth(index, layer.name, _does(model, index, layer.name), tuple(heads), mlp)
@@ -196,7 +207,7 @@ def _layer(model: Stack, index: int, layer: Layer, held: _Held) -> LayerTruth:
 
 def _does(model: Stack, index: int, name: str) -> str:
     """The first sentence of the module that makes the layer, without its number."""
-    stem = f"construct.theorem{model.readout.theorem}.layer{index + 1}_{name}"
+    stem = f"{model.readout.module}.layer{index + 1}_{name}"
     text = " ".join((importlib.import_module(stem).__doc__ or "").split())
     return text.partition(": ")[2].partition(". ")[0]
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from construct import checks
 from construct.layers import Layer, Stack
 
 
@@ -64,6 +65,13 @@ def _heads(layer: Layer) -> Iterator[HeadArrays]:
 def _mlp(layer: Layer) -> tuple[np.ndarray, np.ndarray] | None:
     if layer.mlp is None:
         return None
+    if layer.mlp.W_3 is not None:
+        raise checks.refuse(
+            "model",
+            f"a model whose MLP of {layer.name} is gated",
+            "cannot be written in a format of MLPs without gates",
+            "export Theorem 4 on words, or save the model with model.save(path)",
+        )
     return np.asarray(layer.mlp.W_1[...]), np.asarray(layer.mlp.W_2[...])
 
 

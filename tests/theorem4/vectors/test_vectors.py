@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from construct import Transformer
+from construct.export.arrays import blocks_of
 from construct.gains import Infeasible
 from construct.theorem4.vectors import build, derive, spec_of
+from construct.truth import truth
 from construct.vector_generator import VectorGenerator
 from construct.vectors import VectorPrompt, VectorTask
 from proofs.theorem4.vectors import error_bound, joint_bound, leak, rounding
@@ -234,3 +236,10 @@ def test_bad_requests_are_refused_by_name():
                 np.tile(PROMPT.inputs, (2, 1, 1)), np.tile(PROMPT.answers, (2, 1, 1)), PROMPT.query
             )
         )
+
+
+def test_what_has_no_gates_or_no_key_refuses_it():
+    with pytest.raises(ValueError, match=r"MLP of recognize is gated: .*model\.save"):
+        blocks_of(MODEL)
+    with pytest.raises(ValueError, match="a transformer of Theorem 4 on vectors: has no answer"):
+        truth(MODEL)
