@@ -26,8 +26,9 @@ def verify(monkeypatch, *arguments):
     return exits(monkeypatch, command.main, command.PROG, *arguments)
 
 
-def test_it_verifies_the_law(monkeypatch, capsys):
-    assert verify(monkeypatch, *SMALL, "--samples", 64, "--json", "-") == cli.HOLDS
+@pytest.mark.parametrize("version", [[], ["--vectors"]], ids=["words", "vectors"])
+def test_it_verifies_the_law(monkeypatch, capsys, version):
+    assert verify(monkeypatch, *SMALL, *version, "--samples", 64, "--json", "-") == cli.HOLDS
     report = json.loads(capsys.readouterr().out)
     assert report["holds"] and report["law"]["holds"] and report["layers"] == 4
     assert sum(one["definition"] for one in report["law"]["answers"]) == pytest.approx(1)
@@ -53,15 +54,24 @@ def test_a_wrong_transformer_is_told(monkeypatch, capsys):
     assert "DOES NOT HOLD" in capsys.readouterr().out
 
 
-def test_cases_are_attacked(monkeypatch, capsys):
-    assert verify(monkeypatch, "--cases", 1, "--json", "-") == cli.HOLDS
+@pytest.mark.parametrize("version", [[], ["--vectors"]], ids=["words", "vectors"])
+def test_cases_are_attacked(monkeypatch, capsys, version):
+    assert verify(monkeypatch, *version, "--cases", 1, "--json", "-") == cli.HOLDS
     assert json.loads(capsys.readouterr().out)["cases"] == 1
 
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--noise", 5], ["--K", 99, "--d", 2, "--L", 1], ["--coldness", 1], ["--L", 0]],
-    ids=["noise", "tasks", "coldness", "words"],
+    [
+        ["--noise", 5],
+        ["--K", 99, "--d", 2, "--L", 1],
+        ["--coldness", 1],
+        ["--L", 0],
+        ["--vectors", "--kind", "small"],
+        ["--vectors", "--d", 2],
+        ["--vectors", "--coldness", 1],
+    ],
+    ids=["noise", "tasks", "coldness", "words", "kind", "plane", "coldness of vectors"],
 )
 def test_what_cannot_be_met_is_one_line(monkeypatch, capsys, arguments):
     assert verify(monkeypatch, *SMALL, *arguments) == cli.BAD_REQUEST
