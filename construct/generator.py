@@ -91,12 +91,13 @@ class Step(NamedTuple):
 
 
 class Said(NamedTuple):
-    """What is said after a token: a word or task, BLANK for nothing; its probability; the vector
-    that is fed back."""
+    """What is said after a token: a word or task, BLANK for nothing; its probability; what is fed
+    back, by subspace; what of that a caller is told, None where the word tells it."""
 
     word: Any
     probability: Any
-    vector: Any  # (d,)
+    fed: dict[str, Any]
+    told: Any = None
 
 
 class Generator(Transformer):
@@ -335,8 +336,7 @@ def _answers(
     S = residual.size("own") // d
     L = sum(name.startswith("a") for name in residual.names) - 1
     blank = jnp.zeros((1, S, d)), jnp.zeros((1, L, d)), jnp.array([m])
-    dtype = started.last.dtype
-    line = embed_lines(*blank, residual)[0].astype(dtype)
+    line = embed_lines(*blank, residual)[0].astype(started.last.dtype)
 
     def answer(one: Started, key: Array) -> Step:
         def step(state: tuple, t_and_key: tuple) -> tuple[tuple, Step]:
@@ -346,13 +346,11 @@ def _answers(
             posterior = jnp.where(ended, 0, residual.read(last, "omega"))
             said = say(layers[-1], residual, last, distribution, posterior, m, how, key)
             ended = ended | ((said.word == BLANK) & (how != SUPERPOSED))
-            token = residual.replace(line[S + 1 + t], "x", said.vector)
-            if "soft" in residual.names:
-                token = residual.replace(token, "soft", (how == SUPERPOSED)[None].astype(dtype))
+            token = line[S + 1 + t]
+            for name, value in said.fed.items():
+                token = residual.replace(token, name, value)
             after, held = advance(layers, one.cache, held, token[None], S + 1 + t)
-            done = Step(said.word, said.probability, distribution, posterior)
-            if "soft" in residual.names:
-                done = done._replace(said=said.vector)
+            done = Step(said.word, said.probability, distribution, posterior, said.told)
             return (held, after[0], ended), done
 
         state = (one.line, one.last, jnp.array(False))
@@ -388,4 +386,4 @@ def say_word(
     """A word of the distribution; under superposed decoding the distribution itself is fed back."""
     word, probability = chosen(distribution, m, how, key)
     hard = (word == jnp.arange(len(distribution))).astype(distribution.dtype)
-    return Said(word, probability, jnp.where(how == SUPERPOSED, distribution, hard))
+    return Said(word, probability, {"x": jnp.where(how == SUPERPOSED, distribution, hard)})

@@ -53,7 +53,9 @@ def say_vector(
     alone = (task == jnp.arange(len(posterior))).astype(posterior.dtype)
     before = residual.replace(last, "y", jnp.zeros_like(mixture))
     after = transform(layer, residual.replace(before, "omega", alone)[None])[0]
-    return Said(task, probability, jnp.where(how == SUPERPOSED, mixture, residual.read(after, "y")))
+    soft = how == SUPERPOSED
+    said = jnp.where(soft, mixture, residual.read(after, "y"))
+    return Said(task, probability, {"x": said, "soft": soft[None].astype(said.dtype)}, said)
 
 
 class VectorGenerator(Generator):
