@@ -14,7 +14,7 @@ from construct.theorem4 import (
 )
 from construct.theorem4.gains import derive
 from construct.theorem4.readout import READOUT
-from construct.theorem4.spec import check_word_tasks, spec_of
+from construct.theorem4.spec import check_plain, check_word_tasks, spec_of
 from construct.theorem4.stream import residual_stream
 from construct.words import WordTask
 
@@ -31,17 +31,7 @@ def build(spec: Spec, tasks: Sequence[WordTask], feature_map: None = None) -> Ge
     checks.instance("spec", spec, Spec, "use construct.theorem4.spec_of(tasks, ...)")
     tasks = list(tasks)
     check_word_tasks(spec, tasks)
-    for name, value in (
-        ("features", spec.features or feature_map is not None),
-        ("sum_slot", spec.sum_slot),
-    ):
-        if value:
-            raise checks.refuse(
-                name,
-                value,
-                "Theorem 4's tasks read the words themselves",
-                "leave it out, or use Theorem 1",
-            )
+    check_plain(spec, feature_map)
     gains, residual = derive(spec), residual_stream(spec)
     layers = (part.layer(spec, gains, residual, tasks) for part in FOUR)
     return assemble(spec, layers, tuple(task.slot for task in tasks))

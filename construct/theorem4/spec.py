@@ -25,18 +25,15 @@ def spec_of(
     words are sqrt(2) apart, which is the margin; nothing else depends on it.
     Raises ValueError when the tasks do not fit together.
     """
-    tasks = list(tasks)
-    if not tasks:
-        raise checks.refuse("tasks", "an empty list", "must hold K >= 1 tasks", "pass a WordTask")
-    for i, task in enumerate(tasks):
-        checks.instance(f"tasks[{i}]", task, WordTask, "wrap it: WordTask(slot=..., words=...)")
+    tasks = listed(tasks, WordTask)
     L, d = tasks[0].words.shape
-    S = max(task.slot for task in tasks) + 1 if S is None else checks.integer("S", S, 1, "pass S")
+    read = max(task.slot for task in tasks) + 1
+    slots = read if S is None else checks.integer("S", S, 1, "pass S")
     spec = Spec(
         K=len(tasks),
         d=d,
         m=m,
-        n=S + 1 + L,
+        n=slots + 1 + L,
         L=L,
         margin=float(np.sqrt(2)),
         tolerance=0.0,
@@ -54,6 +51,26 @@ def spec_of(
 def check_word_tasks(spec: Spec, tasks: Sequence[Any]) -> None:
     """Refuse tasks that this Spec does not describe, or two that are the same: those could never be
     told apart, so every example of theirs would be left out."""
+    check_line_tasks(spec, tasks, WordTask, "words", (spec.L, spec.d))
+
+
+def listed(tasks: Sequence[Any], kind: type) -> list[Any]:
+    """The tasks as a list. Raises ValueError for none, or one that is not of its kind."""
+    tasks = list(tasks)
+    if not tasks:
+        raise checks.refuse(
+            "tasks", "an empty list", "must hold K >= 1 tasks", f"pass a {kind.__name__}"
+        )
+    for i, task in enumerate(tasks):
+        checks.instance(f"tasks[{i}]", task, kind, f"wrap it: {kind.__name__}(slot=..., ...)")
+    return tasks
+
+
+def check_line_tasks(
+    spec: Spec, tasks: Sequence[Any], kind: type, tables: str, shape: tuple[int, ...]
+) -> None:
+    """Refuse another number of tasks than the Spec's, tables (an attribute) of another shape, a
+    slot that is no input's, or two tasks that are the same."""
     if len(tasks) != spec.K:
         raise checks.refuse(
             "spec.K",
@@ -62,14 +79,14 @@ def check_word_tasks(spec: Spec, tasks: Sequence[Any]) -> None:
             "use spec_of(tasks, ...)",
         )
     S, seen = input_slots(spec), {}
-    for i, task in enumerate(tasks):
-        checks.instance(f"tasks[{i}]", task, WordTask, "wrap it: WordTask(slot=..., words=...)")
-        if task.words.shape != (spec.L, spec.d):
+    for i, task in enumerate(listed(tasks, kind)):
+        table = getattr(task, tables)
+        if table.shape != shape:
             raise checks.refuse(
-                f"tasks[{i}].words",
-                f"a table of shape {task.words.shape}",
-                f"must have shape (L, d) = {(spec.L, spec.d)}",
-                "use spec_of(tasks, ...), with tables of one shape",
+                f"tasks[{i}].{tables}",
+                f"an array of shape {table.shape}",
+                f"must have shape {shape}, as the Spec has L and d",
+                f"use spec_of(tasks, ...), with {tables} of one shape",
             )
         if task.slot >= S:
             raise checks.refuse(
@@ -78,12 +95,27 @@ def check_word_tasks(spec: Spec, tasks: Sequence[Any]) -> None:
                 f"must be an input slot, 0..{S - 1}",
                 "move the task or raise S",
             )
-        key = (task.slot, task.words.tobytes())
+        key = (task.slot, (table + 0).tobytes())  # -0.0 and 0.0 are the same number
         if key in seen:
             raise checks.refuse(
                 f"tasks[{i}]",
                 f"equal to tasks[{seen[key]}]",
-                "must differ in slot or words",
+                f"must differ in slot or {tables}",
                 "remove one of the two",
             )
         seen[key] = i
+
+
+def check_plain(spec: Spec, feature_map: Any) -> None:
+    """Refuse features and a sum slot."""
+    for name, value in (
+        ("features", spec.features or feature_map is not None),
+        ("sum_slot", spec.sum_slot),
+    ):
+        if value:
+            raise checks.refuse(
+                name,
+                value,
+                "Theorem 4's tasks read the inputs themselves",
+                "leave it out, or use Theorem 1",
+            )

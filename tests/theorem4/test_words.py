@@ -24,7 +24,7 @@ TABLE = np.zeros((3, D), int)
         (lambda: spec_of([], m=3), "tasks = an empty list"),
         (lambda: spec_of([TABLE], m=3), r"tasks\[0\]"),
         (lambda: spec_of([TASKS[0], TASKS[0]], m=3), r"tasks\[1\] = equal to tasks\[0\]"),
-        (lambda: spec_of([TASKS[0], WordTask(0, TABLE[:2])], m=3), "tables of one shape"),
+        (lambda: spec_of([TASKS[0], WordTask(0, TABLE[:2])], m=3), "words of one shape"),
         (lambda: spec_of([WordTask(3, TABLE)], m=3, S=2), "must be an input slot, 0..1"),
         (lambda: spec_of(TASKS, m=0), "m = 0"),
         (lambda: spec_of(TASKS, m=3, fallback="yes"), "fallback = 'yes'"),
@@ -77,7 +77,7 @@ def test_theorem_1_takes_no_words():
     with pytest.raises(ValueError, match=r"spec.L = 3: is of Theorem 4 alone"):
         theorem1.build(SPEC, [Task(slot=0, weight=np.eye(D))])
     more = Spec(K=3, d=D, m=10, n=5, L=3, margin=1, radius=1, weight_norm=3, sum_slot=True)
-    with pytest.raises(ValueError, match="read the words themselves"):
+    with pytest.raises(ValueError, match="read the inputs themselves"):
         build(more, TASKS)
 
 

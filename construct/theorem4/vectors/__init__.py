@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from construct import checks
 from construct.layers import LayerWeights
 from construct.spec import Spec
+from construct.theorem4.spec import check_plain
 from construct.theorem4.vectors import (
     layer1_recognize,
     layer2_consistency,
@@ -33,17 +34,7 @@ def build(spec: Spec, tasks: Sequence[VectorTask], feature_map: None = None) -> 
     checks.instance("spec", spec, Spec, "use construct.theorem4.vectors.spec_of(tasks, ...)")
     tasks = list(tasks)
     check_vector_tasks(spec, tasks)
-    for name, value in (
-        ("features", spec.features or feature_map is not None),
-        ("sum_slot", spec.sum_slot),
-    ):
-        if value:
-            raise checks.refuse(
-                name,
-                value,
-                "Theorem 4's tasks read the vectors themselves",
-                "leave it out, or use Theorem 1",
-            )
+    check_plain(spec, feature_map)
     gains, residual = derive(spec), residual_stream(spec)
     layers = (part.layer(spec, gains, residual, tasks) for part in FOUR)
     return assemble(spec, layers, tuple(task.slot for task in tasks))

@@ -6,8 +6,8 @@ from typing import Any
 from construct import checks
 from construct.checks import DERIVED
 from construct.spec import Spec
+from construct.theorem4.spec import check_line_tasks, listed
 from construct.vectors import VectorTask, input_tolerance
-from construct.words import input_slots
 
 
 def spec_of(
@@ -28,18 +28,15 @@ def spec_of(
     default what the tasks read. fallback: answer a prefix that no task says by the prior.
     Raises ValueError when the tasks do not fit together.
     """
-    tasks = list(tasks)
-    if not tasks:
-        raise checks.refuse("tasks", "an empty list", "must hold K >= 1 tasks", "pass a VectorTask")
-    for i, task in enumerate(tasks):
-        checks.instance(f"tasks[{i}]", task, VectorTask, "wrap it: VectorTask(slot=..., ...)")
+    tasks = listed(tasks, VectorTask)
     L, d, _ = tasks[0].matrices.shape
-    S = max(task.slot for task in tasks) + 1 if S is None else checks.integer("S", S, 1, "pass S")
+    read = max(task.slot for task in tasks) + 1
+    slots = read if S is None else checks.integer("S", S, 1, "pass S")
     spec = Spec(
         K=len(tasks),
         d=d,
         m=m,
-        n=S + 1 + L,
+        n=slots + 1 + L,
         L=L,
         margin=margin,
         tolerance=tolerance,
@@ -57,30 +54,9 @@ def spec_of(
 def check_vector_tasks(spec: Spec, tasks: Sequence[Any]) -> None:
     """Refuse tasks that this Spec does not describe, whose matrices do not keep norms, or two that
     are the same."""
-    if len(tasks) != spec.K:
-        raise checks.refuse(
-            "spec.K",
-            spec.K,
-            f"must be {len(tasks)}, as many as the tasks",
-            "use spec_of(tasks, ...)",
-        )
-    S, seen, tolerance = input_slots(spec), {}, input_tolerance(spec)
+    check_line_tasks(spec, tasks, VectorTask, "matrices", (spec.L, spec.d, spec.d))
+    tolerance = input_tolerance(spec)
     for i, task in enumerate(tasks):
-        checks.instance(f"tasks[{i}]", task, VectorTask, "wrap it: VectorTask(slot=..., ...)")
-        if task.matrices.shape != (spec.L, spec.d, spec.d):
-            raise checks.refuse(
-                f"tasks[{i}].matrices",
-                f"an array of shape {task.matrices.shape}",
-                f"must have shape (L, d, d) = {(spec.L, spec.d, spec.d)}",
-                "use spec_of(tasks, ...), with matrices of one shape",
-            )
-        if task.slot >= S:
-            raise checks.refuse(
-                f"tasks[{i}].slot",
-                task.slot,
-                f"must be an input slot, 0..{S - 1}",
-                "move the task or raise S",
-            )
         if task.skew > tolerance:
             raise checks.refuse(
                 f"tasks[{i}].matrices",
@@ -88,15 +64,3 @@ def check_vector_tasks(spec: Spec, tasks: Sequence[Any]) -> None:
                 f"must keep squared norms within {tolerance:.3g} (Theorem 4 on vectors)",
                 "pass orthogonal matrices, or use Theorem 1",
             )
-        key = (task.slot, (task.matrices + 0.0).tobytes())
-        if key in seen:
-            raise checks.refuse(
-                f"tasks[{i}]",
-                f"equal to tasks[{seen[key]}]",
-                "must differ in slot or matrices",
-                "remove one of the two",
-            )
-        seen[key] = i
-
-
-__all__ = ["check_vector_tasks", "spec_of"]
