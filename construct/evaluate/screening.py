@@ -24,10 +24,12 @@ from construct.evaluate.attention import Scores
 from construct.evaluate.blocks import Block, Stream, Values, applied, dense, product
 from construct.evaluate.plan import TermPlan
 
-# Matters of speed alone, measured on two cores. A first pass takes tokens in groups of one head;
-# beyond one head a token it has room for a wrong task in one of so many, later passes for one token
-# in so many, and so many such passes still pay.
-GROUP = 32
+# Matters of speed alone, measured on two cores. A first pass takes tokens in groups of one head,
+# up to so many times a head's share of the tokens: a head's last group is seldom full. Beyond one
+# head a token it has room for a wrong task in one of so many, later passes for one token in so
+# many, and so many such passes still pay.
+LARGEST_GROUP = 32
+SHARES = 4
 SPARE = 8
 LATER = 32
 MOST_PASSES = 8
@@ -103,6 +105,12 @@ def screened_score(
     ]
 
 
+def group_size(tokens: int, heads: int) -> int:
+    """The tokens of one head that the first pass takes together: a power of two."""
+    share = max(1, SHARES * tokens // heads)
+    return min(LARGEST_GROUP, 1 << (share - 1).bit_length())
+
+
 def narrow(count: int) -> np.dtype:
     """The shortest signed integers that hold -1 and a count: what a pass over them takes goes by
     their bytes."""
@@ -156,7 +164,8 @@ def _serve(
         return set_at(doubt, False), set_at(scores, exact)
 
     # The right task, and sometimes a wrong one; then the few tokens that have more.
-    state = one_pass((doubt, scores), 2, tokens + tokens // SPARE, GROUP)
+    group = group_size(tokens, heads)
+    state = one_pass((doubt, scores), 2, tokens + tokens // SPARE, group)
     return jax.lax.while_loop(
         lambda state: state[0].any(), lambda state: one_pass(state, 1, later, 1), state
     )[1]
