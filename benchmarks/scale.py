@@ -33,6 +33,7 @@ MANY = (
     (64, 17, 0.25),
     (64, 17, 0.5),
     (256, 15, 0.25),
+    (1024, 13, 0.25),
 )  # K, log2 m and margin where screening is compared
 
 

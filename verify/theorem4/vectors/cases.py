@@ -11,6 +11,7 @@ from construct.theorem4.vectors import build
 from construct.vectors import VectorPrompt
 from proofs.theorem4.vectors import error_bound, joint_bound
 from verify import cli
+from verify.draw import Impossible
 from verify.theorem4.cases import Attack
 from verify.theorem4.law import next_words
 from verify.theorem4.vectors.definition import judge
@@ -48,35 +49,42 @@ def attack(cases: int, seed: int = 0) -> Attack:
     return found
 
 
+def _drawn(
+    rng: np.random.Generator, shape: Shape, dtype: str, coldness: float | None
+) -> tuple[Instance, VectorPrompt]:
+    """The tasks of a case and a prompt; tasks that few prompts tell apart are drawn again."""
+    while True:
+        instance = draw_instance(
+            rng,
+            K=shape.K,
+            d=shape.d,
+            m=shape.m,
+            n=shape.S + 1 + shape.L,
+            L=shape.L,
+            kind=str(rng.choice(KINDS)),
+            fallback=bool(rng.integers(2)),
+            coldness=coldness,
+            dtype=dtype,
+        )
+        examples = int(rng.integers(shape.examples[0], shape.examples[1] + 1))
+        one_task = np.eye(shape.K)[rng.integers(shape.K)] if rng.random() < 0.15 else None
+        ambiguous = int(shape.K > 1 and examples > 1 and rng.random() < 0.3)
+        odd = {"noise": None, "ambiguous": ambiguous, "shares": one_task}
+        try:
+            return instance, draw_prompt(rng, instance, examples=examples, **odd)
+        except Impossible:
+            continue
+
+
 def _one(found: Attack, rng: np.random.Generator, case: int) -> None:
     """Attack one case."""
     shape = SHAPES[case % len(SHAPES)]
     dtype, coldness = FORMATS[case // len(SHAPES) % len(FORMATS)]
-    instance = draw_instance(
-        rng,
-        K=shape.K,
-        d=shape.d,
-        m=shape.m,
-        n=shape.S + 1 + shape.L,
-        L=shape.L,
-        kind=str(rng.choice(KINDS)),
-        fallback=bool(rng.integers(2)),
-        coldness=coldness,
-        dtype=dtype,
-    )
+    instance, prompt = _drawn(rng, shape, dtype, coldness)
     spec, tasks = instance.spec, instance.tasks
-    examples = int(rng.integers(shape.examples[0], shape.examples[1] + 1))
-    prompt = draw_prompt(
-        rng,
-        instance,
-        examples=examples,
-        noise=None,
-        ambiguous=int(shape.K > 1 and examples > 1 and rng.random() < 0.3),
-        shares=np.eye(spec.K)[rng.integers(spec.K)] if rng.random() < 0.15 else None,
-    )
     where = dtype if coldness is None else f"{dtype} T = {coldness:g}"
     model, start = build(spec, tasks), judge(spec, tasks, prompt)
-    found.shapes.add((spec.K, spec.d, spec.m, spec.n, spec.L, spec.dtype, examples > 1))
+    found.shapes.add((spec.K, spec.d, spec.m, spec.n, spec.L, spec.dtype, prompt.examples > 1))
     found.cases += 1
     found.without_evidence += not start.counts.any()
     found.ambiguous += int((start.explains.sum(0) > 1).sum())
