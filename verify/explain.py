@@ -39,7 +39,7 @@ def parser() -> cli.Parser:
     )
     add("--K", type=cli.whole(1), help="random tasks (4)")
     add("--d", type=cli.whole(1), help="dimension of their vectors (16)")
-    add("--m", type=cli.whole(1), help="examples of a prompt (12)")
+    add("--m", type=cli.whole(1), help="examples of a prompt (12, as a screen holds them)")
     add("--n", type=cli.whole(2), help="tokens per example (as the theorem has it)")
     add("--seed", type=cli.whole(0), help="seed of the random tasks and prompts (0)")
     add(

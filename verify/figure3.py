@@ -147,8 +147,10 @@ def plot(results: Results, stem: str) -> list[Any]:
             axis.axis("off")
         for axis, (first, second, outcome) in zip(axes, results, strict=False):
             share = outcome.mixture[:, outcome.names.index(first)]
-            axis.plot([0, 1], [0, 1], color="#444444", linewidth=0.8)
-            axis.plot([0, 1], [1, 0], color="#444444", linewidth=0.8, linestyle="--")
+            for task, ends, style in ((first, [0, 1], "-"), (second, [1, 0], "--")):
+                axis.plot(
+                    [0, 1], ends, style, color="#444444", linewidth=0.8, label=f"share of {task}"
+                )
             for task, color, marker in zip(
                 (first, second), plots.PALETTE, plots.MARKERS, strict=False
             ):
@@ -164,7 +166,8 @@ def plot(results: Results, stem: str) -> list[Any]:
             axis.set_ylabel("probability of the answer")
             axis.set_title(f"{len(share)} prompts, at most {outcome.error:.0e} off the lines")
             axis.set_aspect("equal")
-            axis.legend(frameon=False)
+            for handle in axis.legend(frameon=False, loc="center left").legend_handles:
+                handle.set_alpha(1)  # as they look where many prompts lie on one another
         return plots.save(drawing, stem)
 
 

@@ -4,10 +4,12 @@ is seen."""
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from construct.residual import task_codes
 from tests.wrong import damaged
 from verify.explorer import data as explorer
+from verify.explorer.tasks import MOST_LETTERS, MOST_TICKS, VIEWS
 
 
 def test_the_data_are_the_traces(report, traces):
@@ -188,3 +190,19 @@ def test_a_task_that_is_mistaken_for_another_is_seen(subject, theorem):
     )
     report = explorer.collect(wrong, subject)
     assert not report["holds"] and not report["prompts"][0]["recognized_right"]
+
+
+def test_as_many_tasks_are_named_as_there_is_room_for(report):
+    """Of 200 tasks every one has its place, and not every one its name beside it."""
+    if report["view"]["subspace"] == "ok":
+        pytest.skip("the cells of a heat map name the examples' tasks")
+    many = report | {"tasks": [{"name": f"a task of number {i}"} for i in range(200)]}
+    view = next(view for view in VIEWS if view.subspace == report["view"]["subspace"])
+    plot = view.plot(many)
+    if view.subspace == "z":
+        (named,) = (part for part in plot.renderers if part.name == "tasks-names")
+        names = named.data_source.data["text"]
+        assert max(map(len, names)) <= MOST_LETTERS
+    else:
+        names = plot.xaxis.ticker.ticks
+    assert 1 < len(names) <= MOST_TICKS

@@ -3,6 +3,7 @@ what the data say."""
 
 from importlib.resources import files
 
+import numpy as np
 import pytest
 
 from tests.browser import emulate
@@ -20,9 +21,8 @@ def test_the_page_is_one_small_file_that_loads_nothing(path):
 
 
 def test_the_page_says_which_theorem_it_shows(path, report, theorem):
-    assert f"<title>Theorem {theorem.number} on K = 4 tasks, d = 16</title>" in path.read_text(
-        encoding="utf-8"
-    )
+    title = f"<title>Theorem {theorem.number} on K = 4 tasks, d = 16, up to m = 12 examples</title>"
+    assert title in path.read_text(encoding="utf-8")
     assert (
         report["theorem"]["number"] == theorem.number
         and report["theorem"]["statement"] == theorem.statement
@@ -52,13 +52,41 @@ def open_page(browser, path, width=1280, scheme="light"):
     )
 
 
+FIND = "const find = name => Bokeh.documents.map(d => d.get_model_by_name(name)).find(Boolean);"
+
+
 def drawn(browser, source):
     """The columns of a plot's source."""
     return browser.execute_script(
-        "return Object.fromEntries(Object.entries(Bokeh.documents.map(d => "
-        f"d.get_model_by_name('{source}')).find(Boolean).data)"
+        f"{FIND} return Object.fromEntries(Object.entries(find('{source}').data)"
         ".map(([name, column]) => [name, [...column]]))"
     )
+
+
+def legend(browser, plot):
+    """What a plot's legend names, and whether that is on the plot."""
+    return browser.execute_script(
+        f"{FIND} return find('{plot}-legend').items.filter(item => item.visible)"
+        ".map(item => [item.label.value, item.renderers[0].data_source.get_length() > 0])"
+    )
+
+
+def names(browser, plot):
+    """The names below a plot: the pixels of their middles, their widths, and what they say after
+    a line break for each line above."""
+    return browser.execute_script(
+        f"{FIND} const plot = find('{plot}'), axis = find('{plot}-x'), range = plot.x_range;"
+        "const pen = document.createElement('canvas').getContext('2d');"
+        "pen.font = '11px helvetica, sans-serif';"
+        "const scale = plot.inner_width / (range.end - range.start);"
+        "return axis.ticker.ticks.map(at => [at * scale, axis.major_label_overrides.get(at)])"
+        ".map(([at, name]) => [at, pen.measureText(name.trim()).width, name])"
+    )
+
+
+def scale(browser, plot):
+    """The parts of a color scale: its least value, its colors, its greatest value."""
+    return browser.find_elements("css selector", f"#scale-{plot} > *")[:3]
 
 
 def cells(browser, table):
@@ -92,6 +120,9 @@ def test_the_page_steps_through_all_layers_by_keyboard(browser, path, report):
             assert len(hidden) == (len(prompt["tokens"]) - 1 if layer["causal"] else 0)
             for name, columns in prompt["frames"][layer["number"]].items():
                 assert drawn(browser, f"tasks-{name}") == columns
+            values = drawn(browser, "stream-cells")["v"]
+            low, _, high = (one.text for one in scale(browser, "stream"))
+            assert float(high) == -float(low) == pytest.approx(np.abs(values).max(), rel=5e-3)
             said = [one.text for one in browser.find_elements("css selector", "#recognized li")]
             assert said == [
                 one["said"] for one in prompt["examples"] if layer["number"] >= report["committed"]
@@ -137,6 +168,46 @@ def test_what_fails_is_shown(browser, report, tmp_path):
     assert "NOT WITHIN" in lemma and "FAULT: a winner is off" in lemma
     assert "DOES NOT HOLD" in verdict and "recognized other tasks" in verdict
     assert [row[6] for row in cells(browser, "lemmas")] == ["yes"] * (len(lemmas) - 1) + ["NO"]
+
+
+@pytest.mark.slow
+def test_every_error_and_bound_has_a_mark_and_every_mark_a_name(browser, path, report):
+    open_page(browser, path)
+    browser.find_elements("css selector", "#steps button")[-1].click()
+    lemmas, least = report["prompts"][0]["lemmas"], report["least_drawn"]
+    for field in ("observed", "bound"):
+        places = [round(x) for x in drawn(browser, f"errors-{field}")["x"]]
+        below = [round(x) for x in drawn(browser, f"errors-{field}-below")["x"]]
+        for number, lemma in enumerate(lemmas, 1):
+            assert (places.count(number), below.count(number)) == (
+                (1, 0) if lemma[field] >= least else (0, 1)
+            )
+    said = dict(legend(browser, "errors"))
+    assert all(said.values()) and {"observed error", "bound", "this layer"} <= said.keys()
+    assert (f"error < {least}" in said) == any(lemma["observed"] < least for lemma in lemmas)
+    if report["view"]["subspace"] == "ok":  # a heat map: a scale in the place of a legend
+        assert [one.text for one in scale(browser, "tasks")] == ["0", "", "1"]
+    else:
+        said = dict(legend(browser, "tasks"))
+        assert len(said) > 1 and all(said.values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [400, 1280])
+def test_heat_maps_fit_and_their_names_keep_apart(browser, path, width):
+    open_page(browser, path, width)
+    browser.find_elements("css selector", "#steps button")[-1].click()
+    for plot in ("stream", "attention", "errors"):
+        lines: dict[int, float] = {}
+        found = names(browser, plot)
+        assert len(found) > 2
+        for middle, wide, name in found:
+            line = name.count("\n")
+            assert lines.get(line, -np.inf) < middle - wide / 2
+            lines[line] = middle + wide / 2
+    for view in ("stream-view", "attention-view"):
+        box = browser.find_element("id", view)
+        assert int(box.get_property("scrollWidth")) <= int(box.get_property("clientWidth"))
 
 
 @pytest.mark.slow

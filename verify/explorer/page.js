@@ -40,23 +40,78 @@
       row.forEach((cell) => element("td", cell, line));
     });
   };
+  const pen = document.createElement("canvas").getContext("2d");
+  pen.font = "11px helvetica, sans-serif";
+  const wide = (text) => pen.measureText(text).width + 8;
+  // What is left for a heat map's columns beside its rows' names.
+  const room = (plot) => at(`plot-${plot}`).clientWidth - 24 - Math.max(...data.prompts[state.prompt].tokens.map(wide));
   const ticks = (plot, axis, labels) => {
     const it = model(plot, `${plot}-${axis}`);
     it.ticker.ticks = [...labels.keys()];
     it.major_label_overrides = new Map([...labels].map(([place, label]) => [place, label]));
   };
 
+  // The subspaces in order, how many columns each has, and the least pixels for its name.
+  const groups = [];
+  for (const { subspace: name } of data.columns) {
+    if (groups.at(-1)?.name === name) groups.at(-1).count += 1; else groups.push({ name, count: 1, least: wide(name) });
+  }
+  const sum = (values) => values.reduce((all, value) => all + value, 0);
+  // The subspaces' pixels: all columns alike, but each with its part of its name's width where the names take several lines.
+  const shares = (whole) => {
+    const lines = Math.ceil(sum(groups.map((group) => group.least)) / (0.6 * whole));
+    const narrow = (group) => group.count * unit < group.least / lines;
+    let free = groups, unit = whole / width;
+    while (free.some(narrow)) {
+      free = free.filter((group) => !narrow(group));
+      unit = (whole - sum(groups.filter((group) => !free.includes(group)).map((group) => group.least / lines))) / sum(free.map((group) => group.count));
+    }
+    return groups.map((group) => (free.includes(group) ? group.count * unit : group.least / lines));
+  };
+  // Where the stream's columns are; each name in the first line where it has room.
+  const spread = () => {
+    const whole = room("stream"), pixels = shares(whole), middles = pixels.map((w, i) => sum(pixels.slice(0, i)) + w / 2);
+    const names = new Map(), ends = [];
+    groups.forEach(({ name, least }, i) => {
+      const free = ends.findIndex((end) => end <= middles[i] - least / 2), line = free < 0 ? ends.length : free;
+      ends[line] = middles[i] + least / 2;
+      names.set(middles[i], "\n".repeat(line) + name);
+    });
+    ticks("stream", "x", names);
+    model("stream", "stream-lines").data = { x: pixels.slice(1).map((_, i) => middles[i] + pixels[i] / 2) };
+    Object.assign(model("stream", "stream-range"), { start: 0, end: whole });
+    return groups.flatMap(({ count }, i) => Array.from({ length: count }, (_, k) => ({
+      x: middles[i] + ((k + 0.5) / count - 0.5) * pixels[i], w: pixels[i] / count,
+    })));
+  };
+  // The keys are the rows' tokens: every one is named, or every second, ... as their names have room.
+  const keys = () => {
+    const names = data.prompts[state.prompt].tokens, pitch = room("attention") / names.length, { n } = data.parameters;
+    const fit = (step) => names.every((name, i) => i % step || wide(name) <= step * pitch);
+    let step = 1;
+    while (!fit(step)) step += step < n ? n - 1 : n;
+    ticks("attention", "x", new Map(names.map((name, i) => [i, name]).filter(([i]) => i % step === 0)));
+  };
+  // A plot's colors from the least value to the greatest.
+  const scale = (plot) => {
+    const colors = model(plot, `${plot}-colors`);
+    if (!colors) return;
+    const [low, bar, high] = at(`scale-${plot}`).children;
+    low.textContent = Number(colors.low.toPrecision(3)); high.textContent = Number(colors.high.toPrecision(3));
+    bar.style.background = `linear-gradient(to right, ${colors.palette.join()})`;
+  };
+
   const showStream = () => {
     const prompt = data.prompts[state.prompt];
     const now = streams[state.prompt][state.step];
     const changed = new Set(prompt.steps[state.step][0]);
-    const cells = { x: [], y: [], v: [], row: [], column: [], edge: [] };
+    const cells = { x: [], y: [], w: [], v: [], row: [], column: [], edge: [] }, columns = spread();
     const ink = dark.matches ? "#e8eaed" : "#1c1f23";
     now.forEach((value, flat) => {
       const edged = state.step > 0 && changed.has(flat);
       if (value === 0 && !edged) return;
       const row = Math.floor(flat / width), column = flat % width;
-      cells.x.push(column); cells.y.push(row); cells.v.push(value);
+      cells.x.push(columns[column].x); cells.w.push(columns[column].w); cells.y.push(row); cells.v.push(value);
       cells.row.push(prompt.tokens[row]); cells.column.push(data.columns[column].label);
       cells.edge.push(edged ? ink : "rgba(0,0,0,0)");
     });
@@ -64,6 +119,7 @@
     const colors = model("stream", "stream-colors");
     colors.low = -limit; colors.high = limit;
     model("stream", "stream-cells").data = cells;
+    scale("stream");
     const tokens = [...changed].map((flat) => [data.columns[flat % width].subspace, Math.floor(flat / width)]);
     const bySubspace = new Map();
     for (const [name, row] of tokens) bySubspace.set(name, (bySubspace.get(name) || new Set()).add(row));
@@ -80,10 +136,11 @@
     const hidden = causal ? prompt.tokens.slice(1).map((_, i) => i) : [];
     model("attention", "attention-mask").data = { y: hidden, left: hidden.map((i) => i + 0.5), right: hidden.map(() => N - 0.5) };
     at("masked").hidden = !causal;
-    const cells = { x: [], y: [], v: [], row: [], column: [], edge: [] };
+    const cells = { x: [], y: [], w: [], v: [], row: [], column: [], edge: [] };
+    keys();
     where.forEach((flat, i) => {
       const row = Math.floor(flat / N), column = flat % N;
-      cells.x.push(column); cells.y.push(row); cells.v.push(units[i] * data.weight_unit);
+      cells.x.push(column); cells.w.push(1); cells.y.push(row); cells.v.push(units[i] * data.weight_unit);
       cells.row.push(prompt.tokens[row]); cells.column.push(prompt.tokens[column]); cells.edge.push("rgba(0,0,0,0)");
     });
     model("attention", "attention-cells").data = cells;
@@ -105,16 +162,19 @@
 
   const showErrors = () => {
     const lemmas = data.prompts[state.prompt].lemmas;
-    const drawn = (field, only) => {
-      const kept = lemmas.map((lemma, i) => [i + 1, lemma[field]]).filter(([x, y]) => y >= data.least_drawn && (!only || x === state.step));
-      return { x: kept.map(([x]) => x), y: kept.map(([, y]) => y) };
-    };
-    const decades = lemmas.flatMap((lemma) => [lemma.observed, lemma.bound]).filter((y) => y >= data.least_drawn).map(Math.log10);
+    const least = data.least_drawn, known = lemmas.flatMap((lemma) => [lemma.observed, lemma.bound]).filter((y) => y >= least);
+    const decades = known.length ? known.map(Math.log10) : [0];
     const range = model("errors", "errors-range");
-    range.start = 10 ** Math.floor(Math.min(0, ...decades)); range.end = 10 ** Math.ceil(Math.max(-99, ...decades));
-    model("errors", "errors-bound").data = drawn("bound");
-    model("errors", "errors-observed").data = drawn("observed");
-    model("errors", "errors-current").data = drawn("observed", true);
+    range.start = 10 ** (Math.floor(Math.min(0, ...decades)) - 1); range.end = 10 ** Math.ceil(Math.max(...decades));
+    // What is smaller stands halfway up the lowest decade, a little aside: bound and error may both.
+    const points = (field, aside) => lemmas.map((lemma, i) => [i + 1, lemma[field]]).filter(([, y]) => y !== null)
+      .map(([x, y]) => (y >= least ? { x, y, below: false } : { x: x + aside, y: range.start * 10 ** 0.5, below: true }));
+    const put = (name, kept) => { model("errors", `errors-${name}`).data = { x: kept.map(({ x }) => x), y: kept.map(({ y }) => y) }; };
+    for (const [field, aside] of [["observed", -0.1], ["bound", 0.1]]) {
+      put(field, points(field, aside).filter(({ below }) => !below));
+      put(`${field}-below`, points(field, aside).filter(({ below }) => below));
+    }
+    put("current", points("observed", -0.1).filter(({ x }) => Math.round(x) === state.step));
     rows("lemmas", lemmas.map((lemma, i) => [
       `${i + 1} ${data.layers[i].name}`, lemma.subspace, number(lemma.observed), number(lemma.bound),
       number(lemma.least_gap), number(lemma.required_gap), lemma.holds ? "yes" : "NO",
@@ -153,6 +213,13 @@
     at("verdict").textContent = `Error ${number(prompt.max_error)}, bound ${number(prompt.error_bound)}: Theorem ${data.theorem.number} ${prompt.holds ? "holds" : "DOES NOT HOLD"} on this prompt.${prompt.recognized_right ? "" : " It recognized other tasks than the definition does."}`;
   };
 
+  // A legend names the marks that are there.
+  const legends = () => {
+    for (const plot of ["tasks", "errors"]) {
+      for (const item of model(plot, `${plot}-legend`)?.items ?? []) item.visible = item.renderers[0].data_source.get_length() > 0;
+    }
+  };
+
   const show = () => {
     const prompt = data.prompts[state.prompt];
     [...at("steps").querySelectorAll("button")].forEach((button, i) => {
@@ -161,8 +228,8 @@
     at("back").disabled = state.step === 0;
     at("next").disabled = state.step === data.layers.length;
     const names = new Map(prompt.tokens.map((token, i) => [i, token]));
-    for (const [plot, axis] of [["stream", "y"], ["attention", "y"], ["attention", "x"]]) ticks(plot, axis, names);
-    showWords(); showStream(); showAttention(); showTasks(); showErrors(); showAnswer();
+    for (const plot of ["stream", "attention"]) ticks(plot, "y", names);
+    showWords(); showStream(); showAttention(); showTasks(); showErrors(); legends(); showAnswer();
     document.body.dataset.step = state.step;
   };
   const go = (step) => { state.step = Math.max(0, Math.min(data.layers.length, step)); show(); };
@@ -175,8 +242,10 @@
         it.major_label_text_color = ink; it.axis_label_text_color = ink;
         if (it.axis_line_color !== null) { it.axis_line_color = ink; it.major_tick_line_color = ink; }
       }
-      const colors = model(plot, `${plot}-colors`), text = model(plot, `${plot}-text`);
-      if (colors) colors.palette = plots.palettes[scheme][colors.tags[0]];
+      const [colors, text, names, legend] = ["colors", "text", "names", "legend"].map((role) => model(plot, `${plot}-${role}`));
+      if (colors) { colors.palette = plots.palettes[scheme][colors.tags[0]]; scale(plot); }
+      if (names) names.glyph.text_color = ink;
+      if (legend) legend.label_text_color = ink;
       if (text) text.glyph.text_color = plots.palettes[scheme].sequential[0];
     }
     show();
@@ -195,7 +264,6 @@
   const named = (figures) => Object.entries(figures).map(([name, value]) => `${name} = ${Number(value.toPrecision(5))}`).join(", ");
   element("li", `Here ${named(theorem.figures)}.`, at("hypotheses"));
   element("li", `Gains: ${named(theorem.gains)}.`, at("hypotheses"));
-  at("errors-note").textContent = `below ${data.least_drawn} is not drawn`;
   at("tasks-title").textContent = data.view.title;
   at("tasks-note").textContent = data.view.note;
   at("plot-tasks").setAttribute("aria-label", `${data.view.title}: ${data.view.note}`);
@@ -213,14 +281,9 @@
     if (event.key === "ArrowRight") go(state.step + 1);
     if (event.key === "ArrowLeft") go(state.step - 1);
   });
-  const columns = new Map();
-  const places = new Map();
-  data.columns.forEach((column, i) => {
-    const found = places.get(column.subspace) || [i, i];
-    places.set(column.subspace, [found[0], i]);
-  });
-  for (const [name, [first, last]] of places) columns.set(Math.round((first + last) / 2), name);
-  ticks("stream", "x", columns);
+  at("blank").textContent = `blank: below ${data.weight_unit}`;
+  at("scale-tasks").hidden = !model("tasks", "tasks-colors");
+  window.addEventListener("resize", show);
   dark.addEventListener("change", paint);
   paint();
   document.body.dataset.ready = "true";

@@ -23,7 +23,7 @@ def page(report: dict[str, Any]) -> str:
     parts = {
         "TITLE": html.escape(
             f"Theorem {report['theorem']['number']} on K = {parameters['K']} tasks, d = "
-            f"{parameters['d']}"
+            f"{parameters['d']}, up to m = {parameters['m']} examples"
         ),
         "STYLE": own.joinpath("page.css").read_text(encoding="utf-8"),
         "DATA": _json(report),

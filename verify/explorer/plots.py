@@ -13,9 +13,8 @@ LIGHT = ("#0072b2", "#f7f7f7", "#d55e00")
 DARK = ("#56b4e9", "#22262b", "#e69f00")
 GRAY = "#888888"  # in sight on both backgrounds
 STEPS = 64
-ROW = 12  # pixels of a token's row
-LETTER = 6  # pixels of a letter of their names
-NARROW = 30  # letters that fit below a plot on a telephone
+ROW = 14  # pixels of a token's row, enough for its name
+NARROW = 44  # letters that fit side by side below a plot on a telephone
 
 
 def palettes() -> dict[str, dict[str, list[str]]]:
@@ -64,11 +63,33 @@ def blank(name: str, **options: Any) -> Any:
 
 
 def label(axis: Any, names: dict[int, str]) -> None:
-    """Name an axis's places; upright where the names side by side would not fit a narrow screen."""
+    """Name an axis's places; in as many lines by turns as a narrow screen needs for the names."""
+    lines = -(-sum(len(name) + 1 for name in names.values()) // NARROW)
     axis.ticker = list(names)
-    axis.major_label_overrides = names
-    axis.major_label_orientation = (
-        "horizontal" if sum(map(len, names.values())) <= NARROW else "vertical"
+    axis.major_label_overrides = {
+        place: "\n" * (i % lines) + name for i, (place, name) in enumerate(names.items())
+    }
+
+
+def legend(plot: Any, marks: dict[str, Any], columns: int = 2) -> None:
+    """Say above a plot what each mark stands for; NAME-legend, for its text's color."""
+    from bokeh.models import Legend, LegendItem
+
+    items = [LegendItem(label=text, renderers=[mark]) for text, mark in marks.items()]
+    plot.add_layout(
+        Legend(
+            items=items,
+            name=f"{plot.name}-legend",
+            orientation="horizontal",
+            location="top_left",
+            ncols=columns,
+            label_text_font_size="12px",
+            background_fill_color=None,
+            border_line_color=None,
+            margin=0,
+            padding=4,
+        ),
+        "above",
     )
 
 
@@ -80,59 +101,54 @@ def hover(plot: Any, tooltips: Any, *renderers: Any) -> None:
 
 
 def heat(name: str, columns: int, rows: int, tooltips: Any, palette: str, **options: Any) -> Any:
-    """A heat map whose first row is on top; cells have x, y, a value v, the names of row and
-    column, and an edge's color."""
+    """A heat map whose first row is on top; cells have x, y, a width w, a value v, the names of row
+    and column, and an edge's color."""
     from bokeh.models import FixedTicker, LinearColorMapper
 
     plot = blank(name, x_range=(-0.5, columns - 0.5), y_range=(rows - 0.5, -0.5), **options)
-    cells = source(f"{name}-cells", "x", "y", "v", "row", "column", "edge")
+    cells = source(f"{name}-cells", "x", "y", "w", "v", "row", "column", "edge")
     low = -1 if palette == "diverging" else 0
     mapper = LinearColorMapper(
         palette=list(LIGHT), low=low, high=1, name=f"{name}-colors", tags=[palette]
     )
     fill = {"field": "v", "transform": mapper}
     drawn = plot.rect(
-        "x", "y", width=1, height=1, source=cells, fill_color=fill, line_color="edge", line_width=1
+        "x",
+        "y",
+        width="w",
+        height=1,
+        source=cells,
+        fill_color=fill,
+        line_color="edge",
+        line_width=1,
     )
     hover(plot, tooltips, drawn)
     plot.axis.major_tick_line_color = plot.axis.minor_tick_line_color = (
         plot.axis.axis_line_color
     ) = None
     plot.xaxis.ticker, plot.yaxis.ticker = FixedTicker(), FixedTicker()
-    plot.axis.major_label_text_font_size = "9px"
     return plot
 
 
 def _token_heat(
-    report: dict[str, Any], name: str, columns: int, tooltips: Any, palette: str, below: int
+    report: dict[str, Any], name: str, columns: int, tooltips: Any, palette: str
 ) -> Any:
-    """A heat map of all tokens; the names of its columns take so many pixels below it."""
+    """A heat map of all tokens; the page's script says where its columns are, by the screen's
+    width."""
     rows = max(len(prompt["tokens"]) for prompt in report["prompts"])
-    plot = heat(
-        name,
-        columns,
-        rows,
-        tooltips,
-        palette,
-        height=below + ROW * rows,
-        sizing_mode="stretch_width",
-    )
-    plot.xaxis.major_label_orientation = "vertical"
+    size = {"height": 60 + ROW * rows, "sizing_mode": "stretch_width", "min_border_right": 20}
+    plot = heat(name, columns, rows, tooltips, palette, **size)
+    plot.x_range.name = f"{name}-range"
     return plot
 
 
 def stream(report: dict[str, Any]) -> Any:
     """The residual stream: a row a token, a column a coordinate, lines between subspaces."""
-    from bokeh.models import Span
-
-    columns = report["columns"]
     tooltips = [("token", "@row"), ("coordinate", "@column"), ("value", "@v")]
-    plot = _token_heat(report, "stream", len(columns), tooltips, "diverging", below=60)
-    for i in range(1, len(columns)):
-        if columns[i]["subspace"] != columns[i - 1]["subspace"]:
-            plot.add_layout(
-                Span(location=i - 0.5, dimension="height", line_color=GRAY, line_width=1)
-            )
+    plot = _token_heat(report, "stream", len(report["columns"]), tooltips, "diverging")
+    rows = plot.y_range.start
+    lines = source("stream-lines", "x")
+    plot.segment(x0="x", x1="x", y0=-0.5, y1=rows, source=lines, line_color=GRAY, line_width=1)
     return plot
 
 
@@ -140,9 +156,8 @@ def attention(report: dict[str, Any]) -> Any:
     """One head's attention weights: a row a query token, a column a key; what a causal mask hides
     is gray."""
     N = max(len(prompt["tokens"]) for prompt in report["prompts"])
-    longest = max(len(token) for prompt in report["prompts"] for token in prompt["tokens"])
     tooltips = [("token", "@row"), ("reads", "@column"), ("weight", "@v{0.000000}")]
-    plot = _token_heat(report, "attention", N, tooltips, "sequential", below=40 + LETTER * longest)
+    plot = _token_heat(report, "attention", N, tooltips, "sequential")
     plot.xaxis.axis_label, plot.yaxis.axis_label = "key", "query"
     mask = source("attention-mask", "y", "left", "right")
     plot.hbar(
@@ -159,10 +174,12 @@ def attention(report: dict[str, Any]) -> Any:
 
 
 def errors(report: dict[str, Any]) -> Any:
-    """Each lemma's observed error and bound on a log axis."""
+    """Each lemma's observed error and bound on a log axis; what is below its least number stands at
+    its end."""
     from bokeh.models import ColumnDataSource
 
     layers = report["layers"]
+    least = report["least_drawn"]
     plot = blank(
         "errors",
         height=300,
@@ -175,16 +192,20 @@ def errors(report: dict[str, Any]) -> Any:
     plot.y_range.name = "errors-range"  # whole decades, set by the script
     label(plot.xaxis, {layer["number"]: layer["name"] for layer in layers})
     plot.axis.minor_tick_line_color = None
+    plot.yaxis.axis_label = "error"
     marks = (
-        ("bound", "dash", 20, GRAY, GRAY),
-        ("observed", "circle", 10, LIGHT[2], LIGHT[2]),
-        ("current", "circle", 16, LIGHT[2], None),
+        ("observed", "observed error", "circle", 10, LIGHT[2], LIGHT[2]),
+        ("bound", "bound", "dash", 20, GRAY, GRAY),
+        ("observed-below", f"error < {least}", "inverted_triangle", 10, LIGHT[2], LIGHT[2]),
+        ("bound-below", f"bound < {least}", "inverted_triangle", 10, GRAY, GRAY),
+        ("current", "this layer", "circle", 18, LIGHT[2], None),
     )
-    for name, marker, size, color, fill in marks:
+    drawn = {}
+    for name, text, marker, size, color, fill in marks:
         # A log axis without any data is a warning in the console: a first point, until the page's
         # script sets the real ones.
         data = ColumnDataSource(data={"x": [1], "y": [1.0]}, name=f"errors-{name}")
-        plot.scatter(
+        drawn[text] = plot.scatter(
             "x",
             "y",
             source=data,
@@ -194,4 +215,5 @@ def errors(report: dict[str, Any]) -> Any:
             line_width=2,
             fill_color=fill,
         )
+    legend(plot, drawn)
     return plot

@@ -16,8 +16,9 @@ from construct.residual import Residual, task_codes
 from construct.spec import Spec
 from verify.explorer import plots
 
-SIDE = 340
+SIDE = 330  # pixels: the width of a telephone less its margins
 MOST_TICKS = 16
+MOST_LETTERS = 10
 
 Frame = dict[str, dict[str, list[Any]]]
 
@@ -80,22 +81,61 @@ def _circle(scene: Scene, layer: str, committed: bool) -> Frame:
 
 
 def _draw_circle(report: dict[str, Any]) -> Any:
+    reach = (1.85, 1.3)  # in radii: room for the names on both sides
     plot = plots.blank(
-        "tasks", width=SIDE, height=SIDE, x_range=(-1.45, 1.45), y_range=(-1.45, 1.45)
+        "tasks",
+        frame_width=SIDE,
+        frame_height=round(SIDE * reach[1] / reach[0]),
+        x_range=(-reach[0], reach[0]),
+        y_range=(-reach[1], reach[1]),
     )
     plot.axis.visible = False
     plot.circle(0, 0, radius=1, fill_color=None, line_color=plots.GRAY)
-    names = [task["name"] for task in report["tasks"]]
-    x, y = task_codes(len(names)).T.tolist()
-    plot.scatter(x, y, size=16, marker="circle_x", fill_color=None, line_color=plots.GRAY)
-    plot.text(
-        x, y, text=names, text_font_size="11px", text_color=plots.GRAY, x_offset=12, y_offset=-6
-    )
+    places = _draw_names(plot, [task["name"] for task in report["tasks"]], SIDE / 2 / reach[0])
     points, mean = (plots.source(f"tasks-{name}", "x", "y", "name") for name in ("points", "mean"))
     spots = plot.scatter("x", "y", source=points, size=9, color=plots.LIGHT[0], fill_alpha=0.7)
     mixture = plot.scatter("x", "y", source=mean, size=14, marker="diamond", color=plots.LIGHT[2])
-    plots.hover(plot, "@name", spots, mixture)
+    plots.hover(plot, "@name", places, spots, mixture)
+    plots.legend(plot, {"a task": places, "an example": spots, "their mixture": mixture}, columns=3)
     return plot
+
+
+def _draw_names(plot: Any, names: Sequence[str], radius: float) -> Any:
+    """The tasks' places on the circle, of so many pixels; as many named as there is room for, on
+    the outside."""
+    x, y = task_codes(len(names)).T.tolist()
+    pitch = 2 * np.pi * radius / len(names)
+    places = plot.scatter(
+        "x",
+        "y",
+        source={"x": x, "y": y, "name": list(names)},
+        size=min(16, max(3, 0.8 * pitch)),
+        marker="circle_x" if pitch > 16 else "circle",
+        fill_color=None,
+        line_color=plots.GRAY,
+    )
+    few = range(0, len(names), -(-len(names) // MOST_TICKS))
+    sides = ("right", "center", "left")  # of the anchor at the left, at the middle, at the right
+    plot.text(
+        "x",
+        "y",
+        text="text",
+        text_align={"field": "align"},
+        source={
+            "x": [1.17 * x[i] for i in few],
+            "y": [1.17 * y[i] for i in few],
+            "text": [_short(names[i]) for i in few],
+            "align": [sides[1 + int(np.sign(round(x[i], 1)))] for i in few],
+        },
+        text_baseline="middle",
+        text_font_size="11px",
+        name="tasks-names",
+    )
+    return places
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= MOST_LETTERS else f"{name[: MOST_LETTERS - 1]}…"
 
 
 def _posterior(scene: Scene, layer: str, committed: bool) -> Frame:
@@ -121,11 +161,11 @@ def _bars(scene: Scene, held: np.ndarray, due: np.ndarray) -> Frame:
 
 
 def _draw_posterior(report: dict[str, Any]) -> Any:
-    return _draw_bars(report, "omega", "omega at the last token", "posterior")
+    return _draw_bars(report, "omega", "omega at the last token", "the definition's posterior")
 
 
 def _draw_vector(report: dict[str, Any]) -> Any:
-    return _draw_bars(report, "w", "w at the answer token", "prevalence")
+    return _draw_bars(report, "w", "w at the answer token", "prevalence m_i/M by the definition")
 
 
 def _draw_bars(report: dict[str, Any], held_name: str, label: str, due_name: str) -> Any:
@@ -151,6 +191,7 @@ def _draw_bars(report: dict[str, Any], held_name: str, label: str, due_name: str
     )
     plots.hover(plot, [("task", "@name"), (held_name, "@value{0.000000}")], bars)
     plots.hover(plot, [("task", "@name"), (due_name, "@value{0.000000}")], dashes)
+    plots.legend(plot, {label: bars, due_name: dashes}, columns=1)
     return plot
 
 
@@ -166,6 +207,7 @@ def _tokens(scene: Scene, layer: str, committed: bool) -> Frame:
         "cells": {
             "x": x,
             "y": y,
+            "w": [1] * ok.size,
             "v": ok.ravel().tolist(),
             "row": [f"x{j}.{slot}" for j, slot in zip(y, x, strict=True)],
             "column": [scene.said[j] if committed else "not recognized yet" for j in y],
@@ -208,21 +250,21 @@ VIEWS = (
     View(
         "z",
         "Task codes",
-        "every example's code on the circle; the diamond is their mixture",
+        "every example's code on the circle",
         _circle,
         _draw_circle,
     ),
     View(
         "omega",
         "Posterior",
-        "omega at the last token; the dashes are the definition's, given the words said so far",
+        "given the words said so far",
         _posterior,
         _draw_posterior,
     ),
     View(
         "w",
         "Task vector",
-        "w at the answer token; the dashes are the prevalences m_i/M by the definition",
+        "the mixture that the answer will be of",
         _vector,
         _draw_vector,
     ),
