@@ -166,7 +166,8 @@ def plot(results: "Results", stem: str) -> list[Any]:
             axis.set_ylabel("probability")
             axis.set_ylim(0, 1)
         drawing.supxlabel(
-            "over prompts: dots and pale bars: median; thick lines: 25 to 75 %; thin: 0 to 100 %\n"
+            "over prompts: dots and pale bars: median; thick lines: 25 to 75 %; thin: 0 to 100 % "
+            "(hidden by the dot where shorter)\n"
             "dashed: the prompts' own mixture; cross: most on no task's answer",
             fontsize=8,
         )

@@ -87,7 +87,6 @@ def legend(plot: Any, marks: dict[str, Any], columns: int = 2) -> None:
             background_fill_color=None,
             border_line_color=None,
             margin=0,
-            padding=4,
         ),
         "above",
     )

@@ -187,7 +187,13 @@ def _draw_bars(report: dict[str, Any], held_name: str, label: str, due_name: str
         "task", top="value", width=0.7, source=held, fill_color=plots.LIGHT[0], line_color=None
     )
     dashes = plot.scatter(
-        "task", "value", source=due, marker="dash", size=30, line_width=3, line_color=plots.LIGHT[2]
+        "task",
+        "value",
+        source=due,
+        marker="dash",
+        size=min(30, max(3, SIDE / K)),
+        line_width=3,
+        line_color=plots.LIGHT[2],
     )
     plots.hover(plot, [("task", "@name"), (held_name, "@value{0.000000}")], bars)
     plots.hover(plot, [("task", "@name"), (due_name, "@value{0.000000}")], dashes)
