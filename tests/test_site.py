@@ -1,5 +1,5 @@
-"""The documentation's pages in a browser: no error on the console, nothing fetched from elsewhere,
-no sideways scrolling on a telephone, and contrast enough to read.
+"""All pages of the documentation in a browser: no error on the console, nothing fetched from
+elsewhere, no sideways scrolling on a telephone, contrast enough to read; the search finds.
 
 Of what `make docs` built; skipped where it has not.
 """
@@ -11,15 +11,9 @@ import pytest
 from tests.browser import emulate
 
 SITE = Path(__file__).parents[1] / "site"
-PAGES = (
-    "index",
-    "tutorial",
-    "theorems/theorem1",
-    "theorems/lower_bound",
-    "how-to/patching",
-    "faq",
-    "api",
-)
+# But for the one that a server shows in the place of a missing page, from its root.
+PAGES = sorted(str(page.relative_to(SITE)) for page in SITE.rglob("*.html"))
+PAGES = [page for page in PAGES if page != "404.html"]
 PHONE, DESK = 400, 1280
 # WCAG 2.1, AA: of small text and of large text.
 SMALL, LARGE = 4.5, 3.0
@@ -52,7 +46,7 @@ def sideways(browser):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_of_the_documentation(browser, name, scheme):
-    path = SITE / f"{name}.html"
+    path = SITE / name
     for width in (PHONE, DESK):
         open_page(browser, path, width, scheme)
         assert sideways(browser) <= 0
@@ -64,6 +58,30 @@ def test_a_page_of_the_documentation(browser, name, scheme):
         address for address in fetched if not address.startswith(("file:", "data:", "blob:"))
     ]
     assert not pale(browser)
+
+
+@pytest.mark.skipif(not SITE.exists(), reason="make docs builds what this looks at")
+def test_every_page_that_is_written_is_looked_at():
+    docs = Path(__file__).parents[1] / "docs"
+    written = {str(page.relative_to(docs).with_suffix(".html")) for page in docs.rglob("*.md")}
+    assert written | {"theorems/theorem1.html", "theorems/lower_bound.html"} <= set(PAGES)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not SITE.exists(), reason="make docs builds what this looks at")
+@pytest.mark.parametrize("name", ["index.html", "theorems/theorem1.html"])
+def test_the_search_finds_without_a_server(browser, name):
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    open_page(browser, SITE / name, DESK, "light")
+    box = browser.find_element("css selector", ".md-search__input")
+    browser.execute_script("arguments[0].focus()", box)
+    box.send_keys("prevalence")
+    found = WebDriverWait(browser, 20).until(
+        lambda page: page.find_elements("css selector", ".md-search-result__link")
+    )
+    assert "faq.html" in " ".join(one.get_attribute("href") for one in found)
+    assert not browser.get_log("browser")
 
 
 @pytest.mark.skipif(not SITE.exists(), reason="make docs builds what this looks at")
