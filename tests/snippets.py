@@ -1,12 +1,14 @@
-"""The code blocks and commands that README.md and docs/ show, run as they stand.
+"""The code blocks and commands that the project's pages show, run as they stand.
 
 A block of `python` runs in the namespace of its page, in order; a `text` block right after it is
 what it prints. A block of `console` holds commands after `$ ` and what they print; a line `...`
-stands for lines left out. An indented block may hold commands as well. `<!-- slow -->` before a
+stands for lines left out. An indented block may hold commands as well, and so may prose, `between
+backticks`. `<!-- slow -->` before a
 block: it takes more than a few seconds. `python -m tests.snippets PAGE...` writes what is printed
 into the pages.
 """
 
+import argparse
 import contextlib
 import io
 import math
@@ -23,7 +25,9 @@ FENCE = re.compile(
     r"(?:\n\n^```text\n(?P<out>.*?)^```$)?",
     re.MULTILINE | re.DOTALL,
 )
-INDENTED = re.compile(r"^    (?=(?:make|python|pip|jupyter|git|srun) )(.*)$", re.MULTILINE)
+PROGRAM = r"(?=(?:\.venv/bin/)?(?:make|python|pip|jupyter|git|srun|pre-commit|apt-get|uv|coqc) )"
+INDENTED = re.compile(rf"^    {PROGRAM}(.*)$", re.MULTILINE)
+INLINE = re.compile(rf"(?<!`)`{PROGRAM}([^`\n]+)`(?!`)")
 NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?(?![\w.])", re.IGNORECASE)
 # Two numbers are alike within what another processor's rounding changes, and no more.
 RELATIVE, ABSOLUTE = 1e-3, 1e-5
@@ -62,6 +66,13 @@ def pages() -> list[Path]:
     return [ROOT / "README.md", *(page for page in found if page.parent.name != "export")]
 
 
+def papers() -> list[Path]:
+    """All pages that people read: those, those of other tools, the proofs, and the project's own
+    papers."""
+    borrowed = sorted((ROOT / "proofs").rglob("*.md")) + sorted((ROOT / "docs/export").glob("*.md"))
+    return [*pages(), *borrowed, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
+
+
 def blocks(page: Path) -> list[Block]:
     """The blocks of a page that are run, in order."""
     text = page.read_text(encoding="utf-8")
@@ -85,6 +96,11 @@ def typed(page: Path) -> list[str]:
     return [
         line.partition("    #")[0].partition("  #")[0].strip() for line in INDENTED.findall(text)
     ]
+
+
+def mentioned(page: Path) -> list[str]:
+    """The commands in a page's prose."""
+    return sorted(set(INLINE.findall(FENCE.sub("", page.read_text(encoding="utf-8")))))
 
 
 def run(block: Block, namespace: dict) -> str:
@@ -158,6 +174,10 @@ def update(page: Path) -> None:
 
 
 if __name__ == "__main__":
-    for name in sys.argv[1:]:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.snippets", description="Write what the blocks of pages print."
+    )
+    parser.add_argument("pages", nargs="+", metavar="PAGE", help="the Markdown files")
+    for name in parser.parse_args().pages:
         update(Path(name))
         print(f"wrote {name}")

@@ -1,8 +1,13 @@
-"""README.md and docs/ are true: every code block and command runs, and prints what is shown; links
-lead somewhere; the picture is what its command draws; the README is short."""
+"""README.md, docs/ and the proofs are true: every code block runs and prints what is shown; every
+command runs, or is understood where it would take minutes or the network; links lead somewhere; the
+picture is what its command draws; the README is short."""
 
+import argparse
+import importlib.util
 import os
 import re
+import runpy
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -12,12 +17,22 @@ import pytest
 
 import construct
 from tests import snippets
-from tests.snippets import ROOT, Block, blocks, difference, execute, pages, run, typed
+from tests.snippets import (
+    ROOT,
+    Block,
+    blocks,
+    difference,
+    execute,
+    mentioned,
+    pages,
+    papers,
+    run,
+    typed,
+)
 from verify import worked
-from verify.__main__ import commands
 
 PAGES = {str(page.relative_to(ROOT)): page for page in pages()}
-MAKE = re.compile(r"make ([\w-]+)")
+PAPERS = {str(page.relative_to(ROOT)): page for page in papers()}
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 
 
@@ -56,32 +71,143 @@ def test_a_command_prints_what_is_shown(command, shown):
     assert not difference(shown, ran.stdout)
 
 
-@pytest.mark.parametrize(
-    ("name", "command"), [(name, line) for name, page in PAGES.items() for line in typed(page)]
-)
-def test_a_command_that_stands_alone(name, command):
-    """Make knows the target; a module's options are understood; the notebook is run by its own
-    test."""
-    if found := MAKE.match(command):
-        known = ["make", "-n", "PYTHON=true", found[1]]
+# Commands that stand in lines of their own and are not run as they stand, each with the reason.
+NOT_RUN = {
+    "make": "sets an environment up, by the network",
+    "python -m verify.bench": "an hour; tests/bench runs its methods on small subjects",
+    "python -m verify.train": "hours; tests/bench trains a few steps",
+    "python -m verify.cluster": "one process of several; tests/evaluate starts two",
+    "python -m verify.figure2": "a minute; tests/test_figures.py draws a smaller one",
+    "python -m verify.figure3": "a minute; tests/test_figures.py draws a smaller one",
+    "python -m verify.figure5": "a minute; tests/theorem3 draws a smaller one",
+    "python -m verify.collapse": "a minute; tests/theorem4 draws a smaller one",
+    "python -m verify.explain": "tests/test_explain.py writes the same page",
+    "python -m verify.constants": "a minute; tests/test_constants.py sweeps less",
+    "python -m verify.theorem4": "a minute; tests/theorem4 runs it on smaller tasks",
+}
+# What prose may name and no test can try: it needs the network.
+NETWORK = ("pip install", "apt-get install", "uv pip compile", "pre-commit install")
+# What stands for a number of the reader's own.
+OPEN = {"N": "2", "I": "1"}
+
+
+class Understood(BaseException):
+    """A command has read its options and would begin its work."""
+
+
+def understand(command: str, monkeypatch) -> None:
+    """Whether a command is there: make knows the target, a module can be run and reads the
+    options, git finds something. Nothing is begun."""
+    words = shlex.split(command.removeprefix(".venv/bin/"))
+    if words[0] == "make":
+        known = ["make", "-n", "PYTHON=true", *words[1:]]
         ran = subprocess.run(known, cwd=ROOT, capture_output=True, text=True)
         assert ran.returncode == 0, ran.stderr
-    elif found := re.match(r"python -m (verify[\w.]*|benchmarks[\w.]*)", command):
-        listed = {one.typed for one in commands()}
-        assert f"python -m {found[1]}" in listed | {"python -m benchmarks.device"}, command
-        flags = set(re.findall(r"(?<= )--[\w-]+", command))
-        if flags:
-            ran = subprocess.run(
-                [sys.executable, "-m", found[1], "--help"], cwd=ROOT, capture_output=True, text=True
-            )
-            assert flags <= set(re.findall(r"--[\w-]+", ran.stdout)), command
+    elif words[:2] == ["python", "-m"]:
+        _read_options(words[2], [OPEN.get(word, word) for word in words[3:]], monkeypatch)
+    elif words[:2] == ["git", "ls-files"]:
+        ran = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
+        assert ran.stdout, command
     else:
-        assert command.split()[0] in ("jupyter", "git", "pip", "srun"), command
+        assert command.startswith(NETWORK) or words[0] == "srun", command
 
 
-@pytest.mark.parametrize("name", PAGES)
+def _read_options(module: str, options: list[str], monkeypatch) -> None:
+    spec = importlib.util.find_spec(module)
+    assert spec is not None, module
+    if spec.submodule_search_locations is not None:
+        spec = importlib.util.find_spec(f"{module}.__main__")
+        assert spec is not None, module
+    text = Path(spec.origin or "").read_text()
+    assert "__main__" in text or spec.name.endswith(".__main__"), f"{module} cannot be run"
+    if not options:  # some commands have none, and begin at once
+        return
+    parse = argparse.ArgumentParser.parse_args
+
+    def only_parse(self, *given):
+        raise Understood(parse(self, *given))
+
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", only_parse)
+    monkeypatch.setattr(sys, "argv", [module, *options])
+    with pytest.raises(Understood):
+        runpy.run_module(module, run_name="__main__")
+
+
+@pytest.mark.filterwarnings("ignore:.*found in sys.modules.*:RuntimeWarning")
+@pytest.mark.parametrize(
+    ("name", "command"), [(name, line) for name, page in PAPERS.items() for line in typed(page)]
+)
+def test_a_command_that_stands_alone_is_there(name, command, monkeypatch):
+    understand(command, monkeypatch)
+
+
+@pytest.mark.filterwarnings("ignore:.*found in sys.modules.*:RuntimeWarning")
+@pytest.mark.parametrize("name", [name for name, page in PAPERS.items() if mentioned(page)])
+def test_the_commands_in_prose_are_there(name, monkeypatch):
+    for command in mentioned(PAPERS[name]):
+        with monkeypatch.context() as patch:
+            understand(command, patch)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "command",
+    sorted(
+        {
+            line
+            for page in PAPERS.values()
+            for line in typed(page)
+            if not line.startswith(tuple(NOT_RUN))
+        }
+    ),
+)
+def test_a_command_that_stands_alone_runs(command):
+    ran = execute(command)
+    assert ran.returncode == 0 and ran.stdout, ran.stderr
+
+
+def test_no_reason_outlives_its_command():
+    lines = [line for page in PAPERS.values() for line in typed(page)]
+    assert all(any(line.startswith(start) for line in lines) for start in NOT_RUN)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "make nothing-of-the-kind",
+        "python -m verify.nothing",
+        "python -m verify.plots",
+        "python -m verify.prompt --txt a",
+        "python -m verify.theorem1 --K none",
+        "git ls-files '*nothing_of_the_kind*'",
+        "pip uninstall numpy",
+    ],
+)
+def test_a_command_that_is_not_there_is_seen(command, monkeypatch):
+    with pytest.raises((AssertionError, SystemExit)):
+        understand(command, monkeypatch)
+
+
+def test_commands_are_found_wherever_they_stand(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("Run `make it` or `.venv/bin/python -m that`.\n\n    make those  # why\n")
+    assert mentioned(page) == [".venv/bin/python -m that", "make it"]
+    assert typed(page) == ["make those"]
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_every_block_is_of_a_kind_that_is_run(name):
+    """Or it is text: what the block before it prints, or a drawing."""
+    kinds = re.findall(r"^```(.+)$", PAPERS[name].read_text(), re.MULTILINE)
+    run_by_tests = {"python", "console", "text"}
+    if PAPERS[name].parent.name == "export":
+        run_by_tests = {"python", "sh"}
+    assert set(kinds) <= run_by_tests
+
+
+@pytest.mark.parametrize("name", PAPERS)
 def test_links_lead_somewhere(name):
-    page = PAGES[name]
+    page = PAPERS[name]
     for target in LINK.findall(re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.M | re.S)):
         if "://" not in target:
             assert (page.parent / target).exists(), target
