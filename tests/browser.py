@@ -3,9 +3,14 @@
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+CONTRASTS = Path(__file__).with_name("contrasts.js").read_text()
+# WCAG 2.1, AA: of small text and of large text.
+SMALL, LARGE = 4.5, 3.0
 
 
 @contextmanager
@@ -33,3 +38,10 @@ def emulate(browser: Any, width: int, height: int, scheme: str) -> None:
     )
     features = [{"name": "prefers-color-scheme", "value": scheme}]
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+
+
+def pale(browser: Any) -> list[Any]:
+    """The page's text with too little contrast."""
+    contrasts = browser.execute_script(CONTRASTS)
+    assert contrasts
+    return [one for one in contrasts if one[0] < (LARGE if one[1] else SMALL)]

@@ -11,7 +11,7 @@ const light = c => { const f = c.slice(0, 3).map(v => v / 255).map(v => v <= .04
 const ground = e => { const layers = []; for (; e; e = e.parentElement) layers.push(seen(getComputedStyle(e).backgroundColor));
   return layers.reverse().reduce((below, top) => over(top, below), [255, 255, 255, 1]); };
 const found = [];
-for (const e of document.querySelectorAll('main *, nav *')) {
+for (const e of document.querySelectorAll('header *, main *, nav *')) {
   const own = [...e.childNodes].filter(n => n.nodeType == 3).map(n => n.data.trim()).join('');
   const style = getComputedStyle(e), box = e.getBoundingClientRect();
   if (!own || style.visibility != 'visible' || !box.width || +style.opacity < 1 || e.closest('.headerlink, [hidden], svg, math')) continue;

@@ -8,30 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser import emulate
+from tests.browser import emulate, pale
 
 SITE = Path(__file__).parents[1] / "site"
 # But for the one that a server shows in the place of a missing page, from its root.
 PAGES = sorted(str(page.relative_to(SITE)) for page in SITE.rglob("*.html"))
 PAGES = [page for page in PAGES if page != "404.html"]
 PHONE, DESK = 400, 1280
-# WCAG 2.1, AA: of small text and of large text.
-SMALL, LARGE = 4.5, 3.0
-
-CONTRASTS = Path(__file__).with_name("contrasts.js").read_text()
 
 
 def open_page(browser, path, width, scheme):
     emulate(browser, width, 800, scheme)
     browser.get_log("browser")  # of the page before
     browser.get(path.as_uri())
-
-
-def pale(browser):
-    """Text with too little contrast."""
-    contrasts = browser.execute_script(CONTRASTS)
-    assert contrasts
-    return [one for one in contrasts if one[0] < (LARGE if one[1] else SMALL)]
 
 
 def sideways(browser):

@@ -6,7 +6,7 @@ from importlib.resources import files
 import numpy as np
 import pytest
 
-from tests.browser import emulate
+from tests.browser import emulate, pale
 from verify.explorer.page import page
 
 MOST_BYTES = 2 * 2**20
@@ -223,4 +223,6 @@ def test_the_page_fits_and_follows_the_color_scheme(browser, path, width, scheme
         "return axis.major_label_text_color.value ?? axis.major_label_text_color"
     )
     assert axis == ("#1c1f23" if scheme == "light" else "#e8eaed")
+    browser.find_elements("css selector", "#steps button")[1].click()
+    assert not pale(browser)
     assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
