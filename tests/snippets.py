@@ -12,6 +12,7 @@ import argparse
 import contextlib
 import io
 import math
+import os
 import re
 import shlex
 import subprocess
@@ -112,15 +113,17 @@ def run(block: Block, namespace: dict) -> str:
     return out.getvalue()
 
 
-def execute(command: str) -> subprocess.CompletedProcess[str]:
-    """Run a command of a session, by the Python that runs the tests."""
+def execute(command: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """Run a command of a session, by the Python that runs the tests; files are written into the
+    folder."""
     words = shlex.split(command)
     if words[0] in ("python", ".venv/bin/python"):
         words[0] = sys.executable
     elif words[0] == "make" and re.fullmatch(r"theorem\d", words[1]):
         # As the Makefile has it, without its virtual environment.
         words = [sys.executable, "-m", f"verify.{words[1]}", "--K", "4", "--d", "16"]
-    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    found = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.run(words, cwd=folder, env=found, capture_output=True, text=True, timeout=300)
 
 
 def difference(shown: str, printed: str) -> str:

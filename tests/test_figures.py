@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verify import cli, figure2, figure3
+from verify import cli, figure2, figure3, figure5, plots
 from verify.mixtures import Outcome, apportion, merge
 
 
@@ -177,6 +177,37 @@ def test_a_plot_may_be_called_as_a_folder_is(tmp_path):
     assert figure3.parser().parse_args(["--out", str(tmp_path / "three")]).out == str(
         tmp_path / "three"
     )
+
+
+def drawing(monkeypatch, module, results):
+    """What a module would save."""
+    saved = []
+    monkeypatch.setattr(plots, "save", lambda drawing, stem: saved.append(drawing) or [])
+    module.plot(results, "nowhere")
+    saved[0].draw_without_rendering()
+    return saved[0]
+
+
+def test_figure3_names_its_lines_and_its_points_beside_them(monkeypatch):
+    share = np.linspace(0, 1, 5)
+    both = outcome(np.stack([share, 1 - share], 1), np.stack([share, 1 - share], 1))
+    figure = drawing(monkeypatch, figure3, [("task 0", "task 1", both)])
+    (axis,) = figure.axes
+    named = [text.get_text() for text in axis.get_legend().get_texts()]
+    assert named == [line.get_label() for line in axis.lines] and len(named) == 3
+    assert not axis.get_legend().get_window_extent().overlaps(axis.bbox)
+
+
+def test_figure5_shows_whole_markers_at_its_edges(monkeypatch):
+    share = np.linspace(0, 1, 5)
+    answers = np.stack([1 - share, share], 1)
+    curves = [
+        figure5.Curve("ret", kind, ("ret1", "ret2"), (0, 1), share, answers, 1e-6)
+        for kind in ("patched", "prompted")
+    ]
+    for axis in drawing(monkeypatch, figure5, curves).axes:
+        assert axis.get_ylim() == (0, 1) and len(axis.get_legend().get_texts()) == 2
+        assert len(axis.lines) == 2 and not any(line.get_clip_on() for line in axis.lines)
 
 
 def test_a_plot_that_cannot_be_written(monkeypatch, capsys):

@@ -140,17 +140,17 @@ def show(results: Results, console: "Console") -> None:
 def plot(results: Results, stem: str) -> list[Any]:
     """One panel a pair: each prompt's probabilities of the two tasks against its share of the
     first."""
+    import numpy as np
+
     from verify import plots
 
-    with plots.figure(-(-len(results) // 2), min(2, len(results)), height=3.4) as (drawing, axes):
+    with plots.figure(-(-len(results) // 2), min(2, len(results)), height=3.7) as (drawing, axes):
         for axis in axes[len(results) :]:
             axis.axis("off")
         for axis, (first, second, outcome) in zip(axes, results, strict=False):
             share = outcome.mixture[:, outcome.names.index(first)]
-            for task, ends, style in ((first, [0, 1], "-"), (second, [1, 0], "--")):
-                axis.plot(
-                    [0, 1], ends, style, color="#444444", linewidth=0.8, label=f"share of {task}"
-                )
+            lines = {"color": "#444444", "linewidth": 0.8, "label": "share of the examples"}
+            axis.plot([0, 1, np.nan, 0, 1], [0, 1, np.nan, 1, 0], **lines)
             for task, color, marker in zip(
                 (first, second), plots.PALETTE, plots.MARKERS, strict=False
             ):
@@ -166,7 +166,9 @@ def plot(results: Results, stem: str) -> list[Any]:
             axis.set_ylabel("probability of the answer")
             axis.set_title(f"{len(share)} prompts, at most {outcome.error:.0e} off the lines")
             axis.set_aspect("equal")
-            for handle in axis.legend(frameon=False, loc="center left").legend_handles:
+            # Below: the lines and points leave no room inside.
+            below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.16), "ncols": 3}
+            for handle in axis.legend(frameon=False, **below).legend_handles:
                 handle.set_alpha(1)  # as they look where many prompts lie on one another
         return plots.save(drawing, stem)
 
