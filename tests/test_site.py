@@ -39,6 +39,8 @@ def test_a_page_of_the_documentation(browser, name, scheme):
     for width in (PHONE, DESK):
         open_page(browser, path, width, scheme)
         assert sideways(browser) <= 0
+    painted = browser.execute_script("return document.body.dataset.mdColorScheme")
+    assert painted == {"light": "default", "dark": "slate"}[scheme]
     assert not browser.get_log("browser")
     fetched = browser.execute_script(
         "return performance.getEntriesByType('resource').map(e => e.name)"
