@@ -89,3 +89,24 @@ def test_what_is_too_pale_or_too_wide_is_seen(browser, tmp_path):
     open_page(browser, page, PHONE, "light")
     assert sideways(browser) > 0
     assert [one[2] for one in pale(browser)] == ["pale"]
+
+
+OUTSIDE = """
+const boxes = [...document.querySelectorAll('rect.box')].map(box => box.getBBox());
+const within = (inner, outer) => outer.x <= inner.x && outer.y <= inner.y
+  && inner.x + inner.width <= outer.x + outer.width
+  && inner.y + inner.height <= outer.y + outer.height;
+return [...document.querySelectorAll('text.cell')]
+  .filter(text => !boxes.some(box => within(text.getBBox(), box))).map(text => text.textContent);
+"""
+
+
+@pytest.mark.slow
+def test_the_numbers_of_the_tutorials_picture_lie_in_their_boxes(browser, tmp_path):
+    picture = SITE.parent / "docs" / "worked.svg"
+    open_page(browser, picture, DESK, "light")
+    assert browser.execute_script(OUTSIDE) == []
+    wider = tmp_path / "wider.svg"
+    wider.write_text(picture.read_text().replace("y = 1.33, 1.33", "y = 1.3333333, 1.3333333"))
+    open_page(browser, wider, DESK, "light")
+    assert browser.execute_script(OUTSIDE) == ["y = 1.3333333, 1.3333333"]

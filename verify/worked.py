@@ -18,7 +18,7 @@ TOKENS = ("BOS", "x1", "y1", "x2", "y2", "x3", "y3", "query", "answer")
 # What the layers write to. Of the rest, the constant, the flags and the position codes, no layer
 # changes a number.
 SHOWN = ("x", "y", "z", "count", "ok")
-LEFT, CELL, ROW, TOP = 106, 92, 58, 58
+LEFT, CELL, ROW, TOP = 118, 106, 58, 58
 
 
 def example() -> Trace:
