@@ -175,7 +175,7 @@ OUTSIDE = ("embedding", "norm", "unembedding")  # the weights that are no layer'
 
 
 def logits_of(
-    weights: dict[str, Array], tokens: Int[Array, "T"], shape: Shape, rows: slice
+    weights: dict[str, Array], tokens: Int[Array, "T"], shape: Shape, rows: slice | np.ndarray
 ) -> Float[Array, "P V"]:
     """The logits of one sequence at some tokens; nothing is changed or kept: what training runs."""
     layers = {name: value for name, value in weights.items() if name not in OUTSIDE}

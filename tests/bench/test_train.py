@@ -15,23 +15,40 @@ from verify.decoder import Shape
 from verify.train import __main__ as program
 from verify.train.checkpoint import Checkpoint, load, save
 from verify.train.loop import FIRST, NEXT, Progress, Run, train
-from verify.train.runs import ALL, CHECKPOINTS
+from verify.train.runs import ALL, CHECKPOINTS, FROM_NOISE
 from verify.train.tasks import Tasks
 
 TINIEST = "plus10-layers1-width16"
+DECODERS = sorted(path for path in CHECKPOINTS.glob("*.safetensors") if path.stem not in FROM_NOISE)
 SMALL = Run("small", Shape(1, 8, 2, 11, 8), Tasks("plus", 10, 4), steps=20, batch=4)
 
 
-@pytest.mark.parametrize("tasks", [Tasks("ret", 4, 5), Tasks("plus", 10, 5)], ids=lambda t: t.kind)
+@pytest.mark.parametrize(
+    "tasks",
+    [Tasks("ret", 4, 5), Tasks("plus", 10, 5), Tasks("chain", 4, 5)],
+    ids=lambda tasks: tasks.kind,
+)
 def test_a_batch_is_of_one_task_a_prompt(tasks):
     tokens, answers = tasks.batch(np.random.default_rng(0), 40, 3)
-    rows = np.concatenate([tokens, answers[:, -1:]], 1).reshape(40, 5, tasks.line)
-    assert (rows[..., -2] == len(tasks.symbols) - 1).all()
-    np.testing.assert_array_equal(rows[..., -1], answers)
+    rows = np.concatenate([tokens, answers[:, -1, -1:]], 1).reshape(40, 5, tasks.line)
+    assert (rows[..., tasks.inputs] == len(tasks.symbols) - 1).all()
+    np.testing.assert_array_equal(rows[..., tasks.inputs + 1 :], answers)
     said = tasks.answers(rows[..., : tasks.inputs])
-    task = (said == answers[..., None]).all(1).argmax(1)
+    task = (said == answers[..., None, :]).all((1, 3)).argmax(1)
     assert set(task) == {0, 1, 2}
     assert all((said[i, :, t] == answers[i]).all() for i, t in enumerate(task))
+    # The tokens that are trained on stand right before an answer's words.
+    following = np.concatenate([tokens[:, 1:], answers[:, -1, -1:]], 1)[:, tasks.rows]
+    np.testing.assert_array_equal(following, answers.reshape(40, -1))
+
+
+def test_a_chains_answers_part_word_by_word():
+    tasks = Tasks("chain", 4, 1)
+    said = tasks.answers(np.array([[8]]))[0]
+    assert said.tolist() == [[5, 6, 7], [9, 0, 1], [9, 3, 4], [9, 0, 2]]
+    bench = open_set("chain4")
+    assert bench.names == tasks.names
+    assert bench.family.answers("8") == tuple(" ".join(map(str, one)) for one in said)
 
 
 def test_the_curriculum_adds_a_task_when_the_loss_is_low():
@@ -91,7 +108,7 @@ def test_the_tiniest_run_falls_as_it_was_recorded():
     assert again[50] < 0.9 * again[0]
 
 
-@pytest.mark.parametrize("path", sorted(CHECKPOINTS.glob("*.safetensors")), ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", DECODERS, ids=lambda path: path.stem)
 def test_kept_checkpoints_are_those_of_the_list_and_small(path):
     assert path.stem in ALL and path.stat().st_size <= 4 * 2**20
     kept = load(path)

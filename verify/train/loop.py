@@ -6,11 +6,11 @@ is the same run.
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +21,8 @@ from jaxtyping import Array
 from construct import checks
 from verify.decoder import Decoder, Shape, logits_of
 from verify.train.tasks import Tasks
+
+P = TypeVar("P", bound=Any)  # where a run of a kind stands
 
 RATE, WARMUP, CLIP, BETAS, DECAY = 1e-3, 200, 1.0, (0.9, 0.98), 0.01
 # The curriculum: start with two tasks, one more whenever the smoothed loss is below NEXT. A loss
@@ -83,6 +85,10 @@ class Progress:
             self.solved is not None and self.step >= self.solved + POLISH
         )
 
+    def told(self) -> str:
+        """Where it stands, in words."""
+        return f"loss {self.loss:.3f}, {self.in_play} tasks"
+
 
 OPTIMIZER = optax.chain(
     optax.clip_by_global_norm(CLIP),
@@ -93,10 +99,10 @@ OPTIMIZER = optax.chain(
 def loss_of(
     weights: dict[str, Array], tokens: Array, answers: Array, shape: Shape, tasks: Tasks
 ) -> Array:
-    """Mean cross-entropy of the answers of all lines."""
-    rows = slice(tasks.inputs, None, tasks.line)
-    logits = jax.vmap(lambda one: logits_of(weights, one, shape, rows))(tokens)
-    return optax.softmax_cross_entropy_with_integer_labels(logits, answers).mean()
+    """Mean cross-entropy of the answers of all lines, summed over an answer's words."""
+    logits = jax.vmap(lambda one: logits_of(weights, one, shape, tasks.rows))(tokens)
+    each = optax.softmax_cross_entropy_with_integer_labels(logits, answers.reshape(len(tokens), -1))
+    return each.mean() * tasks.words
 
 
 @partial(jax.jit, static_argnames=("shape", "tasks"))
@@ -122,34 +128,48 @@ def train(
 
     resume: a file in which the whole state is kept every so many seconds, and taken up again.
     """
+
+    def step(weights: Any, state: Any, progress: Progress) -> tuple[Any, Any, Progress]:
+        rng = np.random.default_rng([run.seed, progress.step])
+        batch = run.tasks.batch(rng, run.batch, progress.in_play)
+        tokens, answers = map(jnp.asarray, batch)
+        weights, state, loss = update(
+            weights, state, tokens, answers, shape=run.shape, tasks=run.tasks
+        )
+        return weights, state, progress.after(float(loss), run.tasks.K)
+
     weights = Decoder.random(run.shape, run.seed).weights
-    state = OPTIMIZER.init(weights)
-    progress = Progress()
+    held = weights, OPTIMIZER.init(weights)
+    for weights, progress in going(run, held, Progress(), step, resume, every):
+        yield Decoder(run.shape, weights), progress
+
+
+def going(
+    run: Any,
+    held: tuple[Any, Any],
+    progress: P,
+    step: Callable[[Any, Any, P], tuple[Any, Any, P]],
+    resume: Path | None,
+    every: float,
+) -> Iterator[tuple[Any, P]]:
+    """Go on from weights, the optimizer's state and a progress until it is finished, and yield
+    weights and progress after every 10 steps and at the end; resume, every: as in `train`."""
+    weights, state = held
     if resume is not None and resume.exists():
-        weights, state, progress = _restore(resume, run, weights, state)
+        weights, state, progress = _restore(resume, run, weights, state, type(progress))
     started, kept = time.perf_counter() - progress.seconds, time.perf_counter()
     while not progress.finished(run):
-        rng = np.random.default_rng([run.seed, progress.step])
-        tokens, answers = run.tasks.batch(rng, run.batch, progress.in_play)
-        weights, state, loss = update(
-            weights,
-            state,
-            jnp.asarray(tokens),
-            jnp.asarray(answers),
-            shape=run.shape,
-            tasks=run.tasks,
-        )
-        progress = progress.after(float(loss), run.tasks.K)
+        weights, state, progress = step(weights, state, progress)
         progress.seconds = time.perf_counter() - started
         last = progress.finished(run)
         if resume is not None and (last or time.perf_counter() - kept > every):
             _keep(resume, run, weights, state, progress)
             kept = time.perf_counter()
         if last or progress.step % 10 == 0:
-            yield Decoder(run.shape, weights), progress
+            yield weights, progress
 
 
-def _keep(path: Path, run: Run, weights: Any, state: Any, progress: Progress) -> None:
+def _keep(path: Path, run: Any, weights: Any, state: Any, progress: Any) -> None:
     leaves = jax.tree.leaves((weights, state))
     arrays = {str(i): np.asarray(leaf) for i, leaf in enumerate(leaves)}
     text = json.dumps([run.as_json(), asdict(progress)])
@@ -159,13 +179,15 @@ def _keep(path: Path, run: Run, weights: Any, state: Any, progress: Progress) ->
     part.replace(path)
 
 
-def _restore(path: Path, run: Run, weights: Any, state: Any) -> tuple[Any, Any, Progress]:
+def _restore(
+    path: Path, run: Any, weights: Any, state: Any, kind: Callable[..., P]
+) -> tuple[Any, Any, P]:
     with np.load(path) as kept:
         own, progress = json.loads(str(kept["about"]))
-        if Run.of(own) != run:
+        if own != json.loads(json.dumps(run.as_json())):
             raise checks.refuse(
                 "resume", path, "must be of the same run", "remove the file, or name another"
             )
         leaves, form = jax.tree.flatten((weights, state))
         fresh = [jnp.asarray(kept[str(i)]) for i in range(len(leaves))]
-    return *jax.tree.unflatten(form, fresh), Progress(**progress)
+    return *jax.tree.unflatten(form, fresh), kind(**progress)

@@ -5,11 +5,12 @@ from pathlib import Path
 
 from verify.decoder import Shape
 from verify.train.loop import Run
+from verify.train.noise import NoiseRun
 from verify.train.tasks import Tasks
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
 LETTERS = 4  # ret on words of four letters: ret1..ret4
-LINES = {"ret": 17, "plus": 24}  # of a training prompt
+LINES = {"ret": 17, "plus": 24, "chain": 21}  # of a training prompt
 
 
 def run(kind: str, K: int, layers: int, width: int, steps: int, seed: int = 0) -> Run:
@@ -32,5 +33,16 @@ ALL: dict[str, Run] = {
         run("plus", 10, 2, 64, 4000),
         run("plus", 10, 3, 64, 4000),
         run("ret", LETTERS, 4, 64, 2480),
+        run("chain", 4, 2, 32, 4000),
+    )
+}
+
+# Theorem 1's weights and noise, trained back; the others are controls, with three and ten times the
+# noise.
+FROM_NOISE: dict[str, NoiseRun] = {
+    one.name: one
+    for one in (
+        NoiseRun(f"theorem1-noise-{share}", LETTERS, LINES["ret"] - 1, share)
+        for share in (0.01, 0.03, 0.1)
     )
 }
