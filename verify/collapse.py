@@ -3,8 +3,9 @@
 Four tasks describe a city in four words, and part one after the other: "a city of love", "the city
 of light", "the capital for fashion", "the capital of France". A prompt mixes them. The figure shows
 the posterior over tasks before each word: along single samples and over all of them, under greedy
-decoding, and where the mixture itself is fed back. Dashes are the definition's. `run` and `plot`
-take any other model too (`verify.posteriors.Subject`)."""
+decoding, and where the mixture itself is fed back. Dashes are the definition's. --subject follows
+any transformer of the bench that writes instead, on tasks of its own; `run` and `plot` take any
+model at all (`verify.posteriors.Subject`)."""
 
 import sys
 from collections.abc import Sequence
@@ -29,6 +30,7 @@ CITIES = {
 }
 BEGINNINGS = ("the capital of", "the capital for", "the city of", "a city of")
 NAMES = ("country", "trade", "sight", "feeling")
+COUNTS = (8, 6, 4, 2)
 LIMIT_LINES = 24
 
 
@@ -50,11 +52,18 @@ def parser() -> cli.Parser:
     add(
         "--counts",
         type=cli.whole(0),
-        nargs=len(NAMES),
-        default=(8, 6, 4, 2),
+        nargs="+",
+        default=COUNTS,
         metavar="M",
-        help="examples of each of the four tasks (8 6 4 2)",
+        help="examples of each task (8 6 4 2, or as many of these as there are tasks)",
     )
+    add(
+        "--subject",
+        metavar="SUBJECT",
+        help="follow this subject of verify.bench on a prompt of --set: theorem4, a trained "
+        "decoder, smollm2",
+    )
+    add("--set", default="chain4", metavar="SET", help="a set of verify.bench's tasks (chain4)")
     add("--samples", type=cli.whole(1), default=400, help="sampled answers (400)")
     add("--seed", type=cli.whole(0), default=0, help="seed of the samples (0)")
     add("--dtype", choices=("float32", "float64"), default="float32", help="format (float32)")
@@ -76,8 +85,7 @@ def scene(counts: Sequence[int]) -> Scene:
 
     from construct.words import BLANK, WordPrompt, WordTask
 
-    if not sum(counts):
-        raise ValueError("--counts: all are 0; ask for one example at least")
+    check_counts(counts, len(NAMES))
     said = [begin.split() for begin in BEGINNINGS]
     last = [word for words in CITIES.values() for word in words]
     words = list(dict.fromkeys([*CITIES, *(w for words in said for w in words), *last]))
@@ -100,16 +108,29 @@ def scene(counts: Sequence[int]) -> Scene:
     return Scene(words, tasks, prompt)
 
 
+def check_counts(counts: Sequence[int], K: int) -> None:
+    """Refuse counts that are not one a task, or all 0."""
+    if len(counts) != K:
+        raise ValueError(f"--counts: {len(counts)} numbers for {K} tasks; pass one a task")
+    if not sum(counts):
+        raise ValueError("--counts: all are 0; ask for one example at least")
+
+
 def run(
-    subjects: "Sequence[Subject]", prompt: "WordPrompt", samples: int, seed: int = 0
+    subjects: "Sequence[Subject]",
+    prompt: Any,
+    samples: int,
+    seed: int = 0,
+    steps: int | None = None,
 ) -> "list[list[Paths]]":
-    """By subject, its answers under every decoding that it has."""
+    """By subject, its answers under every decoding that it has; prompt: of a kind that all know,
+    steps: words, by default those of its examples' answers."""
     from construct.generator import DECODINGS
     from verify.posteriors import paths
 
     return [
         [
-            paths(subject, prompt, how, samples=samples, seed=seed)
+            paths(subject, prompt, how, samples=samples, seed=seed, steps=steps)
             for how in DECODINGS
             if subject.soft or how != "superposed"
         ]
@@ -161,7 +182,7 @@ def _panel(axis: Any, one: "Paths", due: "Paths", names: Sequence[str]) -> None:
 
     steps = np.arange(one.posteriors.shape[1])
     for i, name in enumerate(names):
-        color = plots.PALETTE[i]
+        color = plots.PALETTE[i % len(plots.PALETTE)]
         if len(one.posteriors) > 1:
             # Different paths once each, a little apart, as thick as they are frequent.
             lines, counts = np.unique(one.posteriors[:, :, i], axis=0, return_counts=True)
@@ -172,7 +193,7 @@ def _panel(axis: Any, one: "Paths", due: "Paths", names: Sequence[str]) -> None:
             steps,
             one.ensemble[:, i],
             color=color,
-            marker=plots.MARKERS[i],
+            marker=plots.MARKERS[i % len(plots.MARKERS)],
             label=name,
             linewidth=1.5,
         )
@@ -232,13 +253,19 @@ def show(found: "list[list[Paths]]", due: "list[Paths]", names: Sequence[str]) -
     )
 
 
-def main() -> int:
-    """Generate, print and plot; 0 if every posterior is within the bound of the definition's, else
-    1."""
-    options = parser().parse_args()
-    extras.need(*extras.TABLES, *extras.PLOTS)
-    import numpy as np
+class Followed(NamedTuple):
+    """What is to be shown: the paths of one subject and the definition's, the tasks' and the words'
+    names, and how far the theorem lets a posterior be off (None: nothing is claimed)."""
 
+    found: "list[list[Paths]]"
+    due: "list[Paths]"
+    names: Sequence[str]
+    words: Sequence[str]
+    bound: float | None
+
+
+def theorem4(options: Any) -> Followed:
+    """Theorem 4's transformer on the cities."""
     from construct.theorem4 import build, spec_of
     from proofs.theorem4 import error_bound
     from verify.posteriors import Definition, Transformer4
@@ -248,16 +275,56 @@ def main() -> int:
     subject = Transformer4(build(spec, tasks))
     (due,) = run([Definition(tasks, spec.m)], prompt, options.samples, options.seed)
     found = run([subject], prompt, options.samples, options.seed)
-    bound = error_bound(spec)
+    return Followed(found, due, NAMES, words, error_bound(spec))
+
+
+def of_bench(options: Any) -> Followed:
+    """A subject of the bench on a random prompt of a set. Raises ValueError for one that does not
+    write, or counts that do not fit."""
+    import numpy as np
+
+    from verify.bench.methods.collapse import Law
+    from verify.bench.subject import Writer
+    from verify.bench.subjects import open_subject
+    from verify.bench.tasksets import counted, open_set
+
+    tasks = open_set(options.set)
+    counts = options.counts[: tasks.K] if options.counts is COUNTS else options.counts
+    check_counts(counts, tasks.K)
+    subject: Any = open_subject(options.subject)
+    if not isinstance(subject, Writer):
+        raise ValueError(
+            f"--subject {options.subject}: says no next word; name theorem4, a trained decoder or "
+            "smollm2"
+        )
+    subject.prepare(tasks, sum(counts))
+    (case,) = counted(tasks, np.random.default_rng(options.seed), counts, 1)
+    written = subject.written(case)
+    words = subject.vocabulary
+    (due,), found = (
+        run([one], case, options.samples, options.seed, max(map(len, written)))
+        for one in (Law(subject, len(words)), subject)
+    )
+    return Followed(found, due, tasks.names, words, getattr(subject, "error_bound", None))
+
+
+def main() -> int:
+    """Generate, print and plot; 0 if every posterior is within the bound of the definition's, where
+    there is one, else 1."""
+    options = parser().parse_args()
+    extras.need(*extras.TABLES, *extras.PLOTS)
+    import numpy as np
+
+    found, due, names, words, bound = (of_bench if options.subject else theorem4)(options)
     # The same draws: what differs is rounding, unless a draw falls between two words' shares.
-    holds = all(
+    holds = bound is None or all(
         bool(np.nanmax(np.abs(one.ensemble - wanted.ensemble)) <= bound)
         for one, wanted in zip(found[0], due, strict=True)
     )
     due = [expected(one) for one in due]
-    paths = plot(found, due, NAMES, options.out)
+    paths = plot(found, due, names, options.out)
     if options.json != "-":
-        show(found, due, NAMES)
+        show(found, due, names)
         sampled = found[0][0].words
         assert sampled is not None
         lines, counts = np.unique(sampled, axis=0, return_counts=True)

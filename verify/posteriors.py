@@ -7,7 +7,7 @@ distribution over the words and a posterior over the tasks; what it is inside do
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -41,9 +41,9 @@ class Subject(Protocol):
     @property
     def soft(self) -> bool: ...
 
-    def ask(self, prompt: WordPrompt, prefixes: Sequence[np.ndarray]) -> list[Said]:
+    def ask(self, prompt: Any, prefixes: Sequence[np.ndarray]) -> list[Said]:
         """What it says after each prefix: words (t,), or where it is `soft` weights of words (t,
-        d)."""
+        d). prompt: of a kind that it knows."""
         ...
 
 
@@ -104,9 +104,16 @@ class Paths:
 
 
 def paths(
-    subject: Subject, prompt: WordPrompt, how: str, *, samples: int = 1, seed: int = 0
+    subject: Subject,
+    prompt: Any,
+    how: str,
+    *,
+    samples: int = 1,
+    seed: int = 0,
+    steps: int | None = None,
 ) -> Paths:
-    """Generate answers of all words by a subject: so many samples, or one.
+    """Generate answers of so many words by a subject (None: as many as those of the prompt's
+    examples): so many samples, or one.
 
     Every prefix is asked about once. Raises ValueError for a decoding that the subject does not
     have."""
@@ -115,7 +122,7 @@ def paths(
             f"how = {how!r}: {subject.name} has no such decoding; use one of "
             f"{', '.join(DECODINGS[: 3 if subject.soft else 2])}"
         )
-    steps, rng = prompt.answers.shape[1], np.random.default_rng(seed)
+    steps, rng = steps or prompt.answers.shape[1], np.random.default_rng(seed)
     if how == "superposed":
         return _superposed(subject, prompt, steps)
     answers = [np.zeros(0, int) for _ in range(samples if how == "sample" else 1)]
@@ -156,7 +163,7 @@ def _word(distribution: np.ndarray, how: str, rng: np.random.Generator) -> int:
     return index if index < len(distribution) else -1
 
 
-def _superposed(subject: Subject, prompt: WordPrompt, steps: int) -> Paths:
+def _superposed(subject: Subject, prompt: Any, steps: int) -> Paths:
     prefix, posteriors = one_hot(np.zeros(0, int), 0), []
     for t in range(steps):
         (said,) = subject.ask(prompt, [prefix if t else np.zeros(0, int)])

@@ -63,18 +63,20 @@ def verdict(
     )
 
 
-def beyond(scores: Any) -> set[Head]:
-    """The heads whose score is more than rounding."""
+def beyond(scores: Any, share: float = NAMED) -> set[Head]:
+    """The heads whose score is more than a share of the largest, by default than rounding."""
     x = np.abs(np.array(scores, float))
     if not x.size or x.max() == 0:
         return set()
-    return {(int(i), int(j)) for i, j in np.argwhere(x > NAMED * x.max())}
+    return {(int(i), int(j)) for i, j in np.argwhere(x > share * x.max())}
 
 
 class Key:
-    """The questions that the key answers, of a model and the two tasks that were mixed."""
+    """The questions that the key answers, of a model and the two tasks that were mixed. share: of
+    the largest effect, from which on a method names a head."""
 
-    def __init__(self, model: Any, pair: tuple[int, int]) -> None:
+    def __init__(self, model: Any, pair: tuple[int, int], share: float = NAMED) -> None:
+        self.share = share
         self.truth: Truth = truth(model)
         self.code = CODES[self.truth.theorem]
         self.index = {layer.name: layer.index for layer in self.truth.layers}
@@ -103,9 +105,12 @@ class Key:
         return min(found, default=None)
 
 
-def audit(model: Any, results: dict[str, dict], pair: tuple[int, int]) -> list[Verdict]:
-    """Every method's verdict on one subject and set, from the methods' recorded values."""
-    key = Key(model, pair)
+def audit(
+    model: Any, results: dict[str, dict], pair: tuple[int, int], share: float = NAMED
+) -> list[Verdict]:
+    """Every method's verdict on one subject and set, from the methods' recorded values; share: as
+    of a `Key`."""
+    key = Key(model, pair, share)
     found: list[Verdict] = []
     for name, judge in JUDGES.items():
         if name in results:
@@ -117,14 +122,19 @@ def _label_heads(key: Key, values: dict) -> list[Verdict]:
     TR, top = values["TR"], {tuple(head) for head in values["top"]["TR"]}
     recognizing = key.heads(writes=key.code, mine=True)
     writing = key.heads(writes="y", at="answer")
-    codes = set().union(*(beyond(values["codes"][place]) for place in values["codes"]))
+    codes = set().union(*(beyond(values["codes"][place], key.share) for place in values["codes"]))
     return [
-        verdict("TSLA: TR > 0", "heads that write labels at the answer token", beyond(TR), writing),
+        verdict(
+            "TSLA: TR > 0",
+            "heads that write labels at the answer token",
+            beyond(TR, key.share),
+            writing,
+        ),
         verdict("TSLA: top 3% by TR", "the same", top, writing, "3% of few heads are one or two"),
         verdict(
             "TSLA: TR > 0",
             "heads that recognize the task",
-            beyond(TR),
+            beyond(TR, key.share),
             recognizing,
             f"recognition writes the code {key.code}, and no label",
         ),
@@ -141,7 +151,8 @@ def _label_heads(key: Key, values: dict) -> list[Verdict]:
 def _attribution(key: Key, values: dict) -> list[Verdict]:
     tried = {tuple(head) for head in values["heads"]}
     effects = {tuple(h): e for h, e in zip(values["heads"], values["ablation"], strict=True)}
-    ablated = {h for h, e in effects.items() if abs(e) > NAMED * max(map(abs, effects.values()))}
+    least = key.share * max(map(abs, effects.values()))
+    ablated = {head for head, effect in effects.items() if abs(effect) > least}
     # On prompts of one task alone the other tasks' heads have nothing to do.
     first = (key.pair[0],)
     serving = {
@@ -151,7 +162,8 @@ def _attribution(key: Key, values: dict) -> list[Verdict]:
     } & tried
     writing = key.heads(writes="y", at="answer")
     arrival = key.first("answer", key.code) or key.first("answer", "y")
-    patched = {row["layer"] for row in values["patching"] if abs(row["effect"]) > NAMED}
+    least = key.share * max((abs(row["effect"]) for row in values["patching"]), default=0)
+    patched = {row["layer"] for row in values["patching"] if abs(row["effect"]) > least}
     first_order = values["first_order"]
     hard = "a hard softmax has no slope: what only moves attention is not seen"
     gates = "the gates of other tasks are half open and cancel; without one of them they do not"
@@ -161,7 +173,7 @@ def _attribution(key: Key, values: dict) -> list[Verdict]:
         verdict(
             "attribution patching",
             "heads that serve the prompt's task",
-            beyond(first_order) & tried,
+            beyond(first_order, key.share) & tried,
             serving,
             cancel or hard,
             values["correlation"]["attribution patching"],
@@ -169,7 +181,7 @@ def _attribution(key: Key, values: dict) -> list[Verdict]:
         verdict(
             "direct logit attribution",
             "heads that write labels at the answer token",
-            beyond(values["direct"]),
+            beyond(values["direct"], key.share),
             writing,
             cancel and "of the two tasks that are compared; far too high: what they write cancels",
             values["correlation"]["direct logit attribution"],
@@ -223,8 +235,9 @@ def _probes(key: Key, values: dict) -> list[Verdict]:
 
 
 def _task_mean(key: Key, values: dict) -> list[Verdict]:
+    near = max(1e-3, key.share)
     named = {
-        (row["target"], row["layer"]) for row in values["rows"] if abs(row["other"][0] - 1) < 1e-3
+        (row["target"], row["layer"]) for row in values["rows"] if abs(row["other"][0] - 1) < near
     }
     wanted = set()
     # The layers between the one that writes the code and the one that reads it.

@@ -8,11 +8,12 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import cast
 
 import numpy as np
 from jaxtyping import Float
 
-from verify.bench.subject import Change, Run, Subject
+from verify.bench.subject import Change, Run, Subject, Writer
 from verify.bench.tasksets import NOISE, Case, TaskSet, case, counted, sampled
 
 
@@ -42,8 +43,10 @@ MIXED = (0.0, 0.25, 0.5, 0.75, 1.0)  # fixed shares
 class Material:
     """A subject, a task set, and what was asked."""
 
-    def __init__(self, subject: Subject, tasks: TaskSet, sizes: Sizes, seed: int) -> None:
-        self.subject, self.tasks, self.sizes, self.seed = subject, tasks, sizes, seed
+    def __init__(self, subject: Subject | Writer, tasks: TaskSet, sizes: Sizes, seed: int) -> None:
+        # One that only writes is asked by `collapse` alone.
+        self.subject = cast(Subject, subject)
+        self.tasks, self.sizes, self.seed = tasks, sizes, seed
         longest = max(sizes.lines, sizes.each * len(tasks.mixed))
         subject.prepare(tasks, longest)
 
@@ -71,12 +74,16 @@ class Material:
         return counts
 
     @cached_property
-    def even(self) -> tuple[list[Case], Run]:
-        """Prompts of several tasks evenly."""
+    def evenly(self) -> list[Case]:
+        """Prompts that mix several tasks evenly."""
         mixed = self.tasks.mixed
         counts = [self.sizes.each * (i in mixed) for i in range(self.tasks.K)]
-        cases = counted(self.tasks, self.rng("even"), counts, self.sizes.prompts)
-        return cases, self.subject.run(cases)
+        return counted(self.tasks, self.rng("even"), counts, self.sizes.prompts)
+
+    @cached_property
+    def even(self) -> tuple[list[Case], Run]:
+        """Prompts of several tasks evenly, and the run."""
+        return self.evenly, self.subject.run(self.evenly)
 
     @cached_property
     def swept(self) -> dict[float, tuple[list[Case], Run]]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from verify.bench.material import Material, Sizes
 from verify.bench.methods import ALL as METHODS
+from verify.bench.methods import USUAL
 from verify.bench.subjects import open_subject
 from verify.bench.tasksets import open_set
 
@@ -73,7 +74,7 @@ def jobs(plan: dict[str, Any], subjects: Iterable[str] = (), sets: Iterable[str]
                 if sets and tasks not in sets:
                     continue
                 sizes = Sizes(**{k: v for k, v in given.items() if k != "methods"})
-                methods = tuple(given.get("methods", METHODS))
+                methods = tuple(given.get("methods", USUAL))
                 found.append(Job(subject, tasks, sizes, methods, plan["seed"]))
     return found
 

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from verify.bench.tasksets import Case, TaskSet
+from verify.posteriors import Said
 
 # The tokens that are looked at: the one that predicts the answer, the last example's label, its
 # last input token, the query's last input token.
@@ -114,6 +115,33 @@ class Subject(Protocol):
 
     def unembed(self, words: Sequence[str]) -> Float[np.ndarray, "Y D"]:
         """The unembedding vectors of words, of their first tokens where they are several."""
+        ...
+
+
+@runtime_checkable
+class Writer(Protocol):
+    """A transformer whose answers are several words or tokens, asked for the next: what `collapse`
+    follows. name, kind: as of a `Subject`. soft: whether a mixture of words can be fed back.
+    vocabulary: the words or tokens by number."""
+
+    name: str
+    kind: str
+    soft: bool
+
+    @property
+    def vocabulary(self) -> Sequence[str]: ...
+
+    def prepare(self, tasks: TaskSet, lines: int) -> None:
+        """Make ready for prompts of a task set, of at most so many lines."""
+        ...
+
+    def written(self, case: Case) -> list[tuple[int, ...]]:
+        """Each task's answer to a case, in the words or tokens that `ask` counts by."""
+        ...
+
+    def ask(self, prompt: Case, prefixes: Sequence[np.ndarray]) -> list[Said]:
+        """The next word's distribution after each prefix, and the posterior: how likely it is that
+        all that follows is the rest of each task's answer."""
         ...
 
 

@@ -245,6 +245,24 @@ def attribution(results: Results) -> str:
     return markdown([*header, "r of direct attribution", "half of the patch's effect from"], rows)
 
 
+def collapse(results: Results) -> str:
+    """Tasks left before each word by decoding; how far the mean posterior is from the shares."""
+    rows = []
+    for subject, tasks, v in of(results, "collapse"):
+        for how, one in v["decodings"].items():
+            off = max(
+                abs(held - share)
+                for row in one["posterior"]
+                for held, share in zip(row or v["shares"], v["shares"], strict=True)
+            )
+            cells = [*map(ranged, one["left"]), number(off), ranged(v["other"])]
+            rows.append([subject, tasks, how, *cells])
+    steps = max((len(row) - 5 for row in rows), default=0)
+    words = [f"tasks left before word {t + 1}" for t in range(steps)]
+    header = ["subject", "set", "decoding", *words, "mean posterior off the shares"]
+    return markdown([*header, "no task's answer"], rows)
+
+
 def claims(results: Results) -> str:
     """By method, how many values equal the theorem's within its bound."""
     found: dict[tuple[str, str], list[int]] = {}
@@ -272,6 +290,7 @@ TABLES: dict[str, Callable[[Results], str]] = {
         task_mean,
         attribution,
         probes,
+        collapse,
         claims,
     )
 }

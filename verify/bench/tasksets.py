@@ -12,9 +12,10 @@ from functools import cache
 import numpy as np
 
 from construct.families import Family, from_table, plus
-from construct.families.family import SILENT, Words
+from construct.families.family import SILENT, Weights, Words
 from construct.families.letters import ret
 from verify.families import open_family, tables
+from verify.train.tasks import STEPS, Tasks
 
 # What a line that no task explains says: a word of the vocabulary that no task says of its words.
 NOISE = -1
@@ -131,6 +132,31 @@ def _plus() -> TaskSet:
     return TaskSet("plus10", family, lambda rng: (str(rng.integers(10)),), (3, 7), (0, 3, 5, 7))
 
 
+def _chain() -> TaskSet:
+    """A digit, answered by three: for transformers that write."""
+    names = Tasks("chain", len(STEPS), 1).names
+    digits = plus().vocabulary
+
+    def none(words: Words) -> Weights:
+        raise ValueError("chain4: an answer of several words is Theorem 4's to give; ask theorem4")
+
+    def says(words: Words, steps: Sequence[int]) -> str:
+        return " ".join(str((int(words[0]) + step) % 10) for step in steps)
+
+    family = Family(
+        name="chain",
+        vocabulary=digits,
+        domain=frozenset(digits),
+        functions={
+            name: lambda words, steps=steps: says(words, steps)
+            for name, steps in zip(names, STEPS, strict=True)
+        },
+        weights=none,
+        slots=1,
+    )
+    return TaskSet("chain4", family, lambda rng: (str(rng.integers(10)),))
+
+
 def _rows(name: str, family: Family) -> TaskSet:
     rows = family.rows
     return TaskSet(name, family, lambda rng: rows[rng.integers(len(rows))])
@@ -163,6 +189,7 @@ def _country() -> TaskSet:
 OPENERS: dict[str, Callable[[], TaskSet]] = {
     **{f"ret{K}": lambda K=K: _ret(K) for K in (2, 4, 8, 16)},
     "plus10": _plus,
+    "chain4": _chain,
     "past-ing": lambda: _table("past-ing", "verbs", "past", "-ing"),
     "ing-third": lambda: _table("ing-third", "verbs", "-ing", "third person"),
     "numbers": _numbers,

@@ -5,6 +5,7 @@ from types import ModuleType
 
 from verify.bench.methods import (
     attribution,
+    collapse,
     completed,
     decodability,
     distributions,
@@ -31,5 +32,9 @@ ALL: dict[str, ModuleType] = {
         task_mean,
         attribution,
         probes,
+        collapse,
     )
 }
+
+# What a set is asked unless the plan says otherwise: all but what needs answers of several words.
+USUAL = tuple(name for name in ALL if name != "collapse")

@@ -172,10 +172,10 @@ def _steering(
 
 def _codes(material: Material, count: int) -> dict | None:
     """The same score with the code's subspace, by place: ||what a head writes there||, summed."""
-    theorem = getattr(material.subject, "theorem", None)
-    if theorem is None or theorem.number not in CODES:
+    model = getattr(material.subject, "model", None)
+    if model is None or model.readout.theorem not in CODES:
         return None
-    where = material.subject.model.residual.where(CODES[theorem.number])  # pyright: ignore
+    where = model.residual.where(CODES[model.readout.theorem])
     found = {}
     for place in ("answer", "label", "input"):
         score = 0

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Int
 from verify.bench.subject import PLACES, Change, Run, Slopes
 from verify.bench.tasksets import Case, TaskSet
 from verify.decoder import CONTEXT, Decoder, Seen, Shape, Touch, look
+from verify.posteriors import Said
 
 
 class Tokens(NamedTuple):
@@ -107,6 +108,20 @@ def _look(
     return jax.vmap(one)(packed, touch)
 
 
+@partial(jax.jit, static_argnames=("shape",))
+def _next(
+    weights: dict[str, Array], packed: Packed, touch: Touch, *, shape: Shape
+) -> tuple[Array, Array]:
+    """The next token's distribution and the answers' probabilities, of a batch."""
+
+    def one(packed: Packed, touch: Touch) -> tuple[Array, Array]:
+        where = (packed.tokens, packed.positions, packed.segments, packed.rows)
+        seen = look(weights, *where, touch, shape=shape)
+        return jax.nn.softmax(seen.logits[0]), jnp.exp(log_answers(seen, packed))
+
+    return jax.vmap(one)(packed, touch)
+
+
 def log_answers(seen: Seen, packed: Packed) -> Float[Array, "K"]:
     """The log probability of each answer string: the sum of its tokens'."""
     logs = jax.nn.log_softmax(seen.logits)
@@ -140,7 +155,7 @@ class DecoderSubject:
     programs are compiled. batch: prompts of one run."""
 
     kind = "trained"
-    softmax = True
+    softmax, soft = True, False
     batch, bucket = 25, 8
 
     def __init__(self, name: str, decoder: Decoder) -> None:
@@ -158,6 +173,11 @@ class DecoderSubject:
 
     def first_token(self, word: str) -> int:
         """The first token of a word as an answer."""
+        raise NotImplementedError
+
+    @property
+    def vocabulary(self) -> Sequence[str]:
+        """The tokens by number."""
         raise NotImplementedError
 
     # What all share.
@@ -185,7 +205,8 @@ class DecoderSubject:
         """Ask prompts, in batches."""
         place = None if heads is None else PLACES.index(heads)
         parts = []
-        for start, packed, touch in self._batches(cases, change):
+        each = [self.tokens(case) for case in cases]
+        for start, packed, touch in self._batches(each, change):
             found = _look(self.weights, packed, touch, self._labels, shape=self.shape, heads=place)
             count = min(self.batch, len(cases) - start)
             parts.append(Run(*(np.asarray(part)[:count] for part in found)))
@@ -194,22 +215,48 @@ class DecoderSubject:
     def slopes(self, cases: Sequence[Case], pair: tuple[int, int]) -> Slopes:
         """Slopes of the difference of two answers' log probabilities."""
         parts = []
-        for start, packed, touch in self._batches(cases, None):
+        each = [self.tokens(case) for case in cases]
+        for start, packed, touch in self._batches(each, None):
             found = _slopes(self.weights, packed, touch, shape=self.shape, pair=pair)
             count = min(self.batch, len(cases) - start)
             parts.append([np.asarray(part)[:count] for part in found])
         return Slopes(*(np.concatenate(one) for one in zip(*parts, strict=True)))
 
-    def _batches(self, cases: Sequence[Case], change: Change | None):
+    def written(self, case: Case) -> list[tuple[int, ...]]:
+        """Each task's answer, as tokens."""
+        return [tuple(answer) for answer in self.tokens(case).answers]
+
+    def ask(self, prompt: Case, prefixes: Sequence[np.ndarray]) -> list[Said]:
+        """The next token's distribution after each prefix, and how likely it is that the rest of
+        each task's answer follows. An answer that has been said whole is of its task."""
+        case, each, follows = self.tokens(prompt), [], []
+        for prefix in prefixes:
+            said = prefix.tolist()
+            text = case.text + said
+            follows.append([answer[: len(said)] == said for answer in case.answers])
+            # What follows of no task's answer is asked for any token, and does not count.
+            rest = (answer[len(said) :] or [0] for answer in case.answers)
+            each.append(Tokens(text, (len(text) - 1,) * len(PLACES), (), tuple(rest)))
+        found = []
+        for _, packed, touch in self._batches(each, None):
+            found.append(_next(self.weights, packed, touch, shape=self.shape))
+        chances, rests = (np.concatenate([np.asarray(one[i]) for one in found]) for i in (0, 1))
+        said = []
+        for prefix, follow, chance, rest in zip(prefixes, follows, chances, rests, strict=False):
+            ended = [f and len(a) == len(prefix) for f, a in zip(follow, case.answers, strict=True)]
+            posterior = np.where(ended, 1.0, np.where(follow, rest, 0.0))
+            said.append(Said(np.where(any(ended), 0.0, chance), posterior))
+        return said
+
+    def _batches(self, each: Sequence[Tokens], change: Change | None):
         """Batches of one length: the place of the first case, the cases, and what is changed. The
         last is filled up, so that no program is compiled for it alone."""
-        each = [self.tokens(case) for case in cases]
         longest = max(len(answer) for one in each for answer in one.answers)
         extra = max(sum(len(a) - 1 for a in one.answers) for one in each)
         length = max(len(one.text) for one in each) + extra
         length += -length % self.bucket
         for start in range(0, len(each), self.batch):
-            part = each[start : start + self.batch]
+            part = list(each[start : start + self.batch])
             part += [part[-1]] * (self.batch - len(part))
             packed = [pack(one, length, longest) for one in part]
             touch = [

@@ -133,6 +133,11 @@ class SmolLM2(DecoderSubject):
         """A text's tokens; no beginning-of-text token is put in front."""
         return self._tokenizer.encode(text, add_special_tokens=False).ids
 
+    @property
+    def vocabulary(self) -> list[str]:
+        """The tokens as the file writes them."""
+        return self._fields["tokenizer.ggml.tokens"].contents()
+
     def first_token(self, word: str) -> int:
         """The first token of a word as an answer."""
         return self._answer(word)[0]
