@@ -260,7 +260,7 @@ class Followed(NamedTuple):
     found: "list[list[Paths]]"
     due: "list[Paths]"
     names: Sequence[str]
-    words: Sequence[str]
+    words: list[str]
     bound: float | None
 
 
@@ -305,7 +305,8 @@ def of_bench(options: Any) -> Followed:
         run([one], case, options.samples, options.seed, max(map(len, written)))
         for one in (Law(subject, len(words)), subject)
     )
-    return Followed(found, due, tasks.names, words, getattr(subject, "error_bound", None))
+    bound = getattr(subject, "error_bound", None)
+    return Followed(found, due, tasks.names, list(words), bound)
 
 
 def main() -> int:

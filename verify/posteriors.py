@@ -122,7 +122,7 @@ def paths(
             f"how = {how!r}: {subject.name} has no such decoding; use one of "
             f"{', '.join(DECODINGS[: 3 if subject.soft else 2])}"
         )
-    steps, rng = steps or prompt.answers.shape[1], np.random.default_rng(seed)
+    steps, rng = steps or int(prompt.answers.shape[1]), np.random.default_rng(seed)
     if how == "superposed":
         return _superposed(subject, prompt, steps)
     answers = [np.zeros(0, int) for _ in range(samples if how == "sample" else 1)]

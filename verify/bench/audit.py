@@ -165,7 +165,7 @@ def _attribution(key: Key, values: dict) -> list[Verdict]:
     least = key.share * max((abs(row["effect"]) for row in values["patching"]), default=0)
     patched = {row["layer"] for row in values["patching"] if abs(row["effect"]) > least}
     first_order = values["first_order"]
-    hard = "a hard softmax has no slope: what only moves attention is not seen"
+    hard = "a hard softmax has no slope, a cold one hardly any: moved attention is not seen"
     gates = "the gates of other tasks are half open and cancel; without one of them they do not"
     cancel = gates if key.truth.theorem == 3 else ""
     return [

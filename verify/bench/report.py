@@ -25,7 +25,7 @@ PANELS = (
     ("smollm2", "past-ing"),
     ("smollm2", "numbers"),
     ("theorem1-noise-0.01", "ret4"),
-    ("theorem1-noise-0.03", "ret4"),
+    ("theorem1-noise-0.1", "ret4"),
     ("theorem4", "chain4"),
     ("chain4-layers2-width32", "chain4"),
 )
