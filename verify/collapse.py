@@ -233,8 +233,8 @@ def show(found: "list[list[Paths]]", due: "list[Paths]", names: Sequence[str]) -
     from rich.table import Table
 
     wanted = {one.how: one for one in due}
-    table = Table("model", "decoding", "said", *names, "off", "left", box=SIMPLE_HEAD)
-    for column in table.columns[:2]:
+    table = Table("model", "decoding", "said", *names, "off", "left", box=SIMPLE_HEAD, padding=0)
+    for column in table.columns:
         column.no_wrap = True
     for column in table.columns[2:]:
         column.justify = "right"

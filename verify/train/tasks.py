@@ -36,7 +36,7 @@ class Tasks:
     def names(self) -> tuple[str, ...]:
         """The tasks' names."""
         if self.kind == "chain":
-            return tuple(" ".join(f"+{step}" for step in steps) for steps in STEPS[: self.K])
+            return tuple("".join(map(str, steps)) for steps in STEPS[: self.K])
         first = 1 if self.kind == "ret" else 0
         return tuple(f"{self.kind}{i + first}" for i in range(self.K))
 
