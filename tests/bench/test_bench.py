@@ -138,7 +138,7 @@ def test_all_recorded_results_are_of_the_plan_and_hold():
             assert all(V[0] <= 1e-12 for V in result["values"]["V"])
 
 
-@pytest.mark.parametrize("name", ["sweep", "completed"])
+@pytest.mark.parametrize("name", ["sweep", "completed", "collapse"])
 def test_figures_are_drawn(tmp_path, name):
     path = draw(name, load(), tmp_path / "one.svg")
     assert path and "<svg" in path.read_text()
