@@ -165,6 +165,7 @@ def test_no_reason_outlives_its_command():
     assert all(any(line.startswith(start) for line in lines) for start in NOT_RUN)
 
 
+@pytest.mark.filterwarnings("ignore:.*found in sys.modules.*:RuntimeWarning")
 @pytest.mark.parametrize(
     "command",
     [
