@@ -125,9 +125,14 @@ def largest_scores(spec: Spec, gains: Gains) -> dict[str, float]:
         "recognize": T * (L + 3),
         "consistency": T * (e + 3),
         "commit": 0.0,
-        # A key with all K tasks in c and ok = 0 asks most of a partial sum.
-        "posterior": gains.committed + 3 * T * (2 * spec.K + 2) + 10 * T,
+        "posterior": posterior_score(spec, T),
     }
+
+
+def posterior_score(spec: Spec, T: float) -> float:
+    """The largest partial sum of one of Posterior's scores: a key with all K tasks in c and ok = 0
+    asks most."""
+    return 3 * T * (spec.K + 2) + 3 * T * (2 * spec.K + 2) + 10 * T
 
 
 def fetch_leak(spec: Spec, tau: float, far: float) -> float:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from construct.floats import gamma, hard_gap, short
 from construct.gains import Infeasible, check_representable, check_rounding, derived, least_coldness
 from construct.spec import Spec
-from construct.theorem4.gains import LineGains
+from construct.theorem4.gains import LineGains, posterior_score
 from construct.vectors import norm_tolerance
 from construct.words import input_slots
 
@@ -83,17 +83,23 @@ def _gains(spec: Spec) -> Gains:
     hard = T - 2 * found.error >= hard_gap(spec.dtype)
     tau, far = leaks(spec, T, found.error)
     said = said_error(spec, tau, far, hard)
-    count = spec.K * said + (0.0 if hard else gamma(spec.K + 3, spec.dtype) * (2 * spec.K + 3))
+    # With a hard softmax all numbers from here on are quarters or whole, and exact. Else Lemma 3's
+    # count sums K verdicts, the constant and a flag, of sizes up to 1, K + 1 + 7/4 and K + 1.
+    rounded = 0.0 if hard else gamma(spec.K + 2, spec.dtype) * (3 * spec.K + 4)
+    count = spec.K * said + rounded
     if not count <= 1 / 4:
         raise Infeasible(
             f"coldness = {T:g} with K = {spec.K}: the count of tasks that say an answer is off by "
             f"up to {count:.3g}, which must stay below 1/4"
         )
-    # Lemma 3: on the plateau what is left is the rounding of four units and their sum; with a hard
-    # softmax all of them are whole numbers of quarters.
-    ok = 0.0 if hard else 8 * gamma(spec.K + 6, spec.dtype) * (2 * spec.K + 4)
+    # On the trapezoid's plateau what is left is the rounding of four units, each times 2, and that
+    # of their sum, of up to K each.
+    ok = 8 * rounded + (0.0 if hard else 8 * spec.K * gamma(4, spec.dtype))
     committed = 3 * T * (spec.K + 2)
+    # Lemma 4: a score that reads ok is off by that, and its K + 3 terms are summed.
     posterior = committed * ok
+    if not hard:
+        posterior += gamma(spec.K + 6, spec.dtype) * posterior_score(spec, T)
     gains = Gains(
         T=T,
         hard=hard,
@@ -175,7 +181,8 @@ def largest_mean(spec: Spec, error: float) -> float:
 
 def mean_leak(spec: Spec, tau: float, far: float) -> float:
     """Lemma 2: how far g can be from the mean of w for what leaks: BOS and the own inputs are T
-    behind and hold 0, all else 2T, with values of at most 2."""
+    behind and hold 0, all else 2T, with values of at most 2: X^2 is at most 5/4, as margins are at
+    most 2, and the error of w less than 3/8 where there is room for a decision."""
     return 2 * ((input_slots(spec) + 1) * tau + 2 * far)
 
 
@@ -204,6 +211,5 @@ def largest_scores(spec: Spec, gains: Gains) -> dict[str, float]:
         "recognize": T * (L + 3),
         "consistency": T * (e + 3),
         "commit": T * L + gains.decide * (1 + largest_mean(spec, gains.mean)),
-        # A key with all K tasks in c and ok = 0 asks most of a partial sum.
-        "posterior": gains.committed + 3 * T * (2 * spec.K + 2) + 10 * T,
+        "posterior": posterior_score(spec, T),
     }

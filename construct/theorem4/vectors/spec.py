@@ -9,6 +9,8 @@ from construct.spec import Spec
 from construct.theorem4.spec import check_line_tasks, listed
 from construct.vectors import VectorTask, input_tolerance
 
+LONGEST = 2.0
+
 
 def spec_of(
     tasks: Sequence[VectorTask],
@@ -55,6 +57,13 @@ def check_vector_tasks(spec: Spec, tasks: Sequence[Any]) -> None:
     """Refuse tasks that this Spec does not describe, whose matrices do not keep norms, or two that
     are the same."""
     check_line_tasks(spec, tasks, VectorTask, "matrices", (spec.L, spec.d, spec.d))
+    if spec.margin > LONGEST:
+        raise checks.refuse(
+            "margin",
+            f"{spec.margin:g}",
+            f"must be at most {LONGEST:g}: no two unit vectors are farther apart",
+            "lower it",
+        )
     tolerance = input_tolerance(spec)
     for i, task in enumerate(tasks):
         if task.skew > tolerance:

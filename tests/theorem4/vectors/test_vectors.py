@@ -208,6 +208,13 @@ def test_matrices_must_keep_norms():
         spec_of([stretched], m=4, margin=0.3)
 
 
+def test_a_margin_beyond_all_unit_vectors_is_refused():
+    """It would let norms be off by so much that a coordinate opens gates that must be shut."""
+    assert spec_of(TASKS[:1], m=1, margin=2.0).margin == 2
+    with pytest.raises(ValueError, match=r"margin = 2\.1: must be at most 2: no two unit vectors"):
+        spec_of(TASKS[:1], m=1, margin=2.1)
+
+
 def test_a_band_too_narrow_for_the_dtype_is_refused():
     narrow = replace(SPEC, margin=0.005, tolerance=0.004)
     with pytest.raises(Infeasible, match=r"the mean over a line is off by up to .*float64"):

@@ -3,7 +3,6 @@ noise, wrong later vectors, ambiguity, shared prefixes, few examples, prefixes t
 both answers to these; in float32 and float64, hard and warm."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
 
@@ -12,23 +11,11 @@ from construct.vectors import VectorPrompt
 from proofs.theorem4.vectors import error_bound, joint_bound
 from verify import cli
 from verify.draw import Impossible
-from verify.theorem4.cases import Attack
+from verify.theorem4.cases import FORMATS, Attack, Shape
 from verify.theorem4.law import next_words
 from verify.theorem4.vectors.definition import judge
 from verify.theorem4.vectors.draw import KINDS, Instance, draw_instance, draw_prompt, unit
 from verify.theorem4.vectors.law import distance, law
-
-
-class Shape(NamedTuple):
-    """What decides how a case compiles; examples: how many a prompt has, at least and at most."""
-
-    K: int
-    d: int
-    m: int
-    S: int
-    L: int
-    examples: tuple[int, int]
-
 
 SHAPES = (
     Shape(1, 3, 1, 1, 1, (1, 1)),
@@ -37,8 +24,6 @@ SHAPES = (
     Shape(4, 5, 16, 1, 4, (1, 1)),
     Shape(2, 3, 4, 1, 3, (2, 4)),
 )
-# (dtype, coldness): half of all cases in float32; of the others some warm ones.
-FORMATS = (("float32", None),) * 4 + (("float64", None),) * 3 + (("float64", 20.0),)
 
 
 def attack(cases: int, seed: int = 0) -> Attack:
