@@ -105,8 +105,30 @@ def write(
     return product("bhcv,bhdv->bcd", *blocks).sum(0)
 
 
+class Bank(NamedTuple):
+    """The weights of several banks as one, padded with zeros."""
+
+    W_Q: Float[Array, "K rank D"]
+    W_K: Float[Array, "K rank D"]
+    W_V: Float[Array, "K v D"]
+    W_O: Float[Array, "K D v"]
+
+
+def joined(banks: Iterable[Heads]) -> Bank:
+    """All heads of a layer, in order; zeros add nothing to a score or a value."""
+    banks = list(banks)
+
+    def padded(name: str, axis: int) -> Array:
+        parts = [getattr(bank, name)[...] for bank in banks]
+        size = max(part.shape[axis] for part in parts)
+        pads = [[(0, (size - part.shape[i]) * (i == axis)) for i in range(3)] for part in parts]
+        return jnp.concatenate([jnp.pad(part, pad) for part, pad in zip(parts, pads, strict=True)])
+
+    return Bank(padded("W_Q", 1), padded("W_K", 1), padded("W_V", 1), padded("W_O", 2))
+
+
 def _attend(
-    bank: Heads,
+    bank: Heads | Bank,
     queries: Float[Array, "q D"],
     stream: Float[Array, "N D"],
     real: Bool[Array, "N"],
@@ -205,14 +227,19 @@ def apply_layer(
     do not.
 
     An idle bank is skipped while all its W_V and W_O are 0, which is exact, gradients included; a
-    `tie` asks for the gaps of all heads, and then nothing is skipped.
+    `tie` asks for the gaps of all heads, and then they are one bank.
     """
     queries = stream[-1:] if answer_only else stream
-    after, seen = queries, []
+    after, seen = queries, None
     many_winners = layer.support in GATHERS
-    for bank, split in zip(layer.banks, pieces or [None] * len(layer.banks), strict=True):
+    # Idle heads beside the others, with zeros to their rank, are half as much to compile as a bank
+    # of their own.
+    banks = layer.banks if tie is None else [joined(layer.banks)]
+    for bank, split in zip(banks, pieces or [None] * len(banks), strict=True):
 
-        def active(bank: Heads = bank, split: Pieces | None = split) -> tuple[Array, Seen | None]:
+        def active(
+            bank: Heads | Bank = bank, split: Pieces | None = split
+        ) -> tuple[Array, Seen | None]:
             return _attend(
                 bank,
                 queries,
@@ -226,25 +253,19 @@ def apply_layer(
                 split,
             )
 
-        if bank.idle and tie is None:
+        if isinstance(bank, Heads) and bank.idle:
             used = jnp.any((bank.W_V[...] != 0) | (jnp.swapaxes(bank.W_O[...], 1, 2) != 0))
             after = jax.lax.cond(used, lambda h, active=active: h + active()[0], lambda h: h, after)
         else:
-            out, one = active()
+            out, seen = active()
             after = after + out
-            seen.append(one)
     middle = after
     if mlp:
         after = transform(layer, after)
-    if tie is None:
+    if tie is None or seen is None:
         return after, None
-    gap, near, best = (jnp.concatenate([one[i] for one in seen], axis=1).T for i in range(3))
-    attention = (
-        jnp.moveaxis(jnp.concatenate([one.attention for one in seen], axis=1), 0, 1)
-        if keep
-        else None
-    )
-    return after, Seen(gap, near, best, attention, middle)
+    attention = jnp.moveaxis(seen.attention, 0, 1) if keep else None
+    return after, Seen(seen.gap.T, seen.near.T, seen.best.T, attention, middle)
 
 
 def transform(layer: Layer, stream: Float[Array, "tokens D"]) -> Float[Array, "tokens D"]:

@@ -28,6 +28,7 @@ from construct import checks, saved
 from construct.answer import ABSTAINED, Answer
 from construct.evaluate import chunk, recall
 from construct.evaluate.certificate import certificate
+from construct.evaluate.joined import Joined, join
 from construct.evaluate.prepared import Prepared, prepare
 from construct.evaluate.program import Classes
 from construct.evaluate.streaming import UNDER_WAY, Run, check_block, rechunk
@@ -186,8 +187,10 @@ class Memory:
         self.counts = self.counts - np.bincount(
             gone[gone != ABSTAINED], minlength=self.model.spec.K
         )
-        self._space = np.delete(self.recognized, places)
-        self._length = len(self._space)
+        stays = np.ones(len(self), bool)
+        stays[places] = False
+        kept = self.recognized[stays]
+        self._space, self._length = _with_room(kept), len(kept)
         self._inputs, self._labels = self._inputs.copy(), self._labels.copy()
         self._inputs[self.counts == 0], self._labels[self.counts == 0] = 0, 0
         self._changed()
@@ -225,16 +228,14 @@ class Memory:
         """Forget what followed from the examples that were there."""
         self._map: Affine | None = None
         self._state: tuple[Classes, Array] | None = None
+        self._joined: Joined | None = None
         self.counts.setflags(write=False)
 
     def _grow(self, tasks: Int[np.ndarray, "c"]) -> None:
         """Append to the tasks recognized; what was handed out before stays as it is."""
         length = self._length + len(tasks)
         if length > len(self._space):
-            room = length + (length // 2 if self._length else 0)
-            space = np.empty(room, np.int64)
-            space[: self._length] = self._space[: self._length]
-            self._space = space
+            self._space = _with_room(self._space[: self._length], length)
         self._space[self._length : length] = tasks
         self._length = length
 
@@ -260,23 +261,24 @@ class Memory:
         query = checks.floats("query", query, ("n-1", "d"))
         checks.shape("query", query, (spec.n - 1, spec.d), "(n-1, d)")
         check_query(spec, query, "memory", model.gains.input_radius)
-        kept, times = self._held()
-        vector, norms = recall.decode(
-            ready.plan,
-            ready.norms,
-            ready.limits,
-            kept,
-            times,
-            query.astype(spec.dtype),
-            variant=ready.variant,
-        )
-        self._check_outputs("memory", np.asarray(norms))
-        return np.asarray(vector)
+        query = query.astype(spec.dtype)
+        if self._joined is None:
+            self._joined = join(self._held(), spec.dtype)
+        row = recall.decode(ready.joined, self._joined, query, variant=ready.variant)
+        *_, longest = found = np.asarray(row)
+        if not longest <= ready.limits.output:
+            self._check_outputs("memory", query)
+        return found[:-1]
 
-    def _check_outputs(self, name: str, norms: Float[np.ndarray, "K slots 1"]) -> None:
-        """The query's part of the hypotheses, in a call's own words."""
-        if not norms.max() <= self._ready.limits.output:
-            spec, model = self.model.spec, self.model
+    def _check_outputs(self, name: str, query: Float[np.ndarray, "slots d"]) -> None:
+        """The outputs' norms on a query, by the layers; what is too long is refused in a call's own
+        words."""
+        spec, model, ready = self.model.spec, self.model, self._ready
+        _, found = chunk.start_query(
+            ready.plan, ready.norms, ready.limits, query, variant=ready.variant
+        )
+        norms = np.asarray(found)
+        if not norms.max() <= ready.limits.output:
             slack = model.readout.norm_slack(spec, model.gains)
             check_output_norms(spec, 0, name, norms.swapaxes(1, 2), slack)
 
@@ -295,7 +297,8 @@ class Memory:
             part = part.astype(spec.dtype, copy=False)
             phi = part if plain else self._lifted(part)
             if not _outputs_fit(ready, phi):
-                self._check_each(part, start)
+                for i, query in enumerate(part, start):
+                    self._check_outputs(f"memory.queries[{i}]", query)
             rows = vector[start : start + len(part)]
             np.matmul(phi.reshape(len(phi), -1), matrix, out=rows)
             rows += bias
@@ -308,14 +311,14 @@ class Memory:
         found = recall.lift(self._ready.plan, self._held()[0], full, features=self._features)
         return np.asarray(found)[: len(queries)]
 
-    def _check_each(self, queries: Float[np.ndarray, "b slots d"], first: int) -> None:
-        """The outputs' norms on each of some queries, by the layers."""
-        ready = self._ready
-        for i, query in enumerate(queries):
-            _, norms = chunk.start_query(
-                ready.plan, ready.norms, ready.limits, query, variant=ready.variant
-            )
-            self._check_outputs(f"memory.queries[{first + i}]", np.asarray(norms))
+
+def _with_room(tasks: Int[np.ndarray, "m"], length: int | None = None) -> Int[np.ndarray, "room"]:
+    """A copy with room for half as many again as `length` (default: as they are); memory that
+    nothing is written to costs nothing."""
+    length = len(tasks) if length is None else length
+    space = np.empty(length + length // 2, np.int64)
+    space[: len(tasks)] = tasks
+    return space
 
 
 def remember(model: Stack, examples: Any, **how: Any) -> Memory:

@@ -24,9 +24,9 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from construct import checks
-from construct.evaluate.dense import apply_layer, over_prompts, product, transform, weigh
+from construct.evaluate.dense import apply_layer, joined, over_prompts, product, transform, weigh
 from construct.evaluate.supports import GATHERS
-from construct.layers import Heads, Layer, Stack
+from construct.layers import Layer, Stack
 from construct.residual import Residual
 
 ATTENTION = ("attn.q", "attn.k", "attn.v", "attn.scores", "attn.pattern", "attn.result")
@@ -132,19 +132,10 @@ def checked(key: Place, new: Any, shape: tuple[int, ...]) -> np.ndarray:
 # The stages of a layer, for one prompt.
 
 
-def _padded(banks: Iterable[Heads], name: str, axis: int, size: int) -> Float[Array, "K rows D"]:
-    parts = [getattr(bank, name)[...] for bank in banks]
-    pads = [[(0, size - p.shape[axis]) if i == axis else (0, 0) for i in range(3)] for p in parts]
-    return jnp.concatenate([jnp.pad(p, pad) for p, pad in zip(parts, pads, strict=True)])
-
-
 def read_heads(layer: Layer, stream: Float[Array, "N D"]) -> tuple[Array, Array, Array]:
     """Every head's queries, keys and values: (K, N, rank) twice and (K, N, v)."""
-    rank = max(bank.W_Q.shape[1] for bank in layer.banks)
-    v = max(bank.W_V.shape[1] for bank in layer.banks)
-    W_Q, W_K = (_padded(layer.banks, name, 1, rank) for name in ("W_Q", "W_K"))
-    W_V = _padded(layer.banks, "W_V", 1, v)
-    q, k, v = (product("nd,had->hna", stream, W) for W in (W_Q, W_K, W_V))
+    bank = joined(layer.banks)
+    q, k, v = (product("nd,had->hna", stream, W) for W in (bank.W_Q, bank.W_K, bank.W_V))
     return q, k, v
 
 
@@ -168,7 +159,7 @@ def results(
 ) -> Float[Array, "K N D"]:
     """What every head writes."""
     moved = weigh(pattern, v, layer.support in GATHERS)
-    return product("hqv,hdv->hqd", moved, _padded(layer.banks, "W_O", 2, v.shape[2]))
+    return product("hqv,hdv->hqd", moved, joined(layer.banks).W_O)
 
 
 def attention_of(

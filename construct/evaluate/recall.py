@@ -12,7 +12,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from construct.evaluate import chunk, program
-from construct.evaluate.chunk import Limits, Variant
+from construct.evaluate.chunk import Variant
+from construct.evaluate.joined import Joined, flattened
 from construct.evaluate.plan import Plan
 from construct.evaluate.program import Classes
 from construct.roles import INPUT, LABEL
@@ -31,19 +32,16 @@ def encode(plan: Plan, x: Float[Array, "K slots d"], y: Float[Array, "K d"]) -> 
 
 @partial(jax.jit, static_argnames="variant")
 def decode(
-    plan: Plan,
-    norms: dict[str, Array],
-    limits: Limits,
-    kept: Classes,
-    times: Float[Array, "K"],
-    query: Float[Array, "slots d"],
-    *,
-    variant: Variant,
-) -> tuple[Float[Array, "d"], Array]:
-    """The answer to a query, where each representative stands for so many examples; and the norms
-    of all tasks' outputs on the query."""
+    joined: Joined, state: Joined, query: Float[Array, "slots d"], *, variant: Variant
+) -> Float[Array, "d+1"]:
+    """The answer to a query, and after it the largest norm of all tasks' outputs on it.
+
+    joined: plan, norms and limits. state: the representatives, and how many each stands for.
+    """
+    plan, norms, limits = joined.split()
+    kept, times = state.split()
     before, query_norms = chunk.start_query(plan, norms, limits, query, variant=variant)
-    return _answer(plan, before, kept, times), query_norms
+    return flattened([_answer(plan, before, kept, times), query_norms.max()], query.dtype)
 
 
 @partial(jax.jit, static_argnames="features")
