@@ -92,6 +92,23 @@ def test_what_picks_a_task_has_collapsed_before_a_word():
     assert mean[0].sum() == pytest.approx(0.9**3) and mean[0].min() == 0
 
 
+def test_answers_of_different_lengths_end_where_they_end():
+    class Uneven(Known):
+        def written(self, case):
+            """7, 1 2 3, 1 5 and 1 2 4 in the place of 7 8 9, 1 2 3, 1 5 6 and 1 2 4."""
+            lengths = (1, 3, 2, 3)
+            return [a[:size] for a, size in zip(super().written(case), lengths, strict=True)]
+
+    writer = Uneven()
+    written = writer.written(material(writer).evenly[0])
+    values = collapse.find(material(writer)).values
+    # Those that go on: all, then all but 7, then 1 2 3 and 1 2 4.
+    assert left(values, "sample") == left(values, "greedy") == pytest.approx([4, 3, 2])
+    # What has ended keeps its task: the mean stays.
+    np.testing.assert_allclose(values["decodings"]["sample"]["posterior"], 0.25)
+    assert [len(one["own"]) for one in values["answers"][0]] == list(map(len, written))
+
+
 def test_where_no_task_is_left_there_is_nothing_to_count():
     class Silent(Known):
         def ask(self, prompt, prefixes):

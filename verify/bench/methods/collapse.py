@@ -63,7 +63,8 @@ class Law:
 @dataclass(frozen=True)
 class Tree:
     """All that a writer says on the way through the tasks' answers. chances: of each prefix that
-    some task says, by the probabilities of its words; posteriors: after it."""
+    some task says, whole answers too, by the probabilities of its words; posteriors: after it, and
+    of a whole answer its task's alone."""
 
     written: list[Prefix]
     chances: dict[Prefix, float]
@@ -74,17 +75,18 @@ class Tree:
         """The words of the longest answer."""
         return max(map(len, self.written))
 
-    def at(self, step: int) -> list[tuple[float, np.ndarray]]:
-        """Chance and posterior of each prefix of so many words."""
-        return [(self.chances[p], one) for p, one in self.posteriors.items() if len(p) == step]
-
     def mean(self, step: int) -> Float[np.ndarray, "K"]:
-        """The posterior over all samples; what no task says has none."""
-        return np.sum([chance * one for chance, one in self.at(step)], 0)
+        """The posterior over all samples, shorter answers included; what no task says has none."""
+        ended = {answer for answer in self.written if len(answer) <= step}
+        there = [p for p in self.posteriors if len(p) == step or p in ended]
+        return np.sum([self.chances[p] * self.posteriors[p] for p in there], 0)
 
     def left(self, step: int) -> float:
-        """Tasks left, over the samples that some task says."""
-        pairs = [(chance, tasks_left(one)) for chance, one in self.at(step) if one.any()]
+        """Tasks left before the next word, over the samples that some task says and that have not
+        ended."""
+        asked = [p for p in self.posteriors if len(p) == step and p not in self.written]
+        found = [(self.chances[p], self.posteriors[p]) for p in asked]
+        pairs = [(chance, tasks_left(one)) for chance, one in found if one.any()]
         total = sum(chance for chance, _ in pairs)
         return sum(chance * left for chance, left in pairs) / total if total else np.nan
 
@@ -95,15 +97,18 @@ class Tree:
 
 
 def tree(writer: Any, case: Case) -> Tree:
-    """Ask a writer about every prefix that some task says, short of whole answers."""
+    """Ask a writer about every prefix that some task says; of a whole answer nothing is asked."""
     written = writer.written(case)
     prefixes = list(dict.fromkeys(one[:t] for one in written for t in range(len(one))))
     said = dict(zip(prefixes, writer.ask(case, [np.array(p, int) for p in prefixes]), strict=True))
     chances: dict[Prefix, float] = {(): 1.0}
-    for prefix in sorted(prefixes, key=len)[1:]:
+    for prefix in sorted({*prefixes, *written}, key=len)[1:]:
         before = prefix[:-1]
         chances[prefix] = chances[before] * float(said[before].distribution[prefix[-1]])
-    return Tree(written, chances, {prefix: one.posterior for prefix, one in said.items()})
+    posteriors = {prefix: one.posterior for prefix, one in said.items()}
+    for answer in written:
+        posteriors[answer] = np.array([float(one == answer) for one in written])
+    return Tree(written, chances, posteriors)
 
 
 def tasks_left(posterior: Float[np.ndarray, "K"]) -> float:
@@ -122,7 +127,7 @@ def find(material: Material) -> Finding:
     writer: Any = material.subject
     cases = material.evenly
     trees = [tree(writer, case) for case in cases]
-    steps, shares = trees[0].steps, cases[0].share(material.tasks.K)
+    steps, shares = max(one.steps for one in trees), cases[0].share(material.tasks.K)
     found = {
         "sample": {
             "left": [_interval([one.left(t) for one in trees]) for t in range(steps)],
@@ -144,10 +149,7 @@ def find(material: Material) -> Finding:
         "decodings": found,
         "other": _interval([1 - one.mean(0).sum() for one in trees]),
         "answers": [
-            [
-                {"p": float(one.posteriors[()][i]), "own": one.own(i)}
-                for i in range(material.tasks.K)
-            ]
+            [{"p": float(one.posteriors[()][i]), "own": one.own(i)} for i in material.tasks.mixed]
             for one in trees[:DRAWN]
         ],
     }
@@ -184,7 +186,7 @@ def _claims(material: Material, trees: list[Tree], followed: dict) -> list[Claim
             float(np.abs(one.posteriors[prefix] - wanted.posteriors[prefix]).max())
             for one, wanted in zip(trees, due, strict=True)
             for prefix in wanted.posteriors
-            if len(prefix) == t
+            if len(prefix) == t and prefix not in wanted.written
         )
         claims.append(Claim(f"posterior before word {t + 1}, off by", off, 0.0, bound))
         # One prefix a task, of t words and a posterior, each at most 1 and off by the bound.
@@ -208,12 +210,16 @@ def draw(axis: Any, values: dict) -> None:
     for i, name in enumerate(values["tasks"]):
         color = plots.PALETTE[i % len(plots.PALETTE)]
         ones = [answers[i] for answers in values["answers"]]
-        steps = range(len(ones[0]["own"]))
+        mean = []
         for one in ones:
+            steps = range(len(one["own"]))
             axis.plot(steps, one["own"], color=color, alpha=0.3, linewidth=0.3 + 4 * one["p"])
-        weights = np.array([one["p"] for one in ones]) + 1e-12
-        mean = np.average([one["own"] for one in ones], axis=0, weights=weights)
-        axis.plot(steps, mean, color=color, marker=plots.MARKERS[i % 4], ms=5, label=name)
+        for t in range(max(len(one["own"]) for one in ones)):
+            there = [one for one in ones if t < len(one["own"])]
+            weights = [one["p"] + 1e-12 for one in there]
+            mean.append(np.average([one["own"][t] for one in there], weights=weights))
+        marker = plots.MARKERS[i % len(plots.MARKERS)]
+        axis.plot(range(len(mean)), mean, color=color, marker=marker, ms=5, label=name)
     left = values["decodings"]["sample"]["left"]
     told = ", ".join("-" if one is None else f"{one[0]:.2f}" for one in left)
     axis.set_xticks(range(len(left)))

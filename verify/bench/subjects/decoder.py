@@ -250,14 +250,16 @@ class DecoderSubject:
 
     def _batches(self, each: Sequence[Tokens], change: Change | None):
         """Batches of one length: the place of the first case, the cases, and what is changed. The
-        last is filled up, so that no program is compiled for it alone."""
+        last is filled up, so that no program is compiled for it alone; fewer cases than a batch are
+        filled up to a power of two."""
+        batch = min(self.batch, 1 << (len(each) - 1).bit_length())
         longest = max(len(answer) for one in each for answer in one.answers)
         extra = max(sum(len(a) - 1 for a in one.answers) for one in each)
         length = max(len(one.text) for one in each) + extra
         length += -length % self.bucket
-        for start in range(0, len(each), self.batch):
-            part = list(each[start : start + self.batch])
-            part += [part[-1]] * (self.batch - len(part))
+        for start in range(0, len(each), batch):
+            part = list(each[start : start + batch])
+            part += [part[-1]] * (batch - len(part))
             packed = [pack(one, length, longest) for one in part]
             touch = [
                 self._touch(change, one, length, min(start + j, len(each) - 1))
