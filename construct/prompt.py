@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -236,8 +237,14 @@ def surely_short(vectors: Float[np.ndarray, "*vectors d"], limit: float) -> bool
     as fast as their norms. NaN is not short."""
     if not vectors.size:
         return True
-    slack = 1 - gamma(vectors.shape[-1] + 4, vectors.dtype.name)
+    slack = 1 - _roundings(vectors.shape[-1] + 4, vectors.dtype)
     return bool(np.einsum("...d,...d->...", vectors, vectors).max() <= slack * limit**2)
+
+
+@lru_cache(maxsize=1024)
+def _roundings(count: int, dtype: np.dtype) -> float:
+    """`gamma`, kept: spelling a dtype's name would take longer than the rest of a call's check."""
+    return gamma(count, dtype.name)
 
 
 def padded_sizes(examples: Sequence[int], m: int) -> tuple[int, int]:

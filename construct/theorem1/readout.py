@@ -37,10 +37,12 @@ def decode_codes(
 ) -> Int[np.ndarray, "m"]:
     """The task whose code is nearest to each label's, where the label is committed; -1
     elsewhere."""
-    # A code that is not a number says nothing.
-    known = np.nan_to_num(code)
-    nearest = np.rint(np.arctan2(known[:, 1], known[:, 0]) * K / (2 * np.pi)).astype(np.int64) % K
-    return np.where((ok > 0.5) & ~np.isnan(code).any(1), nearest, ABSTAINED)
+    says = ok > 0.5
+    if not np.isfinite(code).all():  # a code that is not a number says nothing
+        says &= ~np.isnan(code).any(1)
+        code = np.nan_to_num(code)
+    nearest = np.rint(np.arctan2(code[:, 1], code[:, 0]) * K / (2 * np.pi)).astype(np.int64) % K
+    return np.where(says, nearest, ABSTAINED)
 
 
 READOUT = Readout(
