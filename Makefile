@@ -5,7 +5,7 @@ RUN := .venv/bin/python
 PYTEST := $(RUN) -m pytest -n auto --dist loadfile
 PIP := .venv/bin/pip --quiet --disable-pip-version-check
 
-.PHONY: check test fast test-lowest test-export test-export3 coverage docs proof coqchk rocq mutants figures bench llm explain constants benchmarks gpu chromium clean help
+.PHONY: check test test-slow test-lowest test-export test-export3 coverage docs proof coqchk rocq mutants figures bench llm explain constants benchmarks gpu chromium clean help
 
 theorem%: .venv/run ## verify a theorem by its number on random tasks: theorem1, theorem2, ...
 	$(RUN) -m verify.$@ --K 4 --d 16
@@ -15,11 +15,11 @@ check: .venv/check ## lint, format and types
 	.venv/bin/ruff format --check .
 	.venv/bin/basedpyright
 
-test: .venv/ready chromium ## run all tests
-	$(PYTEST)
-
-fast: .venv/ready ## run the tests that are not marked slow
+test: .venv/ready chromium ## run the tests
 	$(PYTEST) -m "not slow"
+
+test-slow: .venv/ready chromium ## run the tests that take long: every damage, process, command and figure
+	$(PYTEST) -m slow
 
 test-lowest: chromium ## run all tests at the lowest versions that pyproject.toml allows
 	$(PYTHON) -m venv .venv-lowest

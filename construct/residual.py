@@ -7,6 +7,7 @@ coordinates.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import jax.numpy as jnp
 import numpy as np
@@ -31,31 +32,35 @@ class Residual:
         names = [name for name, _ in self.subspaces] + [alias for alias, _ in self.aliases]
         assert len(set(names)) == len(names), f"a subspace has one place: {names}"
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The subspaces in order, without aliases."""
         return tuple(name for name, _ in self.subspaces)
 
-    @property
+    @cached_property
     def dim(self) -> int:
         """The embedding dimension D."""
         return sum(size for _, size in self.subspaces)
 
+    @cached_property
+    def _places(self) -> dict[str, slice]:
+        found, start = {}, 0
+        for name, size in self.subspaces:
+            found[name] = slice(start, start + size)
+            start += size
+        return found | {alias: found[name] for alias, name in self.aliases}
+
     def where(self, name: str) -> slice:
         """The coordinates of a subspace. Raises ValueError for a name that the stream does not
         have."""
-        target = dict(self.aliases).get(name, name)
-        start = 0
-        for known, size in self.subspaces:
-            if known == target:
-                return slice(start, start + size)
-            start += size
-        raise checks.refuse(
-            "subspace",
-            repr(name),
-            "must be a subspace of this residual stream",
-            f"use one of {', '.join(self.names + tuple(a for a, _ in self.aliases))}",
-        )
+        if name not in self._places:
+            raise checks.refuse(
+                "subspace",
+                repr(name),
+                "must be a subspace of this residual stream",
+                f"use one of {', '.join(self._places)}",
+            )
+        return self._places[name]
 
     def size(self, name: str) -> int:
         """The number of coordinates of a subspace."""
@@ -64,7 +69,8 @@ class Residual:
 
     def __getitem__(self, name: str) -> Float[np.ndarray, "size D"]:
         """The matrix that reads a subspace off the stream (its transpose writes into it)."""
-        return np.eye(self.size(name), self.dim, k=self.where(name).start)
+        where = self.where(name)
+        return np.eye(where.stop - where.start, self.dim, k=where.start)
 
     def placed(
         self, matrix: Float[np.ndarray, "rows size"], name: str

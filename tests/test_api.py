@@ -350,6 +350,7 @@ np.savez(sys.argv[3], dense=model(prompt, evaluator="dense").vector,
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("theorem", [1, 2, 3])
 def test_a_model_loads_in_a_fresh_process_with_the_same_bits(tmp_path, theorem):
     instance, prompt = drawn(theorem, 0, K=3, d=5, m=8, n=3)

@@ -31,6 +31,8 @@ from benchmarks import (
 from benchmarks.evaluators import EVALUATORS, Setting, Unavailable, Way, check, draw_setting
 from tests.theorem1.cases import FEATURES, RANDOM, SUMS
 
+pytestmark = pytest.mark.slow
+
 PACKAGES = {"haiku": "haiku", "nnx": "flax", "torch": "torch"}
 TIMES = {"first_s", "median_s", "least_s", "repeats"}
 

@@ -3,6 +3,7 @@ handful of programs and no more."""
 
 import jax
 import numpy as np
+import pytest
 
 from construct import build
 from tests.evaluate.cases import reference_answer
@@ -32,6 +33,7 @@ def compiled(call):
     return _compiled[0] - before
 
 
+@pytest.mark.slow
 def test_a_hundred_random_prompts_compile_few_programs():
     rng = np.random.default_rng(0)
     instance = draw_instance(rng, **SHAPE)

@@ -53,6 +53,7 @@ def code():
             yield pytest.param(found, id=name, marks=marks)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("found", list(code()))
 def test_code_prints_what_is_shown(found, tmp_path, monkeypatch):
@@ -64,6 +65,7 @@ def test_code_prints_what_is_shown(found, tmp_path, monkeypatch):
         assert not wrong, f"{block.page}:{block.line}\n{wrong}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("command", "shown"), list(sessions()))
 def test_a_command_prints_what_is_shown(command, shown):
     ran = execute(command)

@@ -49,6 +49,7 @@ def _name(value: object) -> str:
     return "-".join(f"{key}={setting}" for key, setting in value.items()) or "small"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("theorem", "options"), CASES, ids=_name)
 def test_a_right_transformer_is_certified(theorem: Theorem, options: dict) -> None:
     instance, prompt, model = _drawn(theorem, **options)

@@ -56,6 +56,7 @@ TERMS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("suite", "layer", "term", "shows"),
     TERMS,

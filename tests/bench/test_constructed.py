@@ -14,6 +14,8 @@ from verify.bench.methods import ALL, USUAL
 from verify.bench.subjects.constructed import Constructed
 from verify.bench.tasksets import open_set
 
+pytestmark = pytest.mark.slow
+
 SIZES = Sizes(lines=4, each=2, prompts=4, sweep=4, mixed=12, queries=4, causal=4)
 TASKS = open_set("ret2")
 

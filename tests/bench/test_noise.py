@@ -19,6 +19,8 @@ from verify.train import noise
 from verify.train.noise import NEAR, Kept, NoiseProgress, NoiseRun, load, save, train
 from verify.train.runs import CHECKPOINTS, FROM_NOISE
 
+pytestmark = pytest.mark.slow
+
 SMALL = NoiseRun("small", 2, 3, 0.01, steps=20, batch=4, rate=1e-4)
 MODEL = SMALL.built()
 

@@ -47,6 +47,7 @@ def test_agrees_with_dense_and_with_the_definition(case):
         assert answer_error(restricted.vector, verdict.prevalence @ verdict.outputs) <= tolerance
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("theorem", [2, 3])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @settings(max_examples=5)
@@ -83,6 +84,7 @@ def outcome(model, prompt, evaluator):
         return str(error).split(" = ")[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("theorem", [1, 2, 3])
 @settings(max_examples=8)
 @given(data=st.data())

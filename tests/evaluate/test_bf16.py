@@ -24,6 +24,8 @@ from verify.draw import Impossible, draw_instance, draw_prompt
 from verify.families import WRITINGS, open_family
 from verify.oracle import judge
 
+pytestmark = pytest.mark.slow
+
 # Codes on the axes, where a cosine is 6e-17, and others; a sum slot, whose contents are sums of 7
 # words; one task, one word.
 MENU = (

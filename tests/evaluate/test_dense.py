@@ -64,6 +64,7 @@ def test_dense_equals_numpy(case):
     ).max() <= 2 * proof.error_bound(case.spec)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pieces", [1, 7])
 def test_chunks_change_nothing(monkeypatch, pieces):
     (stream, real), layers = stream_of(RANDOM), RANDOM.model.layers
@@ -143,6 +144,7 @@ def loss(layers, stream, real):
     return (forward.run(layers, stream, real)[-1] ** 2).sum()
 
 
+@pytest.mark.slow
 def test_jit_vmap_and_gradients():
     stream, real = stream_of(RANDOM)
     graph, state = nnx.split(RANDOM.model)

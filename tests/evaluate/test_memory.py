@@ -55,6 +55,7 @@ def holds(theorem, instance, answer, verdict, bound=proof.error_bound):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("theorem", "kind"), CASES)
 @settings(max_examples=6)
 @given(data=st.data())

@@ -7,13 +7,14 @@ memory.
 
 import sys
 from pathlib import Path
+from unittest import mock
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
 
 from construct import theorem1, theorem2
-from construct.evaluate import chunk, prepared
+from construct.evaluate import chunk, prepared, sharding
 from proofs import theorem1 as proof
 from verify.draw import draw_instance, draw_prompt
 
@@ -36,16 +37,37 @@ def refusal(call, *arguments, **options):
     raise AssertionError("not refused")
 
 
+def rows_here(array):
+    """How many rows of an array, of how many in all, this process holds."""
+    here = {(shard.index[0].start or 0, len(shard.data)) for shard in array.addressable_shards}
+    return sum(count for _, count in here), len(array)
+
+
+def watched(taken):
+    """Notes how many rows of the prompt are read and placed by this process."""
+    place = sharding.Shards._rows
+
+    def placing(self, array, share):
+        placed = place(self, array, share)
+        taken.append(rows_here(placed))
+        return placed
+
+    return placing
+
+
 def check(build, mesh, folder):
     """Both processes together give one device's answer, and one device's refusal whichever process
-    has the bad row."""
+    has the bad row; each takes half of the rows."""
     instance, prompt = drawn()
     spec, model = instance.spec, build(instance.spec, instance.tasks)
     x, y = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("inputs", "labels"))
-    one, shared = (
-        model.stream([(x, y)], prompt.query),
-        model.stream([(x, y)], prompt.query, mesh=mesh),
-    )
+    taken = []
+    with mock.patch.object(sharding.Shards, "_rows", watched(taken)):
+        one, shared = (
+            model.stream([(x, y)], prompt.query),
+            model.stream([(x, y)], prompt.query, mesh=mesh),
+        )
+    assert taken and all(2 * here == everywhere for here, everywhere in taken), taken
     allowed = 2 * proof.error_bound(spec) if "heads" in mesh.shape else 0
     assert np.abs(shared.vector - one.vector).max() <= allowed
     assert np.array_equal(shared.recognized, one.recognized) and len(one.recognized) == M

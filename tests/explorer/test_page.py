@@ -12,6 +12,7 @@ from verify.explorer.page import page
 MOST_BYTES = 2 * 2**20
 
 
+@pytest.mark.slow
 def test_the_page_is_one_small_file_that_loads_nothing(path):
     text = path.read_text(encoding="utf-8")
     assert len(text.encode()) < MOST_BYTES

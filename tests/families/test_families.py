@@ -98,6 +98,7 @@ def draw_prompt(name, seed, kinds):
     return examples, WRITINGS[name].draw(rng)
 
 
+@pytest.mark.slow
 @family_names
 @given(
     seed=st.integers(0, 2**32 - 1),

@@ -20,6 +20,7 @@ SHAPES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES)
 def test_bound_is_honest_and_within_100_of_the_worst_of_50(shape):
     # Seeds differ, so that tasks and margins do; the shapes compile once for all three

@@ -26,6 +26,7 @@ def verify(monkeypatch, *arguments):
     return exits(monkeypatch, command.main, command.PROG, *arguments)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", [[], ["--vectors"]], ids=["words", "vectors"])
 def test_it_verifies_the_law(monkeypatch, capsys, version):
     assert verify(monkeypatch, *SMALL, *version, "--samples", 64, "--json", "-") == cli.HOLDS
