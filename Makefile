@@ -24,7 +24,7 @@ test-slow: .venv/ready chromium ## run the tests that take long: every damage, p
 test-lowest: chromium ## run all tests at the lowest versions that pyproject.toml allows
 	$(PYTHON) -m venv .venv-lowest
 	.venv-lowest/bin/pip install --quiet --disable-pip-version-check -r requirements-lowest.lock
-	.venv-lowest/bin/python -m pytest -n auto
+	.venv-lowest/bin/python -m pytest -n auto --dist loadfile
 
 # What other tools need stands in an environment of its own; no other target installs torch.
 test-export: .venv-export/ready ## run the exports in TransformerLens, transformers and nnsight, and their pages

@@ -128,7 +128,7 @@ def _is_zero(bank: Heads) -> bool:
     )
 
 
-def _head(bank: Heads, head: int, h: "arb_mat", causal: bool) -> tuple["arb_mat", "arb_mat"]:
+def _head(bank: Heads, head: int, h: "arb_mat", causal: bool) -> "tuple[arb_mat, arb_mat]":
     """A head's scores of all keys, visible or not, and what it moves."""
     W_Q, W_K, W_V, W_O = (
         exact(np.asarray(matrix[...])[head]) for matrix in (bank.W_Q, bank.W_K, bank.W_V, bank.W_O)
@@ -172,7 +172,7 @@ def _gaps(scores: "arb_mat", selection: Selection, causal: bool) -> _Gaps:
     )
 
 
-def _lead(row: list["arb"], selection: Selection) -> tuple[float, bool, int, bool]:
+def _lead(row: "list[arb]", selection: Selection) -> tuple[float, bool, int, bool]:
     """Of one token's scores the certain gap, whether it is wide enough, the possible near losers,
     whether winners tie."""
     # Scores are told apart relative to the largest: there a float is precise, even next to 0.
@@ -191,7 +191,7 @@ def _lead(row: list["arb"], selection: Selection) -> tuple[float, bool, int, boo
     )
 
 
-def _best(row: list["arb"], selection: Selection) -> float:
+def _best(row: "list[arb]", selection: Selection) -> float:
     """A bound on the best score of a row where it is decided, else NaN; -infinity of an
     empty row."""
     most, least = (max(map(bound, row), default=-np.inf) for bound in (_up, _down))
@@ -203,7 +203,7 @@ def _best(row: list["arb"], selection: Selection) -> float:
     )
 
 
-def _largest(row: list["arb"]) -> "arb":
+def _largest(row: "list[arb]") -> "arb":
     return max(row, key=lambda score: float(score.mid()))
 
 

