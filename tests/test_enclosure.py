@@ -61,6 +61,7 @@ def test_a_right_transformer_is_certified(theorem: Theorem, options: dict) -> No
     json.dumps(certificate.as_json(), allow_nan=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("theorem", "kind"),
     [
@@ -80,6 +81,7 @@ def test_the_edges_of_a_theorem_are_certified(theorem: Theorem, kind: dict) -> N
     assert (model(prompt).evidence == 0) == ("noise" in kind)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("theorem", THEOREMS, ids=_name)
 def test_the_real_answer_leaks_as_the_float64_one_does(theorem: Theorem) -> None:
     instance, prompt, model = _drawn(theorem, dtype="float64", coldness=10.0)

@@ -83,6 +83,7 @@ def test_tasks_without_a_prompt_are_refused():
         proof.error_bound(RANDOM.spec, tasks=RANDOM.tasks)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("theorem", [1, 2, 3])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_bound_of_a_typical_prompt_is_within_100_of_its_error(theorem, dtype):

@@ -22,6 +22,7 @@ def test_every_case_keeps_the_hypotheses(case):
         assert np.linalg.norm(prompt.labels, axis=-1).max() <= spec.radius + slack
 
 
+@pytest.mark.slow
 @settings(max_examples=100)
 @given(cases())
 def test_a_case_is_its_recipe(case):

@@ -143,6 +143,7 @@ def test_bos_sees_nothing_after_it_under_a_causal_mask():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("layer", "which"),
     [

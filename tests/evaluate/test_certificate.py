@@ -127,6 +127,7 @@ def holds_in_a_run(model, prompt, name):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("theorem", [1, 2, 3])
 @settings(max_examples=12)
 @given(seed=st.integers(0, 2**32 - 1), data=st.data())

@@ -139,6 +139,7 @@ def test_lemma_E3_bounds_a_softmax():
         assert np.abs(before - after).sum() <= softmax_change(eta, 50.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("theorem", ALL.values(), ids=str)
 def test_the_bound_on_the_stream_holds_at_every_place(theorem):
     rng = np.random.default_rng(7)

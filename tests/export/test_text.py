@@ -28,6 +28,7 @@ def embedded(model, prompt) -> np.ndarray:
     return np.asarray(model.trace(prompt, attention=False, enforce=False).streams["embed"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [1, 2, 3])
 @pytest.mark.parametrize("family", [VERBS, SUMS, word(4)], ids=lambda family: family.name)
 def test_tables_make_the_stream_of_a_full_prompt(family, number):

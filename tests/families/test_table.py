@@ -325,6 +325,7 @@ PROMPTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [1, 2, 3])
 @pytest.mark.parametrize("name", tables.SHIPPED)
 def test_a_shipped_table_answers_a_mixed_prompt_under_every_theorem(name, number):

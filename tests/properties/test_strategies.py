@@ -30,6 +30,7 @@ def drawn(strategy, count):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("theorem", THEOREMS)
 def test_at_least_95_percent_of_all_recipes_are_possible(theorem):
     possible = [recipe.possible for recipe in drawn(recipes(theorem), 200)]

@@ -39,6 +39,7 @@ def test_every_entry_that_is_wrong_is_rejected_at_its_own_layer(name, layer):
             assert (strike.layer, strike.array) in WITHIN_ROUNDING.values()
 
 
+@pytest.mark.slow
 @given(cases(count=1))
 def test_every_built_transformer_has_the_form(case: Case):
     assert not check_weights(case.model, case.tasks, case.instance.feature_map)
