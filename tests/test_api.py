@@ -60,6 +60,7 @@ def test_forward_is_the_call(theorem):
     assert np.abs(out - model(prompt).vector).max() <= 1e-5
 
 
+@pytest.mark.slow
 def test_embed_and_forward_take_leading_axes_and_vmap():
     x, y, q = arrays(PROMPT)
     batch = tuple(np.stack([[a, a], [a, a], [a, a]]) for a in (x, y, q))
@@ -75,6 +76,7 @@ def test_embed_and_forward_take_leading_axes_and_vmap():
     assert np.abs(mapped - one).max() <= BOUND
 
 
+@pytest.mark.slow
 def test_gradients_flow_to_the_query():
     x, y, q = arrays(PROMPT)
 

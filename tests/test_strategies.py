@@ -11,6 +11,7 @@ from tests.strategies import KINDS, SHAPES, Case, Shape, cases, outputs_of, shap
 FEW = settings(max_examples=100, deadline=None)
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(cases())
 def test_every_case_keeps_the_hypotheses(case):

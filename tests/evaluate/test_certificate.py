@@ -17,6 +17,7 @@ from tests.strategies import cases
 from tests.wrong import damaged
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(cases(count=1))
 def test_holds_for_every_constructed_model(case):

@@ -380,6 +380,7 @@ def test_halved_sums(numbers):
     assert abs(float(halved_sum(jnp.asarray(array))) - array.astype(float).sum()) <= error
 
 
+@pytest.mark.slow
 def test_prompts_of_a_batch_run_together_and_answer_as_alone():
     """Ragged ones, of two padded lengths, and one with a hypothesis in doubt among them."""
     rng = np.random.default_rng(3)

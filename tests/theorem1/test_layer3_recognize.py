@@ -26,6 +26,7 @@ def test_lemma(case):
     assert_lemma(case, "recognize")
 
 
+@pytest.mark.slow
 @CASES
 @given(cases(count=1))
 def test_counts_are_exact(case):

@@ -147,6 +147,7 @@ def test_no_evidence_gives_zero(case):
         assert not answer.prevalence.any()
 
 
+@pytest.mark.slow
 @SOME
 @given(cases(kind="apart", shape=shapes(n=8) | shapes(K=5) | shapes(K=2)))
 def test_inputs_in_unread_slots_do_not_matter(case):
@@ -165,6 +166,7 @@ def test_inputs_in_unread_slots_do_not_matter(case):
         assert (after.vector == before.vector).all()
 
 
+@pytest.mark.slow
 @settings(max_examples=20)
 @given(cases(shapes(K=2) | shapes(K=12)))
 def test_a_ragged_batch_equals_its_singles(case):

@@ -79,6 +79,7 @@ def test_the_leak_bound_is_less_than_100_times_the_worst_error(T):
     assert leak(one.spec) + rounding(one.spec) == pytest.approx(error_bound(one.spec), rel=0.1)
 
 
+@pytest.mark.slow
 def test_the_law_holds_and_another_posterior_breaks_it():
     found = law(MODEL, TASKS, PROMPT)
     assert found.step_error <= BOUND and found.soft_error <= BOUND
