@@ -123,10 +123,23 @@ def _read_options(module: str, options: list[str], monkeypatch) -> None:
     def only_parse(self, *given):
         raise Understood(parse(self, *given))
 
+    # What runs here checks annotations, which the compiled file must not: runpy would keep it under
+    # the module's own name, and the command would find it there.
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
     monkeypatch.setattr(argparse.ArgumentParser, "parse_args", only_parse)
     monkeypatch.setattr(sys, "argv", [module, *options])
     with pytest.raises(Understood):
         runpy.run_module(module, run_name="__main__")
+
+
+@pytest.mark.filterwarnings("ignore:.*found in sys.modules.*:RuntimeWarning")
+def test_a_command_that_was_tried_leaves_no_compiled_file(monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "pycache_prefix", str(tmp_path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    with monkeypatch.context() as patch:
+        understand("python -m verify.figure3 --out x", patch)
+    assert not list(tmp_path.rglob("figure3.cpython-???.pyc"))
+    assert not sys.dont_write_bytecode
 
 
 @pytest.mark.filterwarnings("ignore:.*found in sys.modules.*:RuntimeWarning")
