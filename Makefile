@@ -18,7 +18,7 @@ check: .venv/check ## lint, format and types
 test: .venv/ready chromium ## run the tests
 	$(PYTEST) -m "not slow"
 
-test-slow: .venv/ready chromium ## run the tests that take long: every damage, process, command and figure
+test-slow: .venv/ready chromium ## run the tests that take long: all mutants, several processes, the pages' commands, figures
 	$(PYTEST) -m slow
 
 test-lowest: chromium ## run all tests at the lowest versions that pyproject.toml allows

@@ -232,8 +232,7 @@ def apply_layer(
     queries = stream[-1:] if answer_only else stream
     after, seen = queries, None
     many_winners = layer.support in GATHERS
-    # Idle heads beside the others, with zeros to their rank, are half as much to compile as a bank
-    # of their own.
+    # One bank, padded with zeros to one rank, compiles sooner than two.
     banks = layer.banks if tie is None else [joined(layer.banks)]
     for bank, split in zip(banks, pieces or [None] * len(banks), strict=True):
 

@@ -109,6 +109,16 @@ def test_answers_of_different_lengths_end_where_they_end():
     assert [len(one["own"]) for one in values["answers"][0]] == list(map(len, written))
 
 
+def test_an_answer_that_is_how_another_begins_is_refused():
+    class Nested(Known):
+        def written(self, case):
+            return [a[:size] for a, size in zip(super().written(case), (3, 2, 3, 3), strict=True)]
+
+    # 1 2, and 1 2 4.
+    with pytest.raises(ValueError, match="is how another's begins"):
+        collapse.find(material(Nested()))
+
+
 def test_where_no_task_is_left_there_is_nothing_to_count():
     class Silent(Known):
         def ask(self, prompt, prefixes):

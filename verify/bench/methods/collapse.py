@@ -97,9 +97,16 @@ class Tree:
 
 
 def tree(writer: Any, case: Case) -> Tree:
-    """Ask a writer about every prefix that some task says; of a whole answer nothing is asked."""
+    """Ask a writer about every prefix that some task says; of a whole answer nothing is asked.
+    Raises ValueError where one task's answer is how another's begins: where would it end?"""
     written = writer.written(case)
     prefixes = list(dict.fromkeys(one[:t] for one in written for t in range(len(one))))
+    for prefix in prefixes:
+        if prefix in written:
+            raise ValueError(
+                f"query {' '.join(case.query)}: the answer {prefix} of one task is how another's "
+                "begins; collapse needs answers that end apart, as by a newline"
+            )
     said = dict(zip(prefixes, writer.ask(case, [np.array(p, int) for p in prefixes]), strict=True))
     chances: dict[Prefix, float] = {(): 1.0}
     for prefix in sorted({*prefixes, *written}, key=len)[1:]:
@@ -181,7 +188,7 @@ def _claims(material: Material, trees: list[Tree], followed: dict) -> list[Claim
     due = [tree(law, case) for case in material.evenly]
     shares = np.array([case.share(material.tasks.K) for case in material.evenly])
     claims = []
-    for t in range(trees[0].steps):
+    for t in range(max(one.steps for one in due)):
         off = max(
             float(np.abs(one.posteriors[prefix] - wanted.posteriors[prefix]).max())
             for one, wanted in zip(trees, due, strict=True)
