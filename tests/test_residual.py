@@ -100,3 +100,9 @@ def test_the_width_has_no_K_in_it(K, d, m, n, features, sum_slot):
         == 2 * d + features + int(np.ceil(np.log2(m + 1))) + int(np.ceil(np.log2(n))) + 9 + sum_slot
     )
     assert width <= embedding_bound(spec)
+
+
+def test_a_code_that_is_not_a_number_says_nothing():
+    codes = task_codes(4)
+    codes[1, 0], codes[3] = np.nan, np.nan
+    assert decode_codes(codes, np.ones(4), 4).tolist() == [0, -1, 2, -1]
