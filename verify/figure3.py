@@ -62,7 +62,7 @@ def find(pair: tuple[str, str]) -> tuple[str, int, int]:
     raise ValueError(f"--pair {' '.join(pair)}: must be two of ret1..ret8 or two of plus0..plus9")
 
 
-def experiment(pairs: list[tuple[str, str]], examples: int, prompts: int, seed: int) -> Results:
+def experiment(pairs: list[tuple[str, str]], examples: int, prompts: int, seed: int) -> "Results":
     """Every pair at every ratio from 0 to 1, `prompts` random prompts each."""
     import numpy as np
 
@@ -84,7 +84,7 @@ def experiment(pairs: list[tuple[str, str]], examples: int, prompts: int, seed: 
     return results
 
 
-def as_json(results: Results, seed: int) -> dict[str, Any]:
+def as_json(results: "Results", seed: int) -> dict[str, Any]:
     """The report as plain values: every prompt's share and probability, and the statistics over all
     prompts of a pair."""
     return {
@@ -111,7 +111,7 @@ def _points(
     }
 
 
-def show(results: Results, console: "Console") -> None:
+def show(results: "Results", console: "Console") -> None:
     """Print for each pair how far prompts are from the diagonal."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
@@ -137,7 +137,7 @@ def show(results: Results, console: "Console") -> None:
     console.print(table)
 
 
-def plot(results: Results, stem: str) -> list[Any]:
+def plot(results: "Results", stem: str) -> list[Any]:
     """One panel a pair: each prompt's probabilities of the two tasks against its share of the
     first."""
     import numpy as np
