@@ -137,7 +137,7 @@ def embed_words(
 
 def embed_bos(residual: Residual, dtype: Any) -> Float[Array, "1 D"]:
     """BOS before the first layer."""
-    return residual.assemble({flag: jnp.ones((1, 1), dtype) for flag in ("one", "bos")})
+    return jnp.asarray(residual.assemble({flag: np.ones((1, 1), dtype) for flag in ("one", "bos")}))
 
 
 def embed_lines(
@@ -152,15 +152,13 @@ def embed_lines(
     flags = line_flags(S, answers.shape[1])
     n, dtype = len(flags), inputs.dtype
     names = {name for here in flags for name in here}
-    held = {name: jnp.array([[name in here] for here in flags], dtype)[None] for name in names}
+    held = {name: np.array([[name in here] for here in flags], dtype)[None] for name in names}
     parts = held | {
         "x": jnp.concatenate([inputs, jnp.zeros((lines, 1, d), dtype), answers], axis=1),
         "e": position_codes(index, residual.size("e"), dtype)[:, None],
-        "s": position_codes(jnp.arange(n), residual.size("s"), dtype)[None],
+        "s": position_codes(np.arange(n), residual.size("s"), dtype)[None],
     }
-    return residual.assemble(
-        {name: jnp.broadcast_to(part, (lines, n, part.shape[2])) for name, part in parts.items()}
-    )
+    return jnp.asarray(residual.assemble(parts))
 
 
 def own_rows(batch: LineBatch, index: int) -> Int[np.ndarray, "tokens"]:

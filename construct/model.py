@@ -253,9 +253,7 @@ class Transformer(Stack):
         streams = {
             name: stream[own] for name, stream in zip(["embed", *names], found.streams, strict=True)
         }
-        weights = {
-            name: one.attention[:, own][:, :, own] for name, one in seen.items() if attention
-        }
+        weights = {name: one.pattern[:, own][:, :, own] for name, one in seen.items() if attention}
         before = dict(zip(names, streams.values(), strict=False))
         banks = {  # as they are now: the model may be changed while the trace is kept
             layer.name: [(bank.W_V[...], bank.W_O[...]) for bank in layer.banks]
@@ -272,7 +270,7 @@ class Transformer(Stack):
             residual=self.residual,
             tokens=layout.names(prompt, self.spec),
             streams=streams,
-            middles={name: one.middle[own] for name, one in seen.items()},
+            middles={name: middle[own] for name, middle in zip(names, found.middles, strict=True)},
             gaps={name: one.gap[:, own] for name, one in seen.items()},
             near={name: one.near[:, own] for name, one in seen.items()},
             best={name: one.best[:, own] for name, one in seen.items()},

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -294,16 +294,16 @@ def embed(batch: Batch, residual: Residual, m: int) -> tuple[Float[Array, "N D"]
     n, dtype = slots + 1, batch.inputs.dtype
     contents = {INPUT: batch.inputs, LABEL: batch.labels[:, None], QUERY: batch.query[None]}
 
-    def group(name: str, index: Int[Array, "groups"]) -> Float[Array, "tokens D"]:
+    def group(name: str, index: Int[Array | np.ndarray, "groups"]) -> Float[Array, "tokens D"]:
         rows = [
             residual.assemble(_parts(role, residual, n, index, contents.get(role.name), dtype))
             for role in roles_of(name)
         ]
         return jnp.concatenate(rows, axis=1).reshape(-1, residual.dim)
 
-    bos = residual.assemble({flag: jnp.ones((1, 1), dtype) for flag in ROLES[BOS].flags})
-    stream = [bos, group(EXAMPLE, jnp.arange(examples)), group(QUERY, jnp.array([m]))]
-    real = jnp.concatenate([jnp.ones(1, bool), jnp.repeat(batch.real, n), jnp.ones(n, bool)])
+    bos = residual.assemble({flag: np.ones((1, 1), dtype) for flag in ROLES[BOS].flags})
+    stream = [bos, group(EXAMPLE, jnp.arange(examples)), group(QUERY, np.array([m]))]
+    real = jnp.concatenate([np.ones(1, bool), jnp.repeat(batch.real, n), np.ones(n, bool)])
     return jnp.concatenate(stream), real
 
 
@@ -311,20 +311,18 @@ def _parts(
     role: Role,
     residual: Residual,
     n: int,
-    index: Int[Array, "groups"],
+    index: Int[Array | np.ndarray, "groups"],
     content: Float[Array | np.ndarray, "groups slots d"] | None,
     dtype: jnp.dtype,
-) -> dict[str, Float[Array, "groups slots size"]]:
+) -> dict[str, Float[Array | np.ndarray, "#groups #slots size"]]:
     """By subspace, what the tokens of a role hold in groups of these indices."""
-    where = role.slots(n)
-    slots = jnp.arange(where.start, where.stop)
-    parts: dict[str, Array] = {
+    slots = np.array(role.slots(n))
+    parts: dict[str, Any] = {
         "e": position_codes(index, residual.size("e"), dtype)[:, None],
         "s": position_codes(slots, residual.size("s"), dtype)[None],
-    } | {flag: jnp.ones((1, 1, 1), dtype) for flag in role.flags}
-    if role.content is not None:
-        parts[role.content] = jnp.asarray(content)
+    } | {flag: np.ones((1, 1, 1), dtype) for flag in role.flags}
+    if role.content is not None and content is not None:
+        parts[role.content] = content
     if "sum" in residual.names and not role.last:
         parts["sum"] = (slots == n - 2).astype(dtype)[None, :, None]
-    shape = (len(index), len(where))
-    return {name: jnp.broadcast_to(part, (*shape, part.shape[2])) for name, part in parts.items()}
+    return parts

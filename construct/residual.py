@@ -5,9 +5,11 @@ matrix that reads subspace y off the stream, and with sums of such matrices; nob
 coordinates.
 """
 
-from collections.abc import Iterable, Mapping
+import operator
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
+from typing import Any, TypeVar, cast
 
 import jax.numpy as jnp
 import numpy as np
@@ -15,6 +17,8 @@ from jaxtyping import Array, Float, Int
 
 from construct import checks
 from construct.spec import Spec
+
+S = TypeVar("S", bound=Array | np.ndarray)  # a stream
 
 
 @dataclass(frozen=True)
@@ -81,9 +85,9 @@ class Residual:
         placed[:, self.where(name)] = matrix
         return placed
 
-    def read(self, stream: Float[Array, "*tokens D"], name: str) -> Float[Array, "*tokens size"]:
-        """A subspace of a stream."""
-        return stream[..., self.where(name)]
+    def read(self, stream: S, name: str) -> S:
+        """A subspace of a stream: of (*tokens, D), the last axis' coordinates of that name."""
+        return cast(S, stream[..., self.where(name)])
 
     def replace(
         self, stream: Float[Array, "*tokens D"], name: str, value: Float[Array, "*tokens size"]
@@ -92,15 +96,22 @@ class Residual:
         return stream.at[..., self.where(name)].set(value)
 
     def assemble(
-        self, parts: Mapping[str, Float[Array, "*tokens size"]]
-    ) -> Float[Array, "*tokens D"]:
-        """A stream with the given subspaces, and zero elsewhere."""
-        some = next(iter(parts.values()))
-        blocks: Iterable[Array] = (
-            parts[name] if name in parts else jnp.zeros((*some.shape[:-1], size), some.dtype)
-            for name, size in self.subspaces
-        )
-        return jnp.concatenate(list(blocks), axis=-1)
+        self, parts: Mapping[str, Float[Array | np.ndarray, "*#tokens size"]]
+    ) -> Float[Array | np.ndarray, "*tokens D"]:
+        """A stream with the given subspaces, and zero elsewhere; their other axes broadcast.
+
+        A sum of padded parts, in NumPy as far as the parts are: XLA compiles one loop of it.
+        """
+
+        def placed(name: str) -> Any:
+            part, where = parts[name], self.where(name)
+            xp = np if isinstance(part, np.ndarray) else jnp
+            sides = (where.start, self.dim - where.stop)
+            return xp.pad(part, [(0, 0)] * (part.ndim - 1) + [sides])
+
+        known = [name for name in parts if isinstance(parts[name], np.ndarray)]
+        order = [*known, *(name for name in parts if name not in known)]
+        return reduce(operator.add, map(placed, order))
 
 
 def position_code(index: int, bits: int) -> Float[np.ndarray, "bits"]:
@@ -110,10 +121,10 @@ def position_code(index: int, bits: int) -> Float[np.ndarray, "bits"]:
 
 
 def position_codes(
-    index: Int[Array, "*shape"], bits: int, dtype: np.dtype
-) -> Float[Array, "*shape bits"]:
-    """`position_code` of every entry of an integer array, on the device."""
-    return (2 * ((index[..., None] >> jnp.arange(bits)) & 1) - 1).astype(dtype)
+    index: Int[Array | np.ndarray, "*shape"], bits: int, dtype: np.dtype
+) -> Float[Array | np.ndarray, "*shape bits"]:
+    """`position_code` of every entry of an integer array, where that array is."""
+    return (2 * ((index[..., None] >> np.arange(bits, dtype=np.int32)) & 1) - 1).astype(dtype)
 
 
 def task_codes(K: int) -> Float[np.ndarray, "K 2"]:

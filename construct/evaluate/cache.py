@@ -76,7 +76,7 @@ def encode(
             )
         )
         if layer is not layers[-1]:
-            stream = apply_layer(layer, stream, real)[0] if any(busy) else transform(layer, stream)
+            stream = apply_layer(layer, stream, real) if any(busy) else transform(layer, stream)
             if see is not None:
                 see(layer, stream)
     return Cache(tuple(kept), real)

@@ -9,6 +9,7 @@ chunks, so that memory grows with the number of tokens and not with its square.
 import math
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from types import ModuleType
 from typing import Any, NamedTuple, TypeVar
 
 import jax
@@ -34,18 +35,16 @@ U = TypeVar("U")
 
 class Seen(NamedTuple):
     """What a layer's attention did: by head and query token, the least score gap, how many losers
-    are near, the best score of a key other than BOS, on request the softmax weights; and the stream
-    before the MLP."""
+    are near, the best score of a key other than BOS, and on request the softmax weights."""
 
     gap: Leaf  # (K, N)
     near: Leaf  # (K, N)
     best: Leaf  # (K, N)
-    attention: Leaf  # (K, N, N)
-    middle: Leaf  # (N, D)
+    pattern: Leaf  # (K, N, N)
 
 
-# see(layer, the stream before it, the stream after it, what its attention did)
-See = Callable[[Layer, Array, Array, Seen | None], None]
+# see(layer, the stream before it, the stream after it)
+See = Callable[[Layer, Array, Array], None]
 
 
 def chunk_bytes() -> int:
@@ -65,8 +64,11 @@ def over_prompts(one: Callable[[T], U], batch: T, scores: int) -> U:
     return jax.lax.map(one, batch, batch_size=together if together > 1 else None)
 
 
-def product(subscripts: str, *arrays: Array) -> Array:
-    """An einsum at the highest precision; products of bfloat16 numbers are summed in float32."""
+def product(subscripts: str, *arrays: Any) -> Any:
+    """An einsum at the highest precision; products of bfloat16 numbers are summed in float32. Of
+    NumPy arrays it is NumPy's, which compiles nothing."""
+    if all(isinstance(array, np.ndarray) for array in arrays):
+        return np.einsum(subscripts, *arrays, optimize=True)
     kept = jnp.promote_types(arrays[0].dtype, jnp.float32)
     return jnp.einsum(
         subscripts, *arrays, precision=jax.lax.Precision.HIGHEST, preferred_element_type=kept
@@ -106,42 +108,54 @@ def write(
 
 
 class Bank(NamedTuple):
-    """The weights of several banks as one, padded with zeros."""
+    """The weights of a bank of heads, or of several as one (`joined`)."""
 
-    W_Q: Float[Array, "K rank D"]
-    W_K: Float[Array, "K rank D"]
-    W_V: Float[Array, "K v D"]
-    W_O: Float[Array, "K D v"]
+    W_Q: Leaf  # (K, rank, D)
+    W_K: Leaf  # (K, rank, D)
+    W_V: Leaf  # (K, v, D)
+    W_O: Leaf  # (K, D, v)
 
 
-def joined(banks: Iterable[Heads]) -> Bank:
-    """All heads of a layer, in order; zeros add nothing to a score or a value."""
+def joined(banks: Iterable[Heads], xp: ModuleType = jnp) -> Bank:
+    """All heads of a layer, in order, with zeros where ranks differ; xp: NumPy on the host, where
+    it compiles nothing."""
     banks = list(banks)
-
-    def padded(name: str, axis: int) -> Array:
-        parts = [getattr(bank, name)[...] for bank in banks]
-        size = max(part.shape[axis] for part in parts)
-        pads = [[(0, (size - part.shape[i]) * (i == axis)) for i in range(3)] for part in parts]
-        return jnp.concatenate([jnp.pad(part, pad) for part, pad in zip(parts, pads, strict=True)])
-
-    return Bank(padded("W_Q", 1), padded("W_K", 1), padded("W_V", 1), padded("W_O", 2))
+    parts = ([getattr(bank, name)[...] for bank in banks] for name in Bank._fields)
+    return Bank(*(xp.concatenate(padded(part, 1, xp)) for part in parts))
 
 
-def _attend(
+def padded(arrays: Sequence[Any], first: int, xp: ModuleType) -> list[Any]:
+    """Arrays with zeros at the end of every axis from `first` on, so that they agree there."""
+    sizes = [max(array.shape[axis] for array in arrays) for axis in range(arrays[0].ndim)]
+
+    def pads(array: Any) -> list[tuple[int, int]]:
+        return [
+            (0, size - length if axis >= first else 0)
+            for axis, (size, length) in enumerate(zip(sizes, array.shape, strict=True))
+        ]
+
+    return [xp.pad(array, pads(array)) for array in arrays]
+
+
+def attend(
     bank: Heads | Bank,
     queries: Float[Array, "q D"],
     stream: Float[Array, "N D"],
     real: Bool[Array, "N"],
+    *,
+    causal: bool | Bool[Array, ""],
     many_winners: bool,
-    causal: bool,
     many_heads: bool,
-    tie: Array | None,
-    keep: bool,
-    pieces: Pieces | None,
+    pieces: Pieces | None = None,
+    tie: Float[Array, "2"] | None = None,
+    keep: bool = False,
 ) -> tuple[Float[Array, "q D"], Seen | None]:
-    """What a bank of heads adds at the query tokens; with a `tie`, also the gaps: tie[0] is the
-    score difference up to which keys tie with the top, tie[1] the one up to which a loser is near.
-    With `pieces`, scores and weighted sums multiply bfloat16 numbers."""
+    """What a bank of heads adds at the query tokens.
+
+    pieces: how scores and weighted sums are to multiply bfloat16 numbers. tie: tell what the heads
+    did; tie[0] is the score difference up to which keys tie with the top, tie[1] the one up to
+    which a loser is near. keep: tell the softmax weights, too.
+    """
     split = None if pieces is None else Split(pieces)
     keys = product("nd,had->hna", stream, bank.W_K[...])
     values = product("nd,hvd->hnv", stream, bank.W_V[...])
@@ -160,7 +174,9 @@ def _attend(
         if split is not None:
             asked = split.queries(asked, real[place])
         scores = product("hca,hka->hck", asked, keys)
-        visible = real & (jnp.arange(N) <= place[:, None]) if causal else real
+        visible = real
+        if causal is not False:
+            visible = real & ((jnp.arange(N) <= place[:, None]) | jnp.logical_not(causal))
         scores = jnp.where(visible, scores, -jnp.inf)
         top = scores.max(-1, keepdims=True)
         weights = jnp.exp(scores - jax.lax.stop_gradient(top))
@@ -178,20 +194,23 @@ def _attend(
             return out, None
         gap, near, best = gaps_of(scores, tie)
         # Query tokens first, as chunks of them are put together.
-        return out, Seen(
-            gap.T, near.T, best.T, jnp.swapaxes(weights / total, 0, 1) if keep else None, None
-        )
+        pattern = jnp.swapaxes(weights / total, 0, 1) if keep else None
+        return out, Seen(gap.T, near.T, best.T, pattern)
 
     places = jnp.arange(N - count, N)  # the queries are the last tokens, or all
     chunk = max(1, chunk_bytes() // (heads * N * stream.dtype.itemsize))
     if chunk >= count:
-        return rows((queries, places))
-    runs = -(-count // chunk)
-    padded = jnp.pad(queries, [(0, runs * chunk - count), (0, 0)]).reshape(runs, chunk, -1)
-    results = jax.lax.map(
-        rows, (padded, jnp.pad(places, (0, runs * chunk - count)).reshape(runs, chunk))
-    )
-    return jax.tree.map(lambda part: part.reshape(runs * chunk, *part.shape[2:])[:count], results)
+        out, seen = rows((queries, places))
+    else:
+        runs = -(-count // chunk)
+        padded = jnp.pad(queries, [(0, runs * chunk - count), (0, 0)]).reshape(runs, chunk, -1)
+        parts = jax.lax.map(
+            rows, (padded, jnp.pad(places, (0, runs * chunk - count)).reshape(runs, chunk))
+        )
+        out, seen = jax.tree.map(
+            lambda part: part.reshape(runs * chunk, *part.shape[2:])[:count], parts
+        )
+    return out, jax.tree.map(lambda part: jnp.swapaxes(part, 0, 1), seen)
 
 
 def gaps_of(
@@ -214,67 +233,67 @@ def apply_layer(
     stream: Float[Array, "N D"],
     real: Bool[Array, "N"],
     *,
-    tie: Array | None = None,
-    keep: bool = False,
     answer_only: bool = False,
     mlp: bool = True,
     pieces: tuple[Pieces | None, ...] | None = None,
-) -> tuple[Float[Array, "q D"], Seen | None]:
+) -> Float[Array, "q D"]:
     """One layer: attention, then the MLP unless it is left out. With `answer_only`, just the last
     token's row, which is all that is wanted at the end.
 
     pieces: by bank, how its scores and weighted sums are to multiply bfloat16 numbers; None: they
     do not.
 
-    An idle bank is skipped while all its W_V and W_O are 0, which is exact, gradients included; a
-    `tie` asks for the gaps of all heads, and then they are one bank.
+    An idle bank is skipped while all its W_V and W_O are 0, which is exact, gradients included.
     """
     queries = stream[-1:] if answer_only else stream
-    after, seen = queries, None
-    many_winners = layer.support in GATHERS
-    # One bank, padded with zeros to one rank, compiles sooner than two.
-    banks = layer.banks if tie is None else [joined(layer.banks)]
-    for bank, split in zip(banks, pieces or [None] * len(banks), strict=True):
+    after = queries
+    for bank, split in zip(layer.banks, pieces or [None] * len(layer.banks), strict=True):
 
-        def active(
-            bank: Heads | Bank = bank, split: Pieces | None = split
-        ) -> tuple[Array, Seen | None]:
-            return _attend(
-                bank,
-                queries,
-                stream,
-                real,
-                many_winners,
-                layer.causal,
-                layer.many_heads,
-                tie,
-                keep,
-                split,
+        def plus(
+            before: Array, bank: Heads = bank, split: Pieces | None = split
+        ) -> Float[Array, "q D"]:
+            return (
+                before
+                + attend(
+                    bank,
+                    queries,
+                    stream,
+                    real,
+                    causal=layer.causal,
+                    many_winners=layer.support in GATHERS,
+                    many_heads=layer.many_heads,
+                    pieces=split,
+                )[0]
             )
 
-        if isinstance(bank, Heads) and bank.idle:
+        if bank.idle:
             used = jnp.any((bank.W_V[...] != 0) | (jnp.swapaxes(bank.W_O[...], 1, 2) != 0))
-            after = jax.lax.cond(used, lambda h, active=active: h + active()[0], lambda h: h, after)
+            after = jax.lax.cond(used, plus, lambda before: before, after)
         else:
-            out, seen = active()
-            after = after + out
-    middle = after
-    if mlp:
-        after = transform(layer, after)
-    if tie is None or seen is None:
-        return after, None
-    attention = jnp.moveaxis(seen.attention, 0, 1) if keep else None
-    return after, Seen(seen.gap.T, seen.near.T, seen.best.T, attention, middle)
+            after = plus(after)
+    return transform(layer, after) if mlp else after
 
 
 def transform(layer: Layer, stream: Float[Array, "tokens D"]) -> Float[Array, "tokens D"]:
     """The stream after a layer's MLP."""
     if layer.mlp is None:
         return stream
-    hidden = jax.nn.relu(product("nd,wd->nw", stream, layer.mlp.W_1[...]))
-    if layer.mlp.W_3 is not None:
-        hidden = hidden * product("nd,wd->nw", stream, layer.mlp.W_3[...])
-    return stream + product("nw,dw->nd", hidden, layer.mlp.W_2[...])
+    W_3 = layer.mlp.W_3
+    return feed(stream, layer.mlp.W_1[...], layer.mlp.W_2[...], W_3 if W_3 is None else W_3[...])
+
+
+def feed(
+    stream: Float[Array, "tokens D"],
+    W_1: Float[Array, "w D"],
+    W_2: Float[Array, "D w"],
+    W_3: Float[Array, "w D"] | None = None,
+    gated: bool | Bool[Array, ""] = True,
+) -> Float[Array, "tokens D"]:
+    """The stream after an MLP; gated: whether its W_3, if there is one, is a gate."""
+    hidden = jax.nn.relu(product("nd,wd->nw", stream, W_1))
+    if W_3 is not None:
+        hidden = hidden * jnp.where(gated, product("nd,wd->nw", stream, W_3), 1)
+    return stream + product("nw,dw->nd", hidden, W_2)
 
 
 def run(
@@ -283,32 +302,24 @@ def run(
     real: Bool[Array, "N"],
     *,
     see: See | None = None,
-    ties: Float[Array, "layers 2"] | None = None,
-    keep: bool = False,
     pieces: Sequence[tuple[Pieces | None, ...]] | None = None,
-) -> Float[Array, "tokens D"]:
-    """Run the layers on one embedded prompt: the stream after the last, at the last token alone
-    where nobody asks for the others.
+) -> Float[Array, "1 D"]:
+    """Run the layers on one embedded prompt: the stream after the last, at the last token.
 
-    see(layer, before, after, what its attention did) is told of each layer. ties: by layer, the
-    score differences up to which keys tie and up to which losers are near; without them nothing is
-    told of attention. keep: tell the attention weights too. pieces: by layer and bank, how to
-    multiply bfloat16 numbers (`construct.evaluate.bf16`).
+    see(layer, before, after) is told of each layer. pieces: by layer and bank, how to multiply
+    bfloat16 numbers (`construct.evaluate.bf16`).
     """
     layers = list(layers)
     for i, layer in enumerate(layers):
-        answer_only = i == len(layers) - 1 and ties is None
-        after, seen = apply_layer(
+        after = apply_layer(
             layer,
             stream,
             real,
-            tie=None if ties is None else ties[i],
-            keep=keep,
-            answer_only=answer_only,
+            answer_only=i == len(layers) - 1,
             pieces=None if pieces is None else pieces[i],
         )
         if see is not None:
-            see(layer, stream, after, seen)
+            see(layer, stream, after)
         stream = after
     return stream
 
@@ -316,13 +327,14 @@ def run(
 def read_layer(
     readout: Readout,
     layer: Layer,
-    before: Float[Array, "N D"],
-    after: Float[Array, "tokens D"],
-    slots: Int[Array, "K"],
+    before: Float[Array | np.ndarray, "N D"],
+    after: Float[Array | np.ndarray, "tokens D"],
+    slots: Int[Array | np.ndarray, "K"],
     residual: Residual,
     examples: int,
-) -> dict[str, Array]:
-    """What the theorem reads of a layer, by the names of `Readings`."""
+) -> dict[str, Any]:
+    """What the theorem reads of a layer, by the names of `Readings`; in NumPy, if all that it is
+    told is."""
     found = {}
     if layer.name == readout.layer:
         found |= _recognition(readout, layer, before, slots, residual, examples)
@@ -340,19 +352,21 @@ def read_layer(
 def _recognition(
     readout: Readout,
     layer: Layer,
-    before: Float[Array, "N D"],
-    slots: Int[Array, "K"],
+    before: Float[Array | np.ndarray, "N D"],
+    slots: Int[Array | np.ndarray, "K"],
     residual: Residual,
     examples: int,
-) -> dict[str, Array]:
+) -> dict[str, Any]:
     """By task and example, how far its head scores the input in its slot above BOS; by task and
     input, its output's norm."""
     bank = layer.banks[0]
     groups = before[1:].reshape(examples + 1, -1, residual.dim)
     inputs = groups[:, :-1]
 
-    def at_slots(by_slot: Float[Array, "K m slots rank"]) -> Float[Array, "K m rank"]:
-        return jnp.take_along_axis(by_slot, slots[:, None, None, None], axis=2)[:, :, 0]
+    def at_slots(
+        by_slot: Float[Array | np.ndarray, "K m slots rank"],
+    ) -> Float[Array | np.ndarray, "K m rank"]:
+        return by_slot[np.arange(len(slots)), :, slots]
 
     keys = product("gsd,had->hgsa", inputs, bank.W_K[...])
     if readout.asks == LABEL:
@@ -365,8 +379,8 @@ def _recognition(
     if readout.less is not None:
         output = output + residual.read(inputs, readout.less)
     return {
-        "gap": own - product("hma,ha->hm", asking, bos),
-        "output_norm": jnp.sqrt((output**2).sum(-1)),
+        "gap": own - (asking * bos[:, None]).sum(-1),
+        "output_norm": (np if isinstance(output, np.ndarray) else jnp).sqrt((output**2).sum(-1)),
     }
 
 
@@ -378,20 +392,17 @@ def read_one(
     readout: Readout,
     residual: Residual,
     m: int,
-    see: See | None = None,
-    **how: Any,
+    pieces: AllPieces | None = None,
 ) -> Readings:
-    """Run one prompt and read it as the streams pass; `see` and `how` as in `run`."""
+    """Run one prompt and read it as the streams pass; `pieces` as in `run`."""
     stream, real = readout.layout.embed(batch, residual, m)
     found: dict[str, Array] = {}
 
-    def both(layer: Layer, before: Array, after: Array, seen: Seen | None) -> None:
+    def see(layer: Layer, before: Array, after: Array) -> None:
         examples = batch.inputs.shape[0]
         found.update(read_layer(readout, layer, before, after, slots, residual, examples))
-        if see is not None:
-            see(layer, before, after, seen)
 
-    last = run(layers, stream, real, see=both, **how)
+    last = run(layers, stream, real, see=see, pieces=pieces)
     return Readings(vector=residual.read(last[-1], "y"), **found)
 
 

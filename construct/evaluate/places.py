@@ -166,7 +166,7 @@ def attention_of(
     layer: Layer, stream: Float[Array, "N D"], real: Bool[Array, "N"]
 ) -> Float[Array, "N D"]:
     """The stream after a layer's attention."""
-    return apply_layer(layer, stream, real, mlp=False)[0]
+    return apply_layer(layer, stream, real, mlp=False)
 
 
 def add(
@@ -192,7 +192,7 @@ class Stages(NamedTuple):
 
 
 ONE_PROMPT = Stages(
-    whole=lambda layer, stream, real: apply_layer(layer, stream, real)[0],
+    whole=apply_layer,
     attention_of=attention_of,
     read_heads=read_heads,
     score=score,

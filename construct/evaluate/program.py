@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from construct.evaluate.attention import Keys, Scores, Screen, Tokens, attend, mlp, score, write
@@ -96,9 +97,8 @@ def embed_group(
     e = position_codes(example, residual.size("e"), dtype).T[:, None]
     found = []
     for role in roles_of(EXAMPLE if y is not None else QUERY):
-        where = role.slots(n)
-        slots = jnp.arange(where.start, where.stop)
-        codes = position_codes(slots, residual.size("s"), dtype).T[:, :, None]
+        slots = np.array(role.slots(n))
+        codes = jnp.asarray(position_codes(slots, residual.size("s"), dtype).T[:, :, None])
         stream = {"e": e, "s": codes} | {flag: jnp.ones((1, 1, 1), dtype) for flag in role.flags}
         if role.content == "x":
             stream["x"] = jnp.transpose(x, (2, 1, 0))
@@ -106,7 +106,7 @@ def embed_group(
             stream["y"] = y.T[:, None]
         if "sum" in residual.names and not role.last:
             stream["sum"] = (slots == n - 2).astype(dtype)[None, :, None]
-        found.append(Tokens(stream, len(where)))
+        found.append(Tokens(stream, len(slots)))
     inputs, last = found
     return inputs, last
 

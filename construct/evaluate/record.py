@@ -7,23 +7,25 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
-from construct.evaluate.dense import Seen, gaps_of, read_layer, read_one
+from construct.evaluate.alike import Alike, Run, alike, run, small
+from construct.evaluate.dense import Seen, gaps_of, read_layer
 from construct.evaluate.places import BATCH, Hooks, Touched, places_of, run_touched
-from construct.layers import Layer, Stack, in_dtype
+from construct.layers import Layer, Stack, in_dtype, remembered
 from construct.layout import AnyPrompt, Layout
-from construct.readout import Leaf, Readings, Readout
+from construct.readout import Readings, Readout
 from construct.residual import Residual
 
 
 class Record(NamedTuple):
-    """The residual stream after the embedding and after each layer, and what each layer's attention
-    did; results: by layer, what its heads wrote, where hooks were on it."""
+    """The residual stream after the embedding and after each layer, and, by layer, after its
+    attention and what that did; results: by layer, what its heads wrote, where hooks were on it."""
 
-    streams: list[Leaf]  # (N, D)
+    streams: list[np.ndarray]  # (N, D)
+    middles: list[np.ndarray]  # (N, D)
     seen: list[Seen]
-    results: dict[str, Leaf]  # (K, N, D)
+    results: dict[str, np.ndarray]  # (K, N, D)
 
 
 def record(
@@ -41,17 +43,45 @@ def record(
     batch = layout.batch_of([prompt], spec)
     with in_dtype(spec.dtype):
         found = _compiled(
-            model.layers,
+            _groups(model, batch.tokens),
             jax.tree.map(lambda part: part[0], batch),
-            np.array(model.slots),
             _ties(model),
-            readout=model.readout,
+            layout=layout,
             residual=model.residual,
             m=spec.m,
             keep=keep,
         )
-    readings, record = jax.tree.map(np.asarray, found)
-    return readings, record, layout.own_rows(batch, 0)
+    first, runs = jax.tree.map(np.asarray, found)
+    streams, middles, seen = [first], [], []
+    for done in runs:
+        streams += list(done.streams)
+        middles += list(done.middles)
+        by_layer = zip(*jax.tree.leaves(done.seen), strict=True)
+        seen += [Seen(*parts, *[None] * (not keep)) for parts in by_layer]
+    watched = remembered(model, ("watched",), partial(_on_host, model))
+    how = (np.array(model.slots), model.residual, batch.inputs.shape[1])
+    read: dict[str, Any] = {"vector": model.residual.read(streams[-1][-1], "y")}
+    for i, layer in watched.items():
+        read |= read_layer(model.readout, layer, streams[i], streams[i + 1], *how)
+    return Readings(**read), Record(streams, middles, seen, {}), layout.own_rows(batch, 0)
+
+
+def _on_host(model: Stack) -> dict[int, Layer]:
+    """The layers that the theorem reads, by number, with NumPy arrays: reading one prompt takes
+    less time than compiling a program for it."""
+    return {
+        i: jax.tree.map(np.asarray, layer)
+        for i, layer in enumerate(model.layers)
+        if layer.name in model.readout.layers
+    }
+
+
+def _groups(model: Stack, tokens: int) -> list[Alike | Layer]:
+    """All layers as one group of one shape, or each by itself."""
+    layers = list(model.layers)
+    if not small(layers, tokens):
+        return [*layers]
+    return [remembered(model, ("alike",), lambda: jax.device_put(alike(layers, np)))]
 
 
 def _ties(model: Stack) -> Float[np.ndarray, "layers 2"]:
@@ -67,26 +97,27 @@ def _ties(model: Stack) -> Float[np.ndarray, "layers 2"]:
     )
 
 
-@partial(jax.jit, static_argnames=("readout", "residual", "m", "keep"))
+@partial(jax.jit, static_argnames=("layout", "residual", "m", "keep"))
 def _compiled(
-    layers: Iterable[Layer],
-    batch: Any,  # of the readout's layout
-    slots: Int[Array, "K"],
+    groups: list[Alike | Layer],
+    batch: Any,  # of the layout
     ties: Float[Array, "layers 2"],
     *,
-    readout: Readout,
+    layout: Layout,
     residual: Residual,
     m: int,
     keep: bool,
-) -> tuple[Readings, Record]:
-    found = Record([readout.layout.embed(batch, residual, m)[0]], [], {})
-
-    def see(layer: Layer, before: Array, after: Array, seen: Seen) -> None:
-        found.streams.append(after)
-        found.seen.append(seen)
-
-    how: dict[str, Any] = {"see": see, "ties": ties, "keep": keep}
-    return read_one(layers, batch, slots, readout=readout, residual=residual, m=m, **how), found
+) -> tuple[Array, list[Run]]:
+    """The stream after the embedding, and what each group of layers did."""
+    first, real = layout.embed(batch, residual, m)
+    stream, start, runs = first, 0, []
+    for group in groups:
+        layers = alike([group]) if isinstance(group, Layer) else group
+        stop = start + len(layers.causal)
+        stream, done = run(layers, stream, real, ties[start:stop], keep)
+        start = stop
+        runs.append(done)
+    return first, runs
 
 
 def read_hooked(
@@ -162,15 +193,15 @@ def _hooked(
 
     readings = _run(model, batch, touch, places_of(model))
     one = Readings(*(None if part is None else part[0] for part in readings))
-    seen = []
+    seen, middles = [], [kept[f"{name}.resid_mid"] for name in names]
     for name, tie in zip(names, _ties(model), strict=True):
         with in_dtype(model.spec.dtype):
             gap, near, best = map(np.asarray, _gaps(kept[f"{name}.attn.scores"], tie))
         pattern = kept[f"{name}.attn.pattern"] if keep else None
-        seen.append(Seen(gap, near, best, pattern, kept[f"{name}.resid_mid"]))
+        seen.append(Seen(gap, near, best, pattern))
     streams = [kept["embed"], *(kept[f"{name}.resid_post"] for name in names)]
     results = {name: kept[f"{name}.attn.result"] for name in names}
-    return one, Record(streams, seen, results), touched.rows[0]
+    return one, Record(streams, middles, seen, results), touched.rows[0]
 
 
 _gaps = jax.jit(gaps_of)

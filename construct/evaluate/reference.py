@@ -63,7 +63,7 @@ def _read(
         """Step 1 for one example: the stream of [BOS, example, query], and what is read of it."""
         few, found = jnp.concatenate([bos, example, query]), {}
         for layer in layers[:gathers]:
-            after, _ = apply_layer(layer, few, jnp.ones(len(few), bool))
+            after = apply_layer(layer, few, jnp.ones(len(few), bool))
             found |= read_layer(readout, layer, few, after, slots, residual, examples=1)
             few = after
         return few, found
@@ -75,7 +75,7 @@ def _read(
     asking = jnp.concatenate([jnp.zeros(1, int), jnp.arange(len(met) - n, len(met))])
     few = jax.lax.map(lambda place: _gather(layers[gathers], met, real, place), asking)
     for layer in layers[gathers + 1 :]:
-        few, _ = apply_layer(layer, few, jnp.ones(len(few), bool))
+        few = apply_layer(layer, few, jnp.ones(len(few), bool))
     return Readings(vector=residual.read(few[-1], "y"), **_by_example(found))
 
 
@@ -87,7 +87,7 @@ def _gather(
     places = jnp.arange(len(stream))
     others = real & (places != place) & (places < (place if layer.causal else len(stream)))
     moved = jnp.concatenate([stream, stream[place][None]])
-    after, _ = apply_layer(layer, moved, jnp.append(others, True), answer_only=True)
+    after = apply_layer(layer, moved, jnp.append(others, True), answer_only=True)
     return after[0]
 
 

@@ -10,6 +10,7 @@ import optax
 import pytest
 from flax import nnx
 
+from construct.evaluate import alike
 from construct.evaluate import dense as forward
 from construct.layers import Support, in_dtype
 from construct.prompt import batch_of, embed
@@ -70,18 +71,13 @@ def test_chunks_change_nothing(monkeypatch, pieces):
     (stream, real), layers = stream_of(RANDOM), RANDOM.model.layers
     whole = forward.run(layers, stream, real)[-1]
     monkeypatch.setattr(forward, "chunk_bytes", lambda: 4 * len(stream) * 4 * pieces)
-    seen = []
-    chunked = forward.run(
-        layers,
-        stream,
-        real,
-        see=lambda *passed: seen.append(passed[-1]),
-        ties=jnp.zeros((7, 2)),
-        keep=True,
-    )[-1]
+    chunked = forward.run(layers, stream, real)[-1]
+    recorded, done = alike.run(alike.alike(layers), stream, real, jnp.zeros((7, 2)), keep=True)
     where = RANDOM.model.residual.where("y")
-    assert np.abs(np.array(whole - chunked))[where].max() <= 2 * proof.error_bound(RANDOM.spec)
-    assert seen[2].attention.shape == (4, len(stream), len(stream))
+    for other in (chunked, recorded[-1]):
+        assert np.abs(np.array(whole - other))[where].max() <= 2 * proof.error_bound(RANDOM.spec)
+    assert done.seen.pattern.shape == (7, 4, len(stream), len(stream))
+    assert done.seen.gap.shape == (7, 4, len(stream))
 
 
 def test_hooks_read_and_replace():
@@ -179,12 +175,12 @@ def test_idle_heads_are_skipped_until_they_live():
     idle = layer.banks[1]
     assert idle.terms == (("idle", 1),) and layer.support is Support.EXAMPLE
     stream, real = stream_of(RANDOM)
-    skipped, _ = forward.apply_layer(layer, stream, real)
-    dense, _ = forward.apply_layer(layer, stream, real, tie=jnp.zeros(2))
-    assert np.abs(np.array(skipped - dense)).max() <= 1e-6
+    skipped = forward.apply_layer(layer, stream, real)
+    _, done = alike.run(alike.alike([layer]), stream, real, jnp.zeros((1, 2)), keep=False)
+    assert np.abs(np.array(skipped - done.streams[0])).max() <= 1e-6
     idle.W_V[...] = idle.W_V[...].at[0, 0, 0].set(1.0)
     idle.W_O[...] = idle.W_O[...].at[0, 0, 0].set(1.0)
-    alive, _ = forward.apply_layer(layer, stream, real)
+    alive = forward.apply_layer(layer, stream, real)
     assert np.abs(np.array(alive - skipped)).max() > 1e-3
 
 

@@ -1,0 +1,93 @@
+"""Layers padded to one shape do what they do each by itself, and large ones stay by themselves."""
+
+from functools import cache
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from construct.evaluate import alike as module
+from construct.evaluate.alike import alike, run, small
+from construct.evaluate.dense import feed
+from verify.theorem import ALL
+from verify.theorem4.vectors import THEOREM4_VECTORS
+
+THEOREMS = (*ALL.values(), THEOREM4_VECTORS)
+
+
+@cache
+def drawn(theorem):
+    """A small instance's prompt and transformer."""
+    rng = np.random.default_rng(0)
+    instance = theorem.draw_instance(rng, K=3, d=4, m=6, n=3, **theorem.drawn)
+    prompt = theorem.draw_prompt(rng, instance, noise=1)
+    return instance, prompt, theorem.build(instance.spec, instance.tasks)
+
+
+@pytest.mark.parametrize("theorem", THEOREMS, ids=str)
+def test_one_group_is_what_each_layer_does_by_itself(theorem, monkeypatch):
+    instance, prompt, model = drawn(theorem)
+    together = model.trace(prompt)
+    monkeypatch.setattr(module, "CACHE", 0)
+    apart = model.trace(prompt)
+    # Each is within the lemmas' bounds of one ideal stream, and its scores within theirs.
+    bounds = theorem.proof.errors(theorem.proof.setting(instance.spec, prompt))
+    scores = dict(model.gains.score_error)
+    for layer, bound in zip(model.layers, bounds, strict=True):
+        name = layer.name
+        for subspace in model.residual.names:
+            one, other = (trace.read(name, subspace) for trace in (together, apart))
+            assert np.abs(one - other).max() <= 2 * getattr(bound, subspace, 0)
+        for one, other in ((together, apart), (apart, together)):
+            assert (one.gaps[name] <= other.gaps[name] + 2 * scores[name] * 2).all()
+        assert (together.near[name] == apart.near[name]).all()
+    assert (together.answer.recognized == apart.answer.recognized).all()
+
+
+@pytest.mark.parametrize("theorem", THEOREMS, ids=str)
+def test_a_row_of_one_shape_is_its_layer_and_zeros(theorem):
+    _, _, model = drawn(theorem)
+    layers = list(model.layers)
+    rows = alike(layers, np)
+    for i, layer in enumerate(layers):
+        first = 0
+        for bank in layer.banks:
+            heads = slice(first, first + bank.count)
+            for name in ("W_Q", "W_K", "W_V", "W_O"):
+                held, own = getattr(rows.bank, name)[i][heads], np.asarray(getattr(bank, name)[...])
+                assert (held[tuple(map(slice, own.shape))] == own).all()
+                assert np.count_nonzero(held) == np.count_nonzero(own)
+            first += bank.count
+        matrices = {} if layer.mlp is None else layer.mlp.matrices
+        for name in ("W_1", "W_2", "W_3"):
+            held = getattr(rows, name)
+            if name in matrices:
+                own = np.asarray(matrices[name][...])
+                assert (held[i][tuple(map(slice, own.shape))] == own).all()
+            else:
+                assert held is None or not held[i].any()
+        assert rows.causal[i] == layer.causal and rows.gated[i] == ("W_3" in matrices)
+
+
+def test_a_gate_of_one_layer_does_not_close_the_others():
+    """Of layers of one shape, one may have a gate and another none; a gate of zeros is shut."""
+    _, _, model = drawn(ALL[1])
+    layer = model.layer("commit")
+    rng = np.random.default_rng(1)
+    rows = alike([layer, layer])
+    W_1, W_2 = (jnp.asarray(rng.normal(size=part.shape), jnp.float32) for part in rows[3:5])
+    stream = jnp.asarray(rng.normal(size=(5, W_1.shape[2])), jnp.float32)
+    mixed = rows._replace(W_1=W_1, W_2=W_2, W_3=jnp.zeros_like(W_1), gated=np.array([True, False]))
+    _, done = run(mixed, stream, jnp.ones(5, bool), jnp.zeros((2, 2)), False)
+    assert (done.streams[0] == done.middles[0]).all()
+    assert (done.streams[1] == feed(done.middles[1], W_1[1], W_2[1])).all()
+    assert (done.streams[1] != done.middles[1]).any()
+
+
+def test_only_what_fits_a_cache_is_padded():
+    instance, _, model = drawn(ALL[1])
+    layers, tokens = list(model.layers), instance.spec.tokens
+    assert small(layers, tokens)
+    assert not small(layers, 1 << 9)  # 3 heads' scores of 512 tokens take 3 MiB
+    wide = ALL[1].draw_instance(np.random.default_rng(0), K=16, d=64, m=6, n=3)
+    assert not small(list(ALL[1].build(wide.spec, wide.tasks).layers), wide.spec.tokens)
