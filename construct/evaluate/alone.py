@@ -114,7 +114,7 @@ def answer(
     call. Raises ValueError where a hypothesis fails on one."""
     groups: dict[int, list[int]] = {}
     for i, prompt in enumerate(prompts):
-        length = chunk.padded_length(len(prompt.labels), chunk.CHUNK, chunk.SHORTEST)
+        length = chunk.padded_length(len(prompt.labels), ready.chunk, chunk.SHORTEST)
         groups.setdefault(length, []).append(i)
     answers: dict[int, Answer] = {}
     for length, group in groups.items():

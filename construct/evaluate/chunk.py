@@ -22,8 +22,8 @@ from construct.floats import gamma
 from construct.readout import Readout
 from construct.roles import INPUT, LABEL, QUERY
 
-# Examples that are sent to a device at once, and the fewest that a shorter chunk is padded to.
-# Matters of speed alone.
+# The most examples that are sent to a device at once, and the fewest that a shorter chunk is padded
+# to. Matters of speed alone.
 CHUNK = 1 << 15
 SHORTEST = 1 << 6
 

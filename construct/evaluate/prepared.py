@@ -7,13 +7,15 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
+from construct.evaluate import chunk
 from construct.evaluate.certificate import certificate
-from construct.evaluate.chunk import Limits, Norms, Variant
+from construct.evaluate.chunk import SHORTEST, Limits, Norms, Variant
 from construct.evaluate.joined import Joined, join
 from construct.evaluate.plan import Plan, make_plan
 from construct.evaluate.screening import sketch_size
 from construct.gains import CommonGains
 from construct.layers import Stack
+from construct.spec import Spec
 
 # From so many tasks on, screening pays: measured on two cores (see benchmarks/scale.py for what is
 # near them). Results do not depend on it.
@@ -23,6 +25,10 @@ SCREENED_TASKS = 48
 # two cores with 1 MiB of cache each and two chunks at once, and a matter of speed alone.
 PIECE_BYTES = 1 << 23
 LONGEST_PIECE = 1 << 11
+
+# Examples are sent to a device in chunks that take it some 30 ms, so that two of them keep two
+# cores busy and a progress bar moves: so many products of two numbers in Recognize.
+CHUNK_PRODUCTS = 1 << 31
 
 
 @dataclass(frozen=True)
@@ -39,12 +45,18 @@ class Prepared:
     norms: dict[str, Float[np.ndarray, "K"]]
     limits: Limits
     variant: Variant
+    longest: int
     sketch: int
     content: frozenset[str]
     dtype: str
     joined: Joined
     feature_norm: float
     feature_bias_norm: float
+
+    @property
+    def chunk(self) -> int:
+        """Examples that are sent to a device at once."""
+        return min(chunk.CHUNK, self.longest)
 
     def bounded(self, x: Float[np.ndarray, "c slots d"]) -> bool:
         """Whether the outputs' bound is likely within its limit for examples like these, so that no
@@ -72,6 +84,7 @@ def prepare(model: Stack, screen: bool | None = None) -> Prepared:
         norms,
         held,
         variant(model, sketch),
+        max(SHORTEST, _power_below(CHUNK_PRODUCTS // (spec.d * _scored(spec, sketch)))),
         sketch,
         frozenset({"x", "f"} & set(plan.outputs)),
         spec.dtype,
@@ -100,12 +113,22 @@ def limits(model: Stack) -> Limits:
     )
 
 
+def _scored(spec: Spec, sketch: int) -> int:
+    """The numbers that Recognize holds of an example: d of each task and slot, or a sketch of
+    them."""
+    return (spec.n - 1) * spec.K * (sketch or spec.d)
+
+
+def _power_below(count: int) -> int:
+    """The largest power of two up to a count; 1 below that."""
+    return 1 << max(0, count.bit_length() - 1)
+
+
 def variant(model: Stack, sketch: int) -> Variant:
-    """How a chunk is run at first. The size of a piece goes by what Recognize holds of an example:
-    d numbers of each task and slot, or a sketch of them."""
+    """How a chunk is run at first."""
     spec = model.spec
-    example = (spec.n - 1) * spec.K * (sketch or spec.d) * np.dtype(spec.dtype).itemsize
-    piece = min(LONGEST_PIECE, 1 << max(4, (PIECE_BYTES // example).bit_length() - 1))
+    example = _scored(spec, sketch) * np.dtype(spec.dtype).itemsize
+    piece = min(LONGEST_PIECE, max(16, _power_below(PIECE_BYTES // example)))
     norms = Norms.EVERY if model.readout.always else Norms.LONGEST
     return Variant(model.readout, piece, sketch > 0, norms)
 

@@ -105,7 +105,7 @@ def embed_group(
         elif role.content == "y" and y is not None:
             stream["y"] = y.T[:, None]
         if "sum" in residual.names and not role.last:
-            stream["sum"] = (slots == n - 2).astype(dtype)[None, :, None]
+            stream["sum"] = jnp.asarray(slots == n - 2, dtype)[None, :, None]
         found.append(Tokens(stream, len(slots)))
     inputs, last = found
     return inputs, last

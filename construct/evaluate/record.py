@@ -81,7 +81,9 @@ def _groups(model: Stack, tokens: int) -> list[Alike | Layer]:
     layers = list(model.layers)
     if not small(layers, tokens):
         return [*layers]
-    return [remembered(model, ("alike",), lambda: jax.device_put(alike(layers, np)))]
+    # A mask is no array, and may be another one beside the same weights.
+    key = ("alike", *(layer.causal for layer in layers))
+    return [remembered(model, key, lambda: jax.device_put(alike(layers, np)))]
 
 
 def _ties(model: Stack) -> Float[np.ndarray, "layers 2"]:

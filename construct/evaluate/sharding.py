@@ -219,7 +219,7 @@ class Shards:
         rows = rows_of(mesh)
         self.mesh = Mesh(rows if len(names) == 2 else rows[:, 0], names)
         self.examples, self.heads = rows.shape
-        self.chunk = chunk.CHUNK * self.examples
+        self.group, self.chunk = ready.chunk, ready.chunk * self.examples
         self.spec, self.limits, self.variant = model.spec, ready.limits, ready.variant
         self.own = [i for i, row in enumerate(rows) if row[0].process_index == jax.process_index()]
 
@@ -264,7 +264,7 @@ class Shards:
         """The chunk as the host keeps it, placed on the devices, and how to run it: for the shares
         of the answer that one device would get, chunk by chunk of its own, and for what is
         found."""
-        count, group = len(x), chunk.CHUNK
+        count, group = len(x), self.group
         # A device gets whole pieces, as one device would cut them: fewer rows could be multiplied
         # in another order.
         length = partial(chunk.padded_length, longest=group, shortest=chunk.SHORTEST)

@@ -85,7 +85,7 @@ class OneDevice:
 
     def __init__(self, ready: Prepared, query: Query, dtype: str) -> None:
         self.ready, self.query, self.dtype = ready, query, dtype
-        self.chunk = chunk.CHUNK
+        self.chunk = ready.chunk
         self.alone: np.ndarray | None = None
 
     def send(self, x: np.ndarray, y: np.ndarray, first: int) -> tuple[np.ndarray, np.ndarray, Call]:
@@ -379,10 +379,10 @@ def check_block(spec: Spec, block: Any, index: int) -> Examples:
 def answer_prompts(model: Stack, prompts: Sequence[Prompt], names: Sequence[str]) -> list[Answer]:
     """The answers to checked prompts: those of less than a chunk together, longer ones one by one.
     Raises ValueError where a hypothesis fails on one."""
-    long = [i for i, prompt in enumerate(prompts) if len(prompt.labels) >= chunk.CHUNK]
-    short = [i for i in range(len(prompts)) if i not in long]
     with in_dtype(model.spec.dtype):
         ready: Prepared = remembered(model, ("restricted", None), partial(prepare, model, None))
+        long = [i for i, prompt in enumerate(prompts) if len(prompt.labels) >= ready.chunk]
+        short = [i for i in range(len(prompts)) if i not in long]
         together = alone.answer(
             model, ready, [prompts[i] for i in short], [names[i] for i in short]
         )

@@ -229,7 +229,7 @@ def program(
     read = {readout.layer} | ({readout.codes[0]} if readout.codes else set())
     found: dict[str, Array] = {}
 
-    def see(layer: Layer, before: Array, after: Array, seen: None) -> None:
+    def see(layer: Layer, before: Array, after: Array) -> None:
         if layer.name in read:
             both = before[groups], after[groups]
             found.update(read_layer(readout, layer, *both, slots, residual, LARGEST["m"]))
