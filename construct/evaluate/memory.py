@@ -31,7 +31,7 @@ from construct.evaluate.certificate import certificate
 from construct.evaluate.joined import Joined, join
 from construct.evaluate.prepared import Prepared, prepare
 from construct.evaluate.program import Classes
-from construct.evaluate.streaming import UNDER_WAY, Run, check_block, rechunk
+from construct.evaluate.streaming import UNDER_WAY, Query, Run, check_block, rechunk
 from construct.floats import DTYPES
 from construct.layers import Stack, in_dtype, remembered
 from construct.prompt import Prompt, check_queries, check_query
@@ -73,6 +73,7 @@ class Memory:
         self._length = 0
         self._inputs = np.zeros((spec.K, spec.n - 1, spec.d), spec.dtype)
         self._labels = np.zeros((spec.K, spec.d), spec.dtype)
+        self._beside: Query | None = None
         self._changed()
 
     def __len__(self) -> int:
@@ -150,13 +151,16 @@ class Memory:
 
         with in_dtype(spec.dtype), ThreadPoolExecutor(UNDER_WAY) as threads:
             # No example sees the query before the layer in which they meet. The one that runs
-            # beside them is the first example's own, which keeps the hypotheses as they do.
-            run = Run(model, stand_in, "prompt", screen, threads, mesh, first=len(self), keep=keep)
+            # beside them is that of the first example of all, which keeps the hypotheses as they
+            # do.
+            beside = stand_in if self._beside is None else self._beside
+            run = Run(model, beside, "prompt", screen, threads, mesh, first=len(self), keep=keep)
             for x, y in rechunk(blocks, spec, run.devices.chunk):
                 run.take(x, y)
                 if progress is not None:
                     progress(run.first)
             tasks = run.tasks()
+        self._beside = run.query
         self._grow(tasks)
         self._inputs, self._labels, self.counts = inputs, labels, counts
         self._changed()

@@ -158,6 +158,7 @@ class Sent(NamedTuple):
 class Run:
     """One prompt under way: the query, the chunks sent off, and what has been read so far.
 
+    query: its inputs, or what an earlier run made of them, which no sketch and no mesh changes.
     threads: where chunks of full size wait for the device, if it runs several at once. first: how
     many examples went before these. keep: told of each chunk's tasks and examples, in order.
     """
@@ -165,7 +166,7 @@ class Run:
     def __init__(
         self,
         model: Stack,
-        query: Float[np.ndarray, "slots d"],
+        query: Float[np.ndarray, "slots d"] | Query,
         name: str,
         screen: bool | None,
         threads: Executor | None = None,
@@ -179,7 +180,9 @@ class Run:
             model, ("restricted", screen), partial(prepare, model, screen)
         )
         self.variant = self.ready.variant
-        self.query = Query(self.ready, query.astype(self.spec.dtype))
+        if not isinstance(query, Query):
+            query = Query(self.ready, query.astype(self.spec.dtype))
+        self.query = query
         self.devices: OneDevice | Shards = (
             OneDevice(self.ready, self.query, self.spec.dtype)
             if mesh is None
