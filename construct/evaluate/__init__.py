@@ -1,7 +1,8 @@
 """Evaluators: ways to run a stack of layers on a prompt and read what its theorem reads of it.
 
 `dense` scores all pairs of tokens and knows nothing of what the heads are for; `record` is a dense
-run that keeps every stream, `bf16` one that multiplies bfloat16 numbers. `reference` runs the dense
+run that keeps every stream, of small layers as one program for all of them (`alike`), `bf16` one
+that multiplies bfloat16 numbers. `reference` runs the dense
 layers on the few tokens that the layers' declared supports allow (`supports`): a page to read.
 
 The restricted evaluator is that idea at speed, in time and memory linear in the tokens:
