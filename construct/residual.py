@@ -109,8 +109,7 @@ class Residual:
             sides = (where.start, self.dim - where.stop)
             return xp.pad(part, [(0, 0)] * (part.ndim - 1) + [sides])
 
-        known = [name for name in parts if isinstance(parts[name], np.ndarray)]
-        order = [*known, *(name for name in parts if name not in known)]
+        order = sorted(parts, key=lambda name: not isinstance(parts[name], np.ndarray))
         return reduce(operator.add, map(placed, order))
 
 

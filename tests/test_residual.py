@@ -30,6 +30,18 @@ def test_read_replace_assemble():
     assert NAMED.assemble({"y": jnp.ones((2, 1))}).tolist() == [[0, 0, 1, 0, 0, 0]] * 2
 
 
+def test_parts_of_a_stream_broadcast_wherever_they_are_held():
+    """In NumPy and on the device, by an alias too; all of NumPy stays NumPy."""
+    known = {"y": np.ones((1, 1, 1)), "x": np.arange(4.0).reshape(2, 1, 2)}
+    mixed = known | {"z": jnp.arange(9.0).reshape(1, 3, 3)}
+    stream = NAMED.assemble(mixed)
+    assert stream.shape == (2, 3, 6) and isinstance(stream, jnp.ndarray)
+    for name, part in mixed.items():
+        assert (NAMED.read(stream, name) == part).all()
+    held = NAMED.assemble({"y": known["y"], "f": known["x"]})
+    assert isinstance(held, np.ndarray) and (held == NAMED.assemble(known)).all()
+
+
 def test_unknown_and_double_names_are_refused():
     with pytest.raises(
         ValueError,

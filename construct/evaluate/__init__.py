@@ -2,8 +2,8 @@
 
 `dense` scores all pairs of tokens and knows nothing of what the heads are for; `record` is a dense
 run that keeps every stream, of small layers as one program for all of them (`alike`), `bf16` one
-that multiplies bfloat16 numbers. `reference` runs the dense
-layers on the few tokens that the layers' declared supports allow (`supports`): a page to read.
+that multiplies bfloat16 numbers. `reference` runs the dense layers on the few tokens that the
+layers' declared supports allow (`supports`): a page to read.
 
 The restricted evaluator is that idea at speed, in time and memory linear in the tokens:
 

@@ -90,22 +90,25 @@ def run(
     real: Bool[Array, "N"],
     ties: Float[Array, "layers 2"],
     keep: bool,
+    many_winners: bool = True,
+    many_heads: bool = True,
 ) -> tuple[Float[Array, "N D"], Run]:
-    """Run layers of one shape: the stream after the last, and what each did. `ties` and `keep` are
-    by layer as in `dense.attend`."""
+    """Run layers of one shape: the stream after the last, and what each did.
+
+    ties, by layer, and the rest: as in `dense.attend`. Sums go in blocks unless no layer needs it:
+    where few keys win and few heads move something, all other summands are exactly 0.
+    """
 
     def one(stream: Array, part: tuple[Alike, Array]) -> tuple[Array, Run]:
         layer, tie = part
-        # Sums in blocks, as of layers in which many keys win and many heads move something: where
-        # few do, the other summands are exactly 0.
         out, seen = attend(
             layer.bank,
             stream,
             stream,
             real,
             causal=layer.causal,
-            many_winners=True,
-            many_heads=True,
+            many_winners=many_winners,
+            many_heads=many_heads,
             tie=tie,
             keep=keep,
         )

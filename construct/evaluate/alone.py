@@ -108,13 +108,13 @@ def ask(ready: Prepared, prompts: Sequence[Examples], length: int, variant: Vari
 
 
 def answer(
-    model: Stack, ready: Prepared, prompts: Sequence[Prompt], names: Sequence[str]
+    model: Stack, ready: Prepared, prompts: Sequence[Prompt], names: Sequence[str], longest: int
 ) -> list[Answer]:
-    """The answers to checked prompts of less than a chunk, those padded to the same length in one
-    call. Raises ValueError where a hypothesis fails on one."""
+    """The answers to checked prompts of less than a chunk, `longest`, those padded to the same
+    length in one call. Raises ValueError where a hypothesis fails on one."""
     groups: dict[int, list[int]] = {}
     for i, prompt in enumerate(prompts):
-        length = chunk.padded_length(len(prompt.labels), ready.chunk, chunk.SHORTEST)
+        length = chunk.padded_length(len(prompt.labels), longest, chunk.SHORTEST)
         groups.setdefault(length, []).append(i)
     answers: dict[int, Answer] = {}
     for length, group in groups.items():

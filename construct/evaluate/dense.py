@@ -1,5 +1,5 @@
 """The dense evaluator: softmax attention over all pairs of tokens and residual ReLU MLPs, as pure
-JAX functions of the weights.
+JAX functions of the weights; what a theorem reads of a layer is read in NumPy, too.
 
 This is the reference: it knows nothing of what the heads are for. Matrix products ask for the
 highest precision, so that a GPU's TF32 default cannot break a score. Query tokens are taken in
@@ -64,11 +64,8 @@ def over_prompts(one: Callable[[T], U], batch: T, scores: int) -> U:
     return jax.lax.map(one, batch, batch_size=together if together > 1 else None)
 
 
-def product(subscripts: str, *arrays: Any) -> Any:
-    """An einsum at the highest precision; products of bfloat16 numbers are summed in float32. Of
-    NumPy arrays it is NumPy's, which compiles nothing."""
-    if all(isinstance(array, np.ndarray) for array in arrays):
-        return np.einsum(subscripts, *arrays, optimize=True)
+def product(subscripts: str, *arrays: Array) -> Array:
+    """An einsum at the highest precision; products of bfloat16 numbers are summed in float32."""
     kept = jnp.promote_types(arrays[0].dtype, jnp.float32)
     return jnp.einsum(
         subscripts, *arrays, precision=jax.lax.Precision.HIGHEST, preferred_element_type=kept
@@ -203,9 +200,9 @@ def attend(
         out, seen = rows((queries, places))
     else:
         runs = -(-count // chunk)
-        padded = jnp.pad(queries, [(0, runs * chunk - count), (0, 0)]).reshape(runs, chunk, -1)
+        filled = jnp.pad(queries, [(0, runs * chunk - count), (0, 0)]).reshape(runs, chunk, -1)
         parts = jax.lax.map(
-            rows, (padded, jnp.pad(places, (0, runs * chunk - count)).reshape(runs, chunk))
+            rows, (filled, jnp.pad(places, (0, runs * chunk - count)).reshape(runs, chunk))
         )
         out, seen = jax.tree.map(
             lambda part: part.reshape(runs * chunk, *part.shape[2:])[:count], parts
@@ -360,6 +357,8 @@ def _recognition(
     """By task and example, how far its head scores the input in its slot above BOS; by task and
     input, its output's norm."""
     bank = layer.banks[0]
+    on_host = isinstance(before, np.ndarray)
+    einsum: Any = partial(np.einsum, optimize=True) if on_host else product
     groups = before[1:].reshape(examples + 1, -1, residual.dim)
     inputs = groups[:, :-1]
 
@@ -368,19 +367,19 @@ def _recognition(
     ) -> Float[Array | np.ndarray, "K m rank"]:
         return by_slot[np.arange(len(slots)), :, slots]
 
-    keys = product("gsd,had->hgsa", inputs, bank.W_K[...])
+    keys = einsum("gsd,had->hgsa", inputs, bank.W_K[...])
     if readout.asks == LABEL:
-        asking = product("md,had->hma", groups[:examples, -1], bank.W_Q[...])
+        asking = einsum("md,had->hma", groups[:examples, -1], bank.W_Q[...])
     else:
-        asking = at_slots(product("gsd,had->hgsa", inputs[:examples], bank.W_Q[...]))
-    bos = product("d,had->ha", before[0], bank.W_K[...])
+        asking = at_slots(einsum("gsd,had->hgsa", inputs[:examples], bank.W_Q[...]))
+    bos = einsum("d,had->ha", before[0], bank.W_K[...])
     own = (asking * at_slots(keys[:, :examples])).sum(-1)
     output = keys[..., bank.rows(readout.term)]
     if readout.less is not None:
         output = output + residual.read(inputs, readout.less)
     return {
         "gap": own - (asking * bos[:, None]).sum(-1),
-        "output_norm": (np if isinstance(output, np.ndarray) else jnp).sqrt((output**2).sum(-1)),
+        "output_norm": (np if on_host else jnp).sqrt((output**2).sum(-1)),
     }
 
 

@@ -7,9 +7,8 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from construct.evaluate import chunk
 from construct.evaluate.certificate import certificate
-from construct.evaluate.chunk import SHORTEST, Limits, Norms, Variant
+from construct.evaluate.chunk import CHUNK, SHORTEST, Limits, Norms, Variant
 from construct.evaluate.joined import Joined, join
 from construct.evaluate.plan import Plan, make_plan
 from construct.evaluate.screening import sketch_size
@@ -26,8 +25,9 @@ SCREENED_TASKS = 48
 PIECE_BYTES = 1 << 23
 LONGEST_PIECE = 1 << 11
 
-# Examples are sent to a device in chunks that take it some 30 ms, so that two of them keep two
-# cores busy and a progress bar moves: so many products of two numbers in Recognize.
+# Examples are sent to a CPU in chunks that take two cores some 30 ms, so that two at once keep them
+# busy and a progress bar moves: so many products of two numbers in Recognize. Other devices take
+# chunks of the largest size.
 CHUNK_PRODUCTS = 1 << 31
 
 
@@ -36,7 +36,8 @@ class Prepared:
     """A model's weights by blocks, bounds of its outputs' norms, and what a chunk is held against.
 
     norms: by subspace that makes an output, the spectral norm of each task's block. variant: how a
-    chunk is run unless its own numbers ask for another way.
+    chunk is run unless its own numbers ask for another way. longest: the examples that are work
+    enough for a chunk.
     content: which of those subspaces hold an input or its features, and no flag.
     joined: plan, norms and limits for a call that costs by the array.
     """
@@ -52,11 +53,6 @@ class Prepared:
     joined: Joined
     feature_norm: float
     feature_bias_norm: float
-
-    @property
-    def chunk(self) -> int:
-        """Examples that are sent to a device at once."""
-        return min(chunk.CHUNK, self.longest)
 
     def bounded(self, x: Float[np.ndarray, "c slots d"]) -> bool:
         """Whether the outputs' bound is likely within its limit for examples like these, so that no
@@ -84,7 +80,7 @@ def prepare(model: Stack, screen: bool | None = None) -> Prepared:
         norms,
         held,
         variant(model, sketch),
-        max(SHORTEST, _power_below(CHUNK_PRODUCTS // (spec.d * _scored(spec, sketch)))),
+        _longest(spec, sketch),
         sketch,
         frozenset({"x", "f"} & set(plan.outputs)),
         spec.dtype,
@@ -117,6 +113,15 @@ def _scored(spec: Spec, sketch: int) -> int:
     """The numbers that Recognize holds of an example: d of each task and slot, or a sketch of
     them."""
     return (spec.n - 1) * spec.K * (sketch or spec.d)
+
+
+def _longest(spec: Spec, sketch: int) -> int:
+    """The examples that are work enough for a chunk."""
+    if jax.default_backend() != "cpu":
+        return CHUNK
+    return min(
+        CHUNK, max(SHORTEST, _power_below(CHUNK_PRODUCTS // (spec.r * _scored(spec, sketch))))
+    )
 
 
 def _power_below(count: int) -> int:

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 from construct.evaluate.alike import Alike, Run, alike, run, small
 from construct.evaluate.dense import Seen, gaps_of, read_layer
 from construct.evaluate.places import BATCH, Hooks, Touched, places_of, run_touched
+from construct.evaluate.supports import GATHERS
 from construct.layers import Layer, Stack, in_dtype, remembered
 from construct.layout import AnyPrompt, Layout
 from construct.readout import Readings, Readout
@@ -61,18 +62,22 @@ def record(
     watched = remembered(model, ("watched",), partial(_on_host, model))
     how = (np.array(model.slots), model.residual, batch.inputs.shape[1])
     read: dict[str, Any] = {"vector": model.residual.read(streams[-1][-1], "y")}
-    for i, layer in watched.items():
-        read |= read_layer(model.readout, layer, streams[i], streams[i + 1], *how)
-    return Readings(**read), Record(streams, middles, seen, {}), layout.own_rows(batch, 0)
+    with np.errstate(all="ignore"):  # as JAX does, of weights that were changed
+        for i, layer in watched.items():
+            read |= read_layer(model.readout, layer, streams[i], streams[i + 1], *how)
+    # Copies, so that an answer does not keep all streams.
+    readings = Readings(**{name: np.array(part) for name, part in read.items()})
+    return readings, Record(streams, middles, seen, {}), layout.own_rows(batch, 0)
 
 
 def _on_host(model: Stack) -> dict[int, Layer]:
-    """The layers that the theorem reads, by number, with NumPy arrays: reading one prompt takes
-    less time than compiling a program for it."""
+    """The layers that the theorem reads, by number; with NumPy arrays if it reads their weights:
+    reading one prompt takes less time than compiling a program for it."""
+    readout = model.readout
     return {
-        i: jax.tree.map(np.asarray, layer)
+        i: jax.tree.map(np.asarray, layer) if layer.name == readout.layer else layer
         for i, layer in enumerate(model.layers)
-        if layer.name in model.readout.layers
+        if layer.name in readout.layers
     }
 
 
@@ -114,9 +119,13 @@ def _compiled(
     first, real = layout.embed(batch, residual, m)
     stream, start, runs = first, 0, []
     for group in groups:
-        layers = alike([group]) if isinstance(group, Layer) else group
+        if isinstance(group, Layer):
+            layers = alike([group])
+            sums = {"many_winners": group.support in GATHERS, "many_heads": group.many_heads}
+        else:
+            layers, sums = group, {}
         stop = start + len(layers.causal)
-        stream, done = run(layers, stream, real, ties[start:stop], keep)
+        stream, done = run(layers, stream, real, ties[start:stop], keep, **sums)
         start = stop
         runs.append(done)
     return first, runs

@@ -219,7 +219,8 @@ class Shards:
         rows = rows_of(mesh)
         self.mesh = Mesh(rows if len(names) == 2 else rows[:, 0], names)
         self.examples, self.heads = rows.shape
-        self.group, self.chunk = ready.chunk, ready.chunk * self.examples
+        self.group = min(chunk.CHUNK, ready.longest)
+        self.chunk = self.group * self.examples
         self.spec, self.limits, self.variant = model.spec, ready.limits, ready.variant
         self.own = [i for i, row in enumerate(rows) if row[0].process_index == jax.process_index()]
 

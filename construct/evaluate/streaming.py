@@ -85,7 +85,7 @@ class OneDevice:
 
     def __init__(self, ready: Prepared, query: Query, dtype: str) -> None:
         self.ready, self.query, self.dtype = ready, query, dtype
-        self.chunk = ready.chunk
+        self.chunk = min(chunk.CHUNK, ready.longest)
         self.alone: np.ndarray | None = None
 
     def send(self, x: np.ndarray, y: np.ndarray, first: int) -> tuple[np.ndarray, np.ndarray, Call]:
@@ -280,8 +280,9 @@ class Run:
         recognized = self.tasks()
         vector = self.devices.alone
         if vector is None:
-            # On the host, where stacking a few small arrays takes no call of the device.
-            stacked = jax.tree.map(lambda *parts: np.stack(parts), *self.shares)
+            stacked = jax.tree.map(
+                program.stacked, *self.shares, is_leaf=lambda one: isinstance(one, program.Share)
+            )
             vector = np.asarray(chunk.finish(self.ready.plan, self.query.before, stacked))
         return Answer(vector, recognized, self.spec.K, "restricted")
 
@@ -384,13 +385,13 @@ def answer_prompts(model: Stack, prompts: Sequence[Prompt], names: Sequence[str]
     Raises ValueError where a hypothesis fails on one."""
     with in_dtype(model.spec.dtype):
         ready: Prepared = remembered(model, ("restricted", None), partial(prepare, model, None))
-        long = [i for i, prompt in enumerate(prompts) if len(prompt.labels) >= ready.chunk]
-        short = [i for i in range(len(prompts)) if i not in long]
+        longest = min(chunk.CHUNK, ready.longest)
+        short = [i for i, prompt in enumerate(prompts) if len(prompt.labels) < longest]
         together = alone.answer(
-            model, ready, [prompts[i] for i in short], [names[i] for i in short]
+            model, ready, [prompts[i] for i in short], [names[i] for i in short], longest
         )
     answers = dict(zip(short, together, strict=True))
-    for i in long:
+    for i in sorted(set(range(len(prompts))) - set(short)):
         prompt = prompts[i]
         answers[i] = answer_blocks(
             model, [(prompt.inputs, prompt.labels)], prompt.query, name=names[i]

@@ -194,6 +194,28 @@ def test_long_prompts_come_by_the_chunk(monkeypatch):
     assert (memory.ask(prompt.query).vector == whole.ask(prompt.query).vector).all()
 
 
+def test_the_query_beside_the_examples_runs_once(monkeypatch):
+    """Whatever is added later, by a sketch or not, and after all is forgotten."""
+    instance, prompt = drawn(1, 0, K=3, d=4, m=9, n=3)
+    model, runs = model_of(1, instance), []
+    start = chunk.start_query
+    monkeypatch.setattr(
+        chunk, "start_query", lambda *given, **how: runs.append(1) or start(*given, **how)
+    )
+    parts = [(prompt.inputs[at : at + 3], prompt.labels[at : at + 3]) for at in (0, 3, 6)]
+    memory = model.remember([parts[0]])
+    memory.extend([parts[1]])
+    once = len(runs)
+    memory.extend([parts[2]], screen=True)
+    assert len(runs) == once > 0
+    whole = model.remember(prompt)
+    assert (memory.recognized == whole.recognized).all()
+    assert (memory.ask(prompt.query).vector == whole.ask(prompt.query).vector).all()
+    memory.forget(np.arange(9))
+    memory.extend([parts[1]])
+    assert (memory.recognized == whole.recognized[3:6]).all()
+
+
 def test_an_example_that_is_refused_leaves_the_memory_as_it_was():
     _, prompt, model = subject(1, 1)
     memory = model.remember(part_of(prompt, slice(0, 30)))

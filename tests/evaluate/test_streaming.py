@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jax.sharding import Mesh
 
 from construct import Prompt, Spec, Task, build
-from construct.evaluate import chunk, streaming
+from construct.evaluate import chunk, prepared, streaming
 from construct.evaluate.attention import softmax
 from construct.evaluate.chunk import Norms
 from construct.evaluate.program import halved_sum
@@ -76,6 +76,38 @@ def test_any_chunk_gives_the_answer(monkeypatch, length):
         INSTANCE.spec
     )
     assert done == [*range(length, 40, length), 40]
+
+
+def test_few_counts_of_chunks_compile(monkeypatch):
+    """Shares are put together in numbers of a power of two, the last of them empty."""
+    monkeypatch.setattr(chunk, "CHUNK", 8)
+    chunk.finish.clear_cache()
+    for count in (17, 31):  # three chunks, and four
+        answer = MODEL.stream([(PROMPT.inputs[:count], PROMPT.labels[:count])], PROMPT.query)
+        short = Prompt(PROMPT.inputs[:count], PROMPT.labels[:count], PROMPT.query)
+        whole = MODEL(short, evaluator="dense")
+        assert (answer.recognized == whole.recognized).all()
+        assert answer_error(answer.vector, whole.vector.astype(float)) <= 2 * proof.error_bound(
+            INSTANCE.spec
+        )
+    assert chunk.finish._cache_size() == 1
+
+
+def test_a_chunk_goes_by_the_work_in_it(monkeypatch):
+    """Products of two numbers in Recognize: features, outputs and tasks, or the rows of a
+    sketch."""
+    spec = MODEL.spec
+    assert prepared.prepare(MODEL).longest == chunk.CHUNK
+    example = (spec.n - 1) * spec.K * spec.d * spec.r
+    monkeypatch.setattr(prepared, "CHUNK_PRODUCTS", 100 * example)
+    ready = prepared.prepare(MODEL)
+    assert ready.longest == 64  # the largest power of two up to 100
+    query = streaming.Query(ready, PROMPT.query)
+    assert streaming.OneDevice(ready, query, spec.dtype).chunk == 64
+    monkeypatch.setattr(chunk, "CHUNK", 16)
+    assert streaming.OneDevice(ready, query, spec.dtype).chunk == 16
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert prepared.prepare(MODEL).longest == 1 << 15
 
 
 def test_blocks_are_taken_as_they_are_needed(monkeypatch):
