@@ -26,8 +26,8 @@ CACHE = 1 << 20
 class Alike(NamedTuple):
     """Layers of one shape, each array with one of them a row.
 
-    causal, gated: which layers are, and which of their MLPs have a gate. An MLP is None where no
-    layer has one; so is its gate.
+    causal: which layers are. gated: which layers' MLPs have a gate. W_1 and W_2 are None where no
+    layer has an MLP, W_3 where none has a gate.
     """
 
     bank: Bank

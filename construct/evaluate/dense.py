@@ -1,5 +1,5 @@
 """The dense evaluator: softmax attention over all pairs of tokens and residual ReLU MLPs, as pure
-JAX functions of the weights; what a theorem reads of a layer is read in NumPy, too.
+JAX functions of the weights. What a theorem reads of a layer is read of JAX's or NumPy's arrays.
 
 This is the reference: it knows nothing of what the heads are for. Matrix products ask for the
 highest precision, so that a GPU's TF32 default cannot break a score. Query tokens are taken in

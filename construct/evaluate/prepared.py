@@ -25,9 +25,9 @@ SCREENED_TASKS = 48
 PIECE_BYTES = 1 << 23
 LONGEST_PIECE = 1 << 11
 
-# Examples are sent to a CPU in chunks that take two cores some 30 ms, so that two at once keep them
-# busy and a progress bar moves: so many products of two numbers in Recognize. Other devices take
-# chunks of the largest size.
+# Examples are sent to a CPU in chunks of so many products of two numbers in Recognize. One takes
+# two cores 25 to 50 ms (K = 16 to 1,024), so two at once keep both busy and a progress bar moves.
+# Other devices take the largest chunks.
 CHUNK_PRODUCTS = 1 << 31
 
 
@@ -37,7 +37,7 @@ class Prepared:
 
     norms: by subspace that makes an output, the spectral norm of each task's block. variant: how a
     chunk is run unless its own numbers ask for another way. longest: the examples that are work
-    enough for a chunk.
+    enough for a chunk, of which none holds more than CHUNK.
     content: which of those subspaces hold an input or its features, and no flag.
     joined: plan, norms and limits for a call that costs by the array.
     """
@@ -116,12 +116,10 @@ def _scored(spec: Spec, sketch: int) -> int:
 
 
 def _longest(spec: Spec, sketch: int) -> int:
-    """The examples that are work enough for a chunk."""
+    """The examples that are work enough for a chunk, which may be more than a chunk holds."""
     if jax.default_backend() != "cpu":
         return CHUNK
-    return min(
-        CHUNK, max(SHORTEST, _power_below(CHUNK_PRODUCTS // (spec.r * _scored(spec, sketch))))
-    )
+    return max(SHORTEST, _power_below(CHUNK_PRODUCTS // (spec.r * _scored(spec, sketch))))
 
 
 def _power_below(count: int) -> int:

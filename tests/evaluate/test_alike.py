@@ -9,6 +9,7 @@ import pytest
 from construct.evaluate import alike as module
 from construct.evaluate.alike import alike, run, small
 from construct.evaluate.dense import feed
+from construct.floats import gamma
 from verify.theorem import ALL
 from verify.theorem4.vectors import THEOREM4_VECTORS
 
@@ -51,6 +52,35 @@ def test_one_group_is_what_each_layer_does_by_itself(theorem, monkeypatch):
         if layer.mlp is None:
             assert (together.middles[name] == together.streams[name]).all()
     assert (together.answer.recognized == apart.answer.recognized).all()
+
+
+@pytest.mark.parametrize("theorem", THEOREMS, ids=str)
+def test_what_heads_did_is_what_numpy_makes_of_their_scores(theorem):
+    _, prompt, model = drawn(theorem)
+    trace, gains = model.trace(prompt), model.gains
+    scores_error = dict(gains.score_error)
+    before = list(trace.streams.values())
+    for layer, stream in zip(model.layers, before, strict=False):
+        h, error = stream.astype(float), 2 * scores_error[layer.name]
+        pairs = [[np.array(W[...], float) for W in (bank.W_Q, bank.W_K)] for bank in layer.banks]
+        scores, sizes = (
+            np.concatenate(
+                [np.einsum("qd,had,hae,ke->hqk", f(h), f(Q), f(K), f(h)) for Q, K in pairs]
+            )
+            for f in (np.asarray, np.abs)
+        )
+        # Sums of D products twice, and of the rank's; a gap is a difference of two scores.
+        terms = 2 * h.shape[1] + max(Q.shape[1] for Q, _ in pairs)
+        allowed = 2 * gamma(terms, stream.dtype.name) * sizes.max()
+        if layer.causal:
+            scores[:, np.triu(np.ones((len(h), len(h)), bool), 1)] = -np.inf
+        top = scores.max(2, keepdims=True)
+        losers = scores < top - gains.spread(layer.name) - error
+        gap = top[:, :, 0] - np.where(losers, scores, -np.inf).max(2)
+        near = (losers & (scores > top - 2 * gains.T + error)).sum(2)
+        assert np.allclose(trace.gaps[layer.name], gap, rtol=0, atol=allowed)
+        assert (trace.near[layer.name] == near).all()
+        assert np.allclose(trace.best[layer.name], scores[:, :, 1:].max(2), rtol=0, atol=allowed)
 
 
 @pytest.mark.parametrize("theorem", THEOREMS, ids=str)
