@@ -5,10 +5,12 @@ The layers are those of `construct.evaluate.program`. Where the decoding layers 
 the supports: at the first layer in which an example's tokens may depend on the query.
 """
 
-from functools import partial
+from collections.abc import Callable
+from functools import lru_cache, partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from construct.evaluate import chunk, program
@@ -20,6 +22,13 @@ from construct.roles import INPUT, LABEL
 
 Features = tuple[str, str]  # the role of the tokens that hold them, and the subspace
 
+# One query is some fifty steps of a microsecond: on a CPU they run one after the other on one core,
+# as handing a step to another core takes longer than the step. A matter of speed alone.
+ONE_BY_ONE: dict[str, str | bool] = {
+    "xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED",
+    "xla_cpu_multi_thread_eigen": False,
+}
+
 
 @jax.jit
 def encode(plan: Plan, x: Float[Array, "K slots d"], y: Float[Array, "K d"]) -> Classes:
@@ -30,14 +39,30 @@ def encode(plan: Plan, x: Float[Array, "K slots d"], y: Float[Array, "K d"]) -> 
     return program.advance(plan, before, {INPUT: inputs, LABEL: label}, 0, program.decoding(plan))
 
 
-@partial(jax.jit, static_argnames="variant")
 def decode(
-    joined: Joined, state: Joined, query: Float[Array, "slots d"], *, variant: Variant
+    joined: Joined, state: Joined, query: Float[np.ndarray, "slots d"], *, variant: Variant
 ) -> Float[Array, "d+1"]:
     """The answer to a query, and after it the largest norm of all tasks' outputs on it.
 
     joined: plan, norms and limits. state: the representatives, and how many each stands for.
     """
+    return _compiled()(joined, state, query, variant=variant)
+
+
+@lru_cache(maxsize=1)
+def _compiled() -> Callable[..., Array]:
+    """`_decode` compiled, to run one by one where this XLA knows how."""
+    options: dict[str, str | bool] | None = ONE_BY_ONE
+    try:
+        jax.jit(lambda: 0, compiler_options=options).lower().compile()
+    except jax.errors.JaxRuntimeError:
+        options = None
+    return jax.jit(_decode, static_argnames="variant", compiler_options=options)
+
+
+def _decode(
+    joined: Joined, state: Joined, query: Float[Array, "slots d"], *, variant: Variant
+) -> Float[Array, "d+1"]:
     plan, norms, limits = joined.split()
     kept, times = state.split()
     before, query_norms = chunk.start_query(plan, norms, limits, query, variant=variant)

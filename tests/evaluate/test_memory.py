@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from construct import Memory, Prompt, Task
-from construct.evaluate import chunk, program
+from construct.evaluate import chunk, program, recall
 from construct.evaluate.prepared import prepare
 from proofs import memory as proof
 from tests.evaluate.cases import drawn, model_of
@@ -214,6 +214,20 @@ def test_the_query_beside_the_examples_runs_once(monkeypatch):
     memory.forget(np.arange(9))
     memory.extend([parts[1]])
     assert (memory.recognized == whole.recognized[3:6]).all()
+
+
+def test_an_xla_without_the_options_answers_all_the_same(monkeypatch):
+    _, prompt, model = subject(1, 1)
+    memory = model.remember(prompt)
+    answer = memory.ask(prompt.query)
+    monkeypatch.setattr(recall, "ONE_BY_ONE", {"xla_cpu_no_such_option": True})
+    recall._compiled.cache_clear()
+    try:
+        again = memory.ask(prompt.query)
+    finally:
+        recall._compiled.cache_clear()
+    slack = 4 * np.finfo(np.float32).eps
+    np.testing.assert_allclose(again.vector, answer.vector, atol=slack)
 
 
 def test_an_example_that_is_refused_leaves_the_memory_as_it_was():
