@@ -72,6 +72,12 @@ class Bounds:
             * np.isin(np.arange(len(self.center)), list(example))[:, None]
         )
 
+    def at_centers(
+        self, matrix: Float[np.ndarray, "H rows D"]
+    ) -> Float[np.ndarray, "kinds H rows"]:
+        """matrix @ center, by kind and head."""
+        return np.moveaxis(matrix @ self.center.T, 2, 0)
+
     def uncertain(self, matrix: Float[np.ndarray, "H rows D"]) -> Float[np.ndarray, "kinds H"]:
         """How far matrix @ h can be from matrix @ center, by kind and head: the sum of norm times
         radius over the subspaces, and what an example's code adds."""
@@ -93,7 +99,7 @@ class Bounds:
             ]
         )
         code = np.linalg.norm(matrix[:, :, self.residual.where("e")], axis=-1)
-        exact = np.abs(np.einsum("hrd,cd->chr", matrix, self.center))
+        exact = np.abs(self.at_centers(matrix))
         return (
             exact + np.einsum("cs,shr->chr", self.radius, lengths) + self.coded[:, :, None] * code
         )
@@ -108,6 +114,8 @@ class Bounds:
 def matrix_norm(matrix: Float[np.ndarray, "H rows columns"]) -> Float[np.ndarray, "H"]:
     """An upper bound of the spectral norm: the lesser of the Frobenius norm and sqrt(|.|_1
     |.|_inf)."""
+    if not matrix.any():  # most blocks
+        return np.zeros(len(matrix))
     size = np.abs(matrix)
     return np.minimum(
         np.sqrt((size**2).sum((1, 2))), np.sqrt(size.sum(1).max(1) * size.sum(2).max(1))

@@ -215,9 +215,7 @@ class ScoreBounds:
             self.product, self.itself = self._outputs(model, W_Q[:, rows], W_K[:, rows])
             W_Q, W_K = (np.delete(W, np.r_[rows], axis=1) for W in (W_Q, W_K))
         self.Q, self.K = W_Q, W_K
-        self.q_center, self.k_center = (
-            np.einsum("hrd,cd->chr", W, bounds.center) for W in (W_Q, W_K)
-        )
+        self.q_center, self.k_center = (bounds.at_centers(W) for W in (W_Q, W_K))
         e = residual.where("e")
         self.q_code, self.k_code = W_Q[:, :, e], W_K[:, :, e]
         self.form = np.einsum("hrb,hrc->hbc", self.q_code, self.k_code)
@@ -252,7 +250,7 @@ class ScoreBounds:
 
     def _norm(self, rows: Float[np.ndarray, "H rank D"]) -> Float[np.ndarray, "kinds H"]:
         """The largest norm of rows @ h by kind of token and head."""
-        center = np.linalg.norm(np.einsum("hrd,cd->chr", rows, self.bounds.center), axis=-1)
+        center = np.linalg.norm(self.bounds.at_centers(rows), axis=-1)
         return center + self.bounds.uncertain(rows)
 
     def of(
@@ -330,13 +328,13 @@ class ValueBounds:
     def __init__(self, bank: Heads, bounds: Bounds) -> None:
         self.residual = bounds.residual
         W_V, W_O = (np.asarray(weight[...], np.float64) for weight in (bank.W_V, bank.W_O))
-        value = np.einsum("hvd,cd->chv", W_V, bounds.center)
-        self.center = np.einsum("hdv,chv->chd", W_O, value)
+        value = bounds.at_centers(W_V)
+        self.center = np.einsum("hdv,chv->chd", W_O, value, optimize=True)
         self.radius = np.zeros((*value.shape[:2], len(self.residual.names)))
         for i, name in enumerate(self.residual.names):
             written = W_O[:, self.residual.where(name)]
             if written.any():
-                self.radius[:, :, i] = bounds.uncertain(np.einsum("hov,hvd->hod", written, W_V))
+                self.radius[:, :, i] = bounds.uncertain(written @ W_V)
 
     def moved(
         self,
