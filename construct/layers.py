@@ -231,7 +231,8 @@ _kept: "weakref.WeakKeyDictionary[Stack, dict[Any, Any]]" = weakref.WeakKeyDicti
 
 
 def remembered(model: Stack, key: tuple, make: Callable[[], Any]) -> Any:
-    """What `make()` gives, kept until the model holds other arrays (JAX arrays never change)."""
+    """What `make()` gives in the model's own dtype, kept until the model holds other arrays (JAX
+    arrays never change)."""
     leaves = _arrays(model)
     kept: dict[Any, Any] | None = _kept.get(model)
     if kept is None or not _same(kept["leaves"], leaves):
@@ -239,7 +240,9 @@ def remembered(model: Stack, key: tuple, make: Callable[[], Any]) -> Any:
         if all(isinstance(leaf, jax.Array) for leaf in leaves):
             _kept[model] = kept
     if key not in kept:
-        kept[key] = make()
+        # Whoever asks first: all later ones get the same.
+        with in_dtype(model.spec.dtype):
+            kept[key] = make()
     return kept[key]
 
 

@@ -216,6 +216,17 @@ def test_the_query_beside_the_examples_runs_once(monkeypatch):
     assert (memory.recognized == whole.recognized[3:6]).all()
 
 
+def test_a_memory_in_float64_that_is_asked_before_the_model():
+    """What is kept of a model is in its dtype, whoever asks for it first."""
+    instance, prompt = drawn(1, 2, **SHAPES[1], dtype="float64")
+    model = ALL[1].build(instance.spec, instance.tasks, instance.feature_map)
+    memory = model.remember(prompt)
+    verdict = verdict_of(instance, prompt)
+    assert proof.error_bound(ALL[1].proof, instance.spec) < 1e-12
+    assert holds(1, instance, memory.ask(prompt.query), verdict)
+    assert holds(1, instance, model(prompt, evaluator="restricted"), verdict)
+
+
 def test_an_xla_without_the_options_answers_all_the_same(monkeypatch):
     _, prompt, model = subject(1, 1)
     memory = model.remember(prompt)
