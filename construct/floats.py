@@ -39,6 +39,21 @@ def gamma(k: float, dtype: str) -> float:
     return ku / (1 - ku) if ku < 1 else math.inf
 
 
+def smallest_normal(dtype: str) -> float:
+    """Smallest positive number of full precision: a device may flush what is smaller to 0."""
+    return float(np.finfo(dtype).smallest_normal)
+
+
+def underflow(terms: int, norm: float, dtype: str) -> float:
+    """What a dot product of so many terms with a vector of that norm can lose to underflow, beside
+    its relative rounding.
+
+    Every entry of the stored row, every product and every sum by at most the smallest normal number
+    lambda: lambda (sqrt(terms) norm + 2 terms). Ours.
+    """
+    return smallest_normal(dtype) * (math.sqrt(terms) * norm + 2 * terms)
+
+
 def hard_gap(dtype: str) -> int:
     """Least whole score gap at which exp(-gap) rounds to exactly 0 in `dtype` (104 for float32, 746
     for float64).

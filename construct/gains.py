@@ -11,7 +11,16 @@ from functools import cached_property, lru_cache
 from typing import Any, TypeVar, cast
 
 from construct import checks
-from construct.floats import SHORT_BITS, gamma, hard_gap, largest, short, unit_roundoff
+from construct.floats import (
+    SHORT_BITS,
+    gamma,
+    hard_gap,
+    largest,
+    short,
+    smallest_normal,
+    underflow,
+    unit_roundoff,
+)
 from construct.spec import Spec
 
 # How the band between tolerance and margin is split when the caller bounds no input: an eighth of
@@ -137,7 +146,7 @@ def recognition(
     """
     tau = math.exp(-T)
     far = spec.tokens * tau**2
-    input_radius, _, rounding = bounded_inputs(spec)
+    input_radius, features, rounding = bounded_inputs(spec)
     moved = leak(tau, far, input_radius)
     residual = moved + rounding
     rho, delta = spec.tolerance + residual, spec.margin - residual
@@ -167,6 +176,9 @@ def recognition(
     # stored constant.
     L = spec.example_bits + spec.slot_bits
     error = gamma(spec.d + L + 4, spec.dtype) * (P2 * L + opposite + T0)
+    # What underflows: in the query's residual, which is stored times beta, and in the products.
+    error += (2 * spec.radius + residual) * residual_underflow(spec, features)
+    error += underflow(spec.d + L + 2, 0.0, spec.dtype)
     return Recognition(tau, far, residual, beta, T0, P2, recognize_raise, error)
 
 
@@ -224,14 +236,19 @@ def check_representable(
 
 
 def feature_rounding(spec: Spec, input_radius: float) -> float:
-    """Rounding of the features phi(x), in Euclidean norm: the sum slot's sum, then B x + c."""
-    lifted = gamma(spec.n + 4, spec.dtype) * spec.n * input_radius if spec.sum_slot else 0.0
+    """Rounding of the features phi(x), in Euclidean norm: inputs so small that they are flushed to
+    0, the sum slot's sum, then B x + c."""
+    lifted = math.sqrt(spec.d) * smallest_normal(spec.dtype)
+    if spec.sum_slot:
+        lifted += gamma(spec.n + 4, spec.dtype) * spec.n * input_radius
+        lifted += math.sqrt(spec.d) * underflow(spec.n, 0.0, spec.dtype)
     if not spec.features:
         return lifted
     dot = gamma(spec.d + 2, spec.dtype) * (
         math.sqrt(min(spec.d, spec.features)) * spec.feature_norm * input_radius
         + spec.feature_bias_norm
     )
+    dot += math.sqrt(spec.features) * underflow(spec.d + 1, input_radius + 1, spec.dtype)
     return spec.feature_norm * lifted + dot
 
 
@@ -240,9 +257,16 @@ def residual_rounding(spec: Spec, input_radius: float) -> float:
     times -beta."""
     features = spec.feature_norm * input_radius + spec.feature_bias_norm
     spread = math.sqrt(min(spec.d, spec.r))  # || |W| || <= sqrt(rank) ||W||
-    return gamma(spec.r + 4, spec.dtype) * (
+    dot = gamma(spec.r + 4, spec.dtype) * (
         spread * spec.weight_norm * features + spec.bias_norm + spec.radius
-    ) + spec.weight_norm * feature_rounding(spec, input_radius)
+    )
+    dot += residual_underflow(spec, features)
+    return dot + spec.weight_norm * feature_rounding(spec, input_radius)
+
+
+def residual_underflow(spec: Spec, features: float) -> float:
+    """What W_i f + b_i - y, for features of that norm, can lose to underflow, in Euclidean norm."""
+    return math.sqrt(spec.d) * underflow(spec.r + 2, features + 1 + spec.radius, spec.dtype)
 
 
 def bounded_inputs(spec: Spec) -> tuple[float, float, float]:

@@ -74,13 +74,27 @@ class Setting:
     def output_rounding(self, f: float, y: float) -> float:
         """Rounding of W_i phi + b_i - y in max norm, f and y the errors of features and label: the
         matrix and the bias are rounded when stored, a product once, and the sum of r + 2 terms r +
-        1 times."""
+        1 times. And what underflows there, and in the mean of so small outputs: a product and a sum
+        a key."""
         sizes, weights = self.sizes, self.spec.weight_norm
+        lost = self.underflow(self.spec.r + 2, self.feature_norm + 1 + sizes.label)
         return (
             self.gamma(self.spec.r + 3) * (sizes.products + weights * f)
             + self.gamma(self.spec.r + 2) * sizes.bias
             + self.gamma(self.spec.r + 1) * (sizes.label + y)
+            + lost
+            + self.underflow(self.tokens + 1, 0.0)
         )
+
+    def stored(self, norm: float, size: int = 1) -> float:
+        """Rounding of a vector of `size` coordinates to the dtype, in Euclidean norm: of its
+        coordinates, and those so small that they are flushed to 0."""
+        flushed = floats.smallest_normal(self.spec.dtype) if self.rounds else 0.0
+        return self.gamma(1) * norm + math.sqrt(size) * flushed
+
+    def underflow(self, terms: int, norm: float) -> float:
+        """What a dot product loses to underflow, 0 if rounding is not counted."""
+        return floats.underflow(terms, norm, self.spec.dtype) if self.rounds else 0.0
 
     def gamma(self, k: float) -> float:
         """The rounding factor of k roundings, 0 if rounding is not counted."""
@@ -207,8 +221,8 @@ def compose(setting: Setting, lemmas: Sequence[ModuleType]) -> list[Errors]:
     """The bounds on every subspace after each layer; before the first, the prompt is rounded to the
     dtype."""
     spec = setting.spec
-    x = setting.gamma(1) * setting.input_norm
-    state = Errors(x=x, f=0.0 if spec.features else x, y=setting.gamma(1) * setting.sizes.label)
+    x = setting.stored(setting.input_norm, spec.d)
+    state = Errors(x=x, f=0.0 if spec.features else x, y=setting.stored(setting.sizes.label))
     after = []
     for layer in lemmas:
         state = layer.lemma(setting, state)

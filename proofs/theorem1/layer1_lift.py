@@ -8,6 +8,7 @@ e^-3T (no key's example counts for it: BOS wins by 3T). Without a sum slot all h
 exact. Features: phi is Lipschitz with ||B||, and they are 0 up to that where x should be 0.
 """
 
+import math
 from dataclasses import replace
 
 from construct.gains import feature_rounding
@@ -29,6 +30,7 @@ def lemma(setting: Setting, before: Errors) -> Errors:
         x = max(spec.n - 2, 1) * before.x  # the errors of the inputs add up in their sum
         x += lift_leak(spec, setting.tau("lift"), setting.far("lift"), setting.input_norm)
         x += setting.average(spec.n + 1) * (spec.n - 2) * setting.input_norm
+        x += math.sqrt(spec.d) * setting.underflow(spec.n, 0.0)
     # What should be 0 rounds relative to what it is.
     round_off = 1 + setting.average(spec.n + 1)
     rest, sink = (

@@ -30,4 +30,4 @@ def lemma(setting: Setting, before: Errors) -> Errors:
         + remainder * setting.spec.radius
         + (1 + remainder) * output_rounding(setting, before)
     )
-    return replace(added, y=max(output, setting.gamma(1) * setting.spec.radius), output=output)
+    return replace(added, y=max(output, setting.stored(setting.spec.radius)), output=output)

@@ -39,5 +39,5 @@ def add_gate(setting: Setting, before: Errors, gate: int) -> Errors:
         sum(abs(c) for c in gains.series.c[: gate + 1]) * spec.K * output_rounding(setting, before)
     )
     return replace(
-        before, y=max(before.y, setting.gamma(1) * spec.radius, output + common), output=output
+        before, y=max(before.y, setting.stored(spec.radius), output + common), output=output
     )

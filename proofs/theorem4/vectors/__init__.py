@@ -44,7 +44,7 @@ def setting(
 def errors(setting: Setting) -> list[Errors]:
     """The bounds on every subspace after each of the four layers; before the first, vectors are
     rounded to the dtype."""
-    state, after = Errors(x=setting.gamma(1) * setting.input_norm), []
+    state, after = Errors(x=setting.stored(setting.input_norm, setting.spec.d)), []
     for layer in FOUR:
         state = layer.lemma(setting, state)
         after.append(state)
