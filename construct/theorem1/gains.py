@@ -73,10 +73,18 @@ def default_coldness(spec: Spec) -> float:
 def _recognition(spec: Spec, T: float) -> Recognition:
     # Lift and Pair leak into the residual that Recognize squares (Lemmas 1 and 2): a label that is
     # off acts like noise.
+    # Their scores are exact, so that their softmax is hard from the format's own gap on; below,
+    # their weights round too.
+    soft = hard_gap(spec.dtype) > T
+
     def leak(tau: float, far: float, input_radius: float) -> float:
-        return pair_leak(spec, tau, far) + spec.weight_norm * spec.feature_norm * lift_leak(
-            spec, tau, far, input_radius
-        )
+        x, y = lift_leak(spec, tau, far, input_radius), pair_leak(spec, tau, far)
+        if soft:
+            y += gamma(spec.tokens + 3, spec.dtype) * spec.radius
+        if soft and spec.sum_slot:
+            summed = gamma(spec.n + 4 + 2 * spec.tokens, spec.dtype)
+            x += summed * (spec.n - 2) * input_radius
+        return y + spec.weight_norm * spec.feature_norm * x
 
     return recognition(
         spec, T, leak, lambda third, input_radius: sink_residual_leak(spec, third, input_radius)
@@ -122,7 +130,8 @@ def _gains(spec: Spec) -> Gains:
     elsewhere = short(threshold + 2 * T + G * code)
     # A token that is not committed can hold any sum of codes; its ok is 0 up to the rounding of
     # Commit's trapezoid.
-    longest = longest_code_sum(spec.K) + wrong + spec.K * (shrink + misplaced + rounding)
+    stray = shrink + misplaced + code_rounding(spec, hard, spec.K)
+    longest = longest_code_sum(spec.K) + wrong + spec.K * stray
     abstain = short((threshold + 2 * T + G * max(longest - 1, 0)) / (1 - ok_rounding(spec)))
     gate_error = gamma(4, spec.dtype) * (threshold + 4 * T)
     score_error = dict.fromkeys(LAYERS, 0.0) | {
@@ -234,8 +243,13 @@ def softmax_roundings(spec: Spec, hard: bool) -> int:
     return 1 if hard else 1 + spec.tokens
 
 
-def code_rounding(spec: Spec, hard: bool) -> float:
-    """Rounding of <z, c_i> at a committed label: the stored code (1), Recognize's and Commit's
-    weights and values, n - 1 summands of which one is not 0, then two products, two sums and the
-    stored -G c_i on the gate's side; and the angle of each of the two codes."""
-    return gamma(13 + 2 * softmax_roundings(spec, hard), spec.dtype) + 3 * CODE_ANGLE
+def code_rounding(spec: Spec, hard: bool, codes: int = 1) -> float:
+    """Rounding of <z, c_i>, relative to the number of codes that a label holds, one where it is
+    committed.
+
+    The stored code (1), Recognize's and Commit's weights and values, the sum of so many codes, or
+    of all heads' over all inputs where none of them is exactly 0; then two products, two sums and
+    the stored -G c_i on the gate's side. And the angles of both codes, 2 sqrt(2) of them.
+    """
+    sums = codes - 1 if hard else spec.K + spec.n
+    return gamma(13 + 2 * softmax_roundings(spec, hard) + sums, spec.dtype) + 3 * CODE_ANGLE

@@ -3,7 +3,7 @@ Lemma 3.
 
     r_i(h)      = W_i f + b_i inp - y
     score(q, k) = P2 (<e_q, e_k> + <s_q, s_k>) - beta <r_i(q), r_i(k)>
-    BOS         : P2 L - T0 + (T0 + 2T) (one - inp + qry + [slot differs])_q
+    BOS         : P2 L - T0 + (T0 + 2T + beta theta) (one - inp + qry + [slot differs])_q
     value       = c_i inp -> z,  inp -> count
 
 Hypotheses: every residual is at most rho or at least delta, and no residual of any token is longer

@@ -5,8 +5,9 @@ Hypotheses: every residual ||g_i(X_j) - y_j|| is at most rho or at least delta; 
 phi(x) + b_i for every task and every input, have norm at most R. Why: the token itself leads BOS by
 T0 - beta ||r_i||^2, which is at least T up to rho and at most -T from delta on, with rho and delta
 narrowed by what Lemmas 1 and 2 leak and what rounding adds. Any other token loses to BOS by 2T even
-when its residual is opposite and of norm 2R, because 2 P2 >= beta (2R + kappa)^2 + T0 + 2T, kappa
-the residual charge. Bound: each of K heads misplaces at most e^-T + N e^-2T.
+when its residual is opposite and of norm 2R, because 2 P2 >= beta ((2R + kappa)^2 + theta) + T0 +
+2T, kappa the residual charge and theta what BOS' own residual moves. Bound: each of K heads
+misplaces at most e^-T + N e^-2T.
 """
 
 from dataclasses import replace
