@@ -18,6 +18,7 @@ import numpy as np
 
 import construct
 from construct import Prompt, Transformer, theorem1, theorem2, theorem3
+from verify.cli import Parser
 from verify.draw import draw_instance, draw_prompt
 
 HOUSE = str(Path(construct.__file__).parent)
@@ -65,6 +66,7 @@ def subject(theorem: int) -> tuple[Transformer, Prompt]:
 
 def main() -> None:
     """Print them, by evaluator and theorem."""
+    Parser("python -m benchmarks.crossings", description=__doc__).parse_args()
     for theorem in BUILD:
         model, prompt = subject(theorem)
         for evaluator in EVALUATORS:

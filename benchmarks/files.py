@@ -25,7 +25,7 @@ from rich.table import Table
 from benchmarks import measure
 from benchmarks.scale import Case, Million
 from construct import Spec, Task, build
-from verify.cli import whole
+from verify.cli import folder, whole
 from verify.plots import PALETTE
 
 DIFFERENT = 20  # log2 of the examples that differ
@@ -121,9 +121,11 @@ def draw(axes: Any, records: list[measure.Record]) -> None:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """How long a prompt, and where its files are put for a while."""
     parser.add_argument(
-        "--files-log-m", type=whole(1), default=24, help="log2 of the examples in files (24)"
+        "--files-log-m", type=whole(1, 30), default=24, help="log2 of the examples in files (24)"
     )
-    parser.add_argument("--folder", help="where to put them (default: the system's for such files)")
+    parser.add_argument(
+        "--folder", type=folder, help="where to put them (default: the system's for such files)"
+    )
 
 
 QUESTION = measure.Question(

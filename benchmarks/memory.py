@@ -131,7 +131,7 @@ def draw(axes: Any, records: list[measure.Record]) -> None:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The prompt that is remembered."""
-    parser.add_argument("--log-m", type=whole(1), default=20, help="log2 of its examples (20)")
+    parser.add_argument("--log-m", type=whole(1, 30), default=20, help="log2 of its examples (20)")
 
 
 QUESTION = measure.Question(

@@ -284,7 +284,7 @@ def draw(axes: Any, records: list[measure.Record]) -> None:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The largest prompt."""
     parser.add_argument(
-        "--largest", type=whole(1), default=20, help="log2 of the most examples (20)"
+        "--largest", type=whole(1, 30), default=20, help="log2 of the most examples (20)"
     )
 
 

@@ -9,8 +9,11 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import jax
 import numpy as np
 from jaxtyping import Array
+
+from construct.floats import DTYPES
 
 LARGEST_INDEX = 2**31 - 1
 
@@ -69,22 +72,29 @@ def real(
     return number
 
 
-def floats(argument: str, value: Any, axes: Sequence[str]) -> np.ndarray:
-    """`value` as a finite, read-only float64 array with the named axes.
-
-    Integers are converted on purpose: a count or a one-hot vector is exact in float64. Booleans,
-    complex numbers, strings and objects are refused, since no conversion of those is surely what
-    was meant.
-    """
-    shape = f"({', '.join(axes)})"
-    try:
-        array = np.asarray(value)
-    except ValueError:
+def numbers(argument: str, value: Any) -> np.ndarray:
+    """`value` as an array of real numbers in one of the Specs' formats: as it is, or in float64,
+    since in shorter floats its squares would round or overflow. Raises ValueError for what is no
+    array of real numbers, or is masked or traced."""
+    if np.ma.is_masked(value):
         raise refuse(
             argument,
-            "a ragged sequence",
-            f"must be one array of shape {shape}",
-            "pad it or split it",
+            "a masked array",
+            "must have all its entries",
+            "drop what is masked, or fill it in",
+        )
+    try:
+        array = np.asarray(value)
+    except jax.errors.TracerArrayConversionError:
+        raise refuse(
+            argument,
+            "a traced array",
+            "must hold numbers where hypotheses are checked",
+            "under jit, vmap and grad use model.embed and model.forward",
+        ) from None
+    except ValueError:
+        raise refuse(
+            argument, "a ragged sequence", "must be one array", "pad it or split it"
         ) from None
     if array.dtype.kind not in "fiuV" or (
         array.dtype.kind == "V" and "float" not in array.dtype.name
@@ -95,6 +105,18 @@ def floats(argument: str, value: Any, axes: Sequence[str]) -> np.ndarray:
             "must hold real numbers",
             "convert it with .astype(float)",
         )
+    return array if array.dtype.name in DTYPES else array.astype(np.float64)
+
+
+def floats(argument: str, value: Any, axes: Sequence[str]) -> np.ndarray:
+    """`value` as a finite, read-only float64 array with the named axes.
+
+    Integers are converted on purpose: a count or a one-hot vector is exact in float64. Booleans,
+    complex numbers, strings and objects are refused, since no conversion of those is surely what
+    was meant.
+    """
+    shape = f"({', '.join(axes)})"
+    array = numbers(argument, value)
     if array.ndim != len(axes):
         raise refuse(
             argument,
@@ -125,6 +147,25 @@ def shape(argument: str, array: np.ndarray | Array, expected: Sequence[int], mea
             f"must have shape {tuple(expected)} = {meaning}",
             "make the shapes agree",
         )
+
+
+def trailing(
+    argument: str, array: np.ndarray | Array, expected: Sequence[int], meaning: str
+) -> None:
+    """Refuse an array whose last axes are not `expected`, which `meaning` spells."""
+    if array.shape[-len(expected) :] != tuple(expected):
+        raise refuse(
+            argument,
+            f"an array of shape {array.shape}",
+            f"its last axes must be {tuple(expected)} = {meaning}",
+            "make the shapes agree",
+        )
+
+
+def function(argument: str, value: Any) -> None:
+    """Refuse what is neither None nor a function."""
+    if value is not None and not callable(value):
+        raise refuse(argument, f"{value!r:.40}", "must be a function", "pass a callable, or none")
 
 
 def package(module: str, name: str, extra: str) -> Any:

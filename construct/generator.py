@@ -18,6 +18,7 @@ from construct.evaluate.dense import over_prompts
 from construct.layers import Layer, check_x64, in_dtype
 from construct.lines import LineBatch, WordBatch, embed_lines, embed_words
 from construct.model import Transformer
+from construct.prompt import check_count
 from construct.readout import Readings, Readout
 from construct.residual import Residual
 from construct.words import BLANK, WordPrompt, input_slots
@@ -233,7 +234,7 @@ class Generator(Transformer):
             raise checks.refuse(
                 "key", None, "sampling needs a JAX key or a seed", "pass key=0, or how='greedy'"
             )
-        if isinstance(key, (int, np.integer)):
+        if isinstance(key, (int, np.integer)) or not isinstance(key, jax.Array):
             key = jax.random.key(checks.integer("key", key, 0, "a seed is at least 0"))
         return samples, key
 
@@ -274,10 +275,20 @@ class Generator(Transformer):
         check_x64(self.spec.dtype)
         x, y, q = (jnp.asarray(part, self.spec.dtype) for part in (inputs, answers, query))
         said = jnp.zeros((0, x.shape[-1])) if prefix is None else jnp.asarray(prefix)
+        self._check_shapes(x, y, q, said)
         t, L = len(said), y.shape[-2]
         padded = jnp.pad(said.astype(x.dtype), [(0, L - t), (0, 0)])
         batch = WordBatch(x, y, q, padded, jnp.ones(len(x), bool), jnp.array(t))
         return embed_words(batch, self.residual, self.spec.m)
+
+    def _check_shapes(self, x: Array, y: Array, q: Array, said: Array) -> None:
+        """Refuse arrays that are no prompt of this Spec."""
+        spec, S = self.spec, self.inputs_per_line
+        count = check_count(spec, x, 3)
+        checks.shape("inputs", x, (count, S, spec.d), "(m', S, d)")
+        checks.shape("answers", y, (count, spec.L, spec.d), "(m', L, d)")
+        checks.shape("query", q, (S, spec.d), "(S, d)")
+        checks.shape("prefix", said, (min(len(said), spec.L), spec.d), "(t, d), t up to L")
 
     @property
     def inputs_per_line(self) -> int:

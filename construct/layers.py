@@ -5,12 +5,13 @@ holds the same arrays as nnx parameters, which optax, orbax and JAX's transforma
 model's.
 """
 
+import hashlib
 import weakref
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -175,23 +176,44 @@ class Stack(nnx.Module):
                 if checked:  # weights that were edited keep no identity
                     weights.check(spec.K, residual)
                 self.layers.append(Layer(weights))
-        _built[self] = _arrays(self)
+        _built[self] = _state(self)
 
     @property
     def as_built(self) -> bool:
-        """Whether the weights are those that were built: the very same arrays, or arrays of equal
-        entries (nnx.jit hands a model back with copies)."""
-        built, held = _built.get(self), _arrays(self)
-        if built is None or _same(built, held):
-            return built is not None
-        if not _equal(built, held):
-            return False
-        _built[self] = held  # so that the next answer costs no comparison
-        return True
+        """Whether the layers hold what was built, here or in a model of which this is a copy: the
+        very same arrays, or arrays of equal entries, as nnx.jit hands them back; and the same
+        supports and masks."""
+        held = _state(self)
+        known, answer = _asked.get(self, (None, False))
+        if known is not None and known.is_same(held):
+            return answer
+        own = _built.get(self)
+        answer = any(
+            built.is_same(held) or built.equals(held)
+            for built in ([*_built.values()] if own is None else [own])
+        )
+        if held.frozen:
+            _asked[self] = held, answer
+        return answer
+
+    @property
+    def weights(self) -> list[Any]:
+        """All stored arrays, in order."""
+        return _state(self).arrays
 
     def forget_built(self) -> None:
         """Say that the weights are not those that were built."""
         _built.pop(self, None)
+        _asked[self] = _state(self), False
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy, or one that was pickled, is as built if this is.
+        return {"attributes": super().__getstate__(), "as_built": self.as_built}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state["attributes"])
+        if state["as_built"]:
+            _built[self] = _state(self)
 
     def layer(self, name: str) -> Layer:
         """The layer of that name. Raises ValueError for another name."""
@@ -226,18 +248,62 @@ def check_x64(dtype: str) -> None:
         )
 
 
-_built: "weakref.WeakKeyDictionary[Stack, list[Any]]" = weakref.WeakKeyDictionary()
+class State(NamedTuple):
+    """What a model's layers hold: all stored weights in order, and what is no array."""
+
+    arrays: list[Any]
+    form: tuple
+
+    @property
+    def frozen(self) -> bool:
+        """Whether the weights are JAX arrays, which never change."""
+        return all(isinstance(array, jax.Array) for array in self.arrays)
+
+    def is_same(self, other: "State") -> bool:
+        """Whether these are the very same arrays, in the same form."""
+        return (
+            self.form == other.form
+            and len(self.arrays) == len(other.arrays)
+            and all(a is b for a, b in zip(self.arrays, other.arrays, strict=True))
+        )
+
+    def equals(self, other: "State") -> bool:
+        """Whether all entries are equal, in the same form; under a trace there are none yet, and
+        nothing is known."""
+        if self.form != other.form or len(self.arrays) != len(other.arrays):
+            return False
+        try:
+            return all(
+                a.dtype == b.dtype and np.array_equal(a, b)
+                for a, b in zip(self.arrays, other.arrays, strict=True)
+            )
+        except jax.errors.TracerArrayConversionError:
+            return False
+
+    def checksum(self) -> str:
+        """One text that other weights, or another form, do not have."""
+        found = hashlib.sha256(repr(self.form).encode())
+        for array in map(np.asarray, self.arrays):
+            found.update(f"{array.dtype} {array.shape}".encode())
+            found.update(array.tobytes())
+        return found.hexdigest()
+
+
+# By model: what its layers held when it was built, and what they held when it was last asked
+# whether that is still so, with the answer; comparing entries takes long.
+_built: "weakref.WeakKeyDictionary[Stack, State]" = weakref.WeakKeyDictionary()
+_asked: "weakref.WeakKeyDictionary[Stack, tuple[State, bool]]" = weakref.WeakKeyDictionary()
 _kept: "weakref.WeakKeyDictionary[Stack, dict[Any, Any]]" = weakref.WeakKeyDictionary()
 
 
 def remembered(model: Stack, key: tuple, make: Callable[[], Any]) -> Any:
-    """What `make()` gives in the model's own dtype, kept until the model holds other arrays (JAX
-    arrays never change)."""
-    leaves = _arrays(model)
+    """What `make()` gives in the model's own dtype, kept until the model's layers hold something
+    else."""
+    state = _state(model)
     kept: dict[Any, Any] | None = _kept.get(model)
-    if kept is None or not _same(kept["leaves"], leaves):
-        kept = {"leaves": leaves}
-        if all(isinstance(leaf, jax.Array) for leaf in leaves):
+    if kept is None or not kept["state"].is_same(state):
+        kept = {"state": state}
+        if state.frozen:
             _kept[model] = kept
     if key not in kept:
         # Whoever asks first: all later ones get the same.
@@ -246,31 +312,16 @@ def remembered(model: Stack, key: tuple, make: Callable[[], Any]) -> Any:
     return kept[key]
 
 
-def _same(one: list[Any] | None, other: list[Any]) -> bool:
-    if one is None or len(one) != len(other):
-        return False
-    return all(a is b for a, b in zip(one, other, strict=True))
-
-
-def _equal(one: list[Any], other: list[Any]) -> bool:
-    """Whether all entries are equal; under a trace there are none yet, and nothing is known."""
-    if len(one) != len(other):
-        return False
-    try:
-        return all(
-            a.dtype == b.dtype and np.array_equal(a, b) for a, b in zip(one, other, strict=True)
-        )
-    except jax.errors.TracerArrayConversionError:
-        return False
-
-
-def _arrays(model: Stack) -> list[Any]:
-    """All stored weights, in order. JAX's own walk over the modules takes several times as long as
-    a short call can spare."""
+def _state(model: Stack) -> State:
+    """What the layers hold now. JAX's own walk over the modules takes several times as long as a
+    short call can spare."""
     parameters: list[nnx.Param] = []
+    form: list[Any] = [model.slots]
     for layer in model.layers:
+        form += (layer.name, layer.support, layer.causal, layer.many_heads)
         for bank in layer.banks:
             parameters += (bank.W_Q, bank.W_K, bank.W_V, bank.W_O)
+            form.append(bank.terms)
         if layer.mlp is not None:
             parameters += layer.mlp.matrices.values()
-    return [parameter.get_raw_value() for parameter in parameters]
+    return State([parameter.get_raw_value() for parameter in parameters], tuple(form))

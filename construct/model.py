@@ -2,19 +2,20 @@
 
 import math
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, overload
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.sharding import Mesh
 from jaxtyping import Array, ArrayLike, Bool, Float
 
 from construct import checks
 from construct.answer import Answer, Trace
 from construct.evaluate.bf16 import pieces_of
-from construct.evaluate.certificate import NoCertificate, certificate
+from construct.evaluate.certificate import NoCertificate, certificate, shorter_weights
 from construct.evaluate.dense import read_prompts
 from construct.evaluate.memory import Memory, remember
 from construct.evaluate.mesh import check_mesh
@@ -31,7 +32,7 @@ from construct.evaluate.reference import read_prompt
 from construct.evaluate.streaming import answer_blocks, answer_prompts
 from construct.layers import Stack, check_x64, remembered
 from construct.layout import AnyPrompt
-from construct.prompt import Batch, Prompt, check_query, embed
+from construct.prompt import Batch, Prompt, check_count, check_query, embed
 from construct.readout import Readings
 from construct.saved import load, save
 
@@ -113,7 +114,12 @@ class Transformer(Stack):
         needs them.
         """
         check_x64(self.spec.dtype)
-        x, y, q = (jnp.asarray(part, self.spec.dtype) for part in (inputs, labels, query))
+        spec = self.spec
+        x, y, q = (jnp.asarray(part, spec.dtype) for part in (inputs, labels, query))
+        count = check_count(spec, x, 3)
+        checks.trailing("inputs", x, (count, spec.n - 1, spec.d), "(m', n-1, d)")
+        checks.trailing("labels", y, (count, spec.d), "(m', d)")
+        checks.trailing("query", q, (spec.n - 1, spec.d), "(n-1, d)")
         lead = x.shape[:-3]
         flat = Batch(
             x.reshape(-1, *x.shape[-3:]),
@@ -180,7 +186,7 @@ class Transformer(Stack):
 
     def stream(
         self,
-        blocks: Iterable[Any],
+        blocks: Prompt | Iterable[Any],
         query: Any,
         *,
         progress: Callable[[int], None] | None = None,
@@ -190,7 +196,8 @@ class Transformer(Stack):
         """Answer a prompt that need not fit into memory, by the restricted evaluator.
 
         blocks: any iterable of (inputs (b, n-1, d), labels (b, d)), at most m examples in all,
-        which may fill the same arrays with every block; query (n-1, d).
+        which may fill the same arrays with every block; or a Prompt, whose own query is left aside.
+        query (n-1, d).
         progress: called with the number of examples done so far. screen: certify most wrong tasks
         off by a few coordinates of their residuals; None does where there are many tasks. The
         recognized tasks are the same either way.
@@ -247,6 +254,9 @@ class Transformer(Stack):
         layout = self.readout.layout
         layout.check(self.spec, prompt, "prompt", self.gains.input_radius)
         check_hooks(self, hooks)
+        self._check_layers()
+        if enforce and not hooks:
+            self._check_formats()
         readings, found, own = record(self, prompt, hooks, attention)
         names = [layer.name for layer in self.layers]
         seen = dict(zip(names, found.seen, strict=True))
@@ -293,6 +303,10 @@ class Transformer(Stack):
         """
         for prompt, name in zip(prompts, names, strict=True):
             self.readout.layout.check(self.spec, prompt, name, self.gains.input_radius)
+        self._check_layers()
+        listed = isinstance(hooks, Sequence) and not isinstance(hooks, str)
+        if not listed:
+            check_hooks(self, hooks)
         if hooks:
             self._only_dense(evaluator, "hooks need")
             return self._hooked(prompts, names, hooks)
@@ -349,6 +363,28 @@ class Transformer(Stack):
                 "leave out one of the two",
             )
 
+    def _check_layers(self) -> None:
+        """Refuse a model without a layer that the theorem reads, and weights that are traced."""
+        for name in self.readout.layers:
+            self.layer(name)
+        if isinstance(self.layers[0].banks[0].W_K.get_raw_value(), Tracer):
+            raise checks.refuse(
+                "model",
+                "traced weights",
+                "must be numbers where hypotheses are checked",
+                "under jit, vmap and grad use model.embed and model.forward",
+            )
+
+    def _check_formats(self) -> None:
+        """Refuse weights that were cast to shorter floats than the bounds are for."""
+        if flaw := remembered(self, ("shorter",), lambda: shorter_weights(self)):
+            raise checks.refuse(
+                "model",
+                flaw,
+                f"must have weights of dtype = {self.spec.dtype}, for which it was built",
+                "cast them back; enforce=False answers all the same",
+            )
+
     def _hooked(
         self,
         prompts: list[Any],
@@ -356,7 +392,7 @@ class Transformer(Stack):
         hooks: Hooks | Sequence[Hooks | None],
     ) -> list[Answer]:
         """One dense batch in stages, with hooks between."""
-        if isinstance(hooks, Sequence):
+        if not isinstance(hooks, Mapping):
             if len(hooks) != len(prompts):
                 raise checks.refuse(
                     "hooks",
@@ -423,6 +459,8 @@ class Transformer(Stack):
         which that is not exact."""
         if not prompts:
             return []
+        if enforce:
+            self._check_formats()
         if not narrow:
             return self._decoded(prompts, names, read_prompts(self, prompts), enforce=enforce)
         pieces = remembered(self, ("pieces",), lambda: pieces_of(self))

@@ -247,6 +247,20 @@ def _roundings(count: int, dtype: np.dtype) -> float:
     return gamma(count, dtype.name)
 
 
+def check_count(spec: Any, inputs: Array, axes: int) -> int:
+    """The number of examples m', the first of the last `axes` axes of their inputs. Raises
+    ValueError unless it is from 1 to m."""
+    count = inputs.shape[-axes] if inputs.ndim >= axes else 0
+    if not 1 <= count <= spec.m:
+        raise checks.refuse(
+            "inputs",
+            f"{count} examples in an array of shape {inputs.shape}",
+            f"must be from 1 to m = {spec.m}",
+            "drop some, or build with a larger m",
+        )
+    return count
+
+
 def padded_sizes(examples: Sequence[int], m: int) -> tuple[int, int]:
     """Of prompts of so many examples, how many examples and how many prompts their batch has: up to
     the next power of four (at most m), and of two."""

@@ -99,7 +99,8 @@ class Readout:
     def layers(self) -> tuple[str, ...]:
         """The layers after which something is read."""
         places = (self.codes, self.posterior, self.prefix)
-        return (self.layer, *(place[0] for place in places if place is not None))
+        found = (self.layer, *(place[0] for place in places if place is not None))
+        return tuple(name for name in found if name)
 
 
 def check_decided(

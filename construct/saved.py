@@ -74,22 +74,22 @@ def write(
     written or safetensors is missing."""
     text = json.dumps({"version": VERSION} | header, allow_nan=False)
     metadata = {"format": _format(kind), kind: text, "checksum": _checksum(tensors, text)}
-    package = safetensors()
+    package, name = safetensors(), _text(path)
     try:
-        package.numpy.save_file(tensors, os.fspath(path), metadata=metadata)
+        package.numpy.save_file(tensors, name, metadata=metadata)
     except (OSError, package.SafetensorError) as error:
         raise checks.refuse(
-            "path", repr(os.fspath(path)), f"cannot be written ({error})", "pass another path"
+            "path", repr(name), f"cannot be written ({error})", "pass another path"
         ) from None
 
 
 def read(kind: str, path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """The arrays and the header of a file of a kind. Raises ValueError for a file that cannot be
     read, is damaged, of another kind or program, or of a newer version."""
-    name = repr(os.fspath(path))
+    name = repr(_text(path))
     package = safetensors()
     try:
-        with package.safe_open(os.fspath(path), framework="numpy") as file:
+        with package.safe_open(_text(path), framework="numpy") as file:
             metadata = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (OSError, package.SafetensorError) as error:
@@ -103,12 +103,16 @@ def read(kind: str, path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dic
     text = metadata.get(kind, "")
     if metadata.get("checksum") != _checksum(tensors, text):
         raise checks.refuse("path", name, "is damaged: its checksum differs", "save it again")
-    header = json.loads(text)
-    if header["version"] > VERSION:
+    try:
+        header = json.loads(text)
+        version = int(header["version"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise damaged(path, error) from None
+    if version > VERSION:
         raise checks.refuse(
             "path",
             name,
-            f"is of version {header['version']}, and this program reads up to {VERSION}",
+            f"is of version {version}, and this program reads up to {VERSION}",
             "load it with the newer program",
         )
     return tensors, header
@@ -119,19 +123,42 @@ def load(path: str | os.PathLike) -> Any:
     damaged, of another program, or of a newer version."""
     tensors, header = read("model", path)
     try:
-        theorem = importlib.import_module(
-            module_of(int(header["theorem"]), header.get("version_of_theorem", ""))
-        )
+        return _model(tensors, header)
     except ModuleNotFoundError:
         raise checks.refuse(
             "path",
-            repr(os.fspath(path)),
+            repr(_text(path)),
             f"is of Theorem {header['theorem']}, which is not known here",
             "load it with the program that knows it",
         ) from None
+    except (KeyError, TypeError, ValueError, AssertionError) as error:
+        raise damaged(path, error) from None
+
+
+def damaged(path: Any, error: Exception) -> ValueError:
+    """What to say of a file that does not hold what its header says."""
+    return checks.refuse(
+        "path",
+        repr(_text(path)),
+        f"does not hold together ({type(error).__name__}: {error})",
+        "save it again",
+    )
+
+
+def _model(tensors: dict[str, np.ndarray], header: dict[str, Any]) -> Any:
+    """The model of a file's arrays and header."""
+    theorem = importlib.import_module(
+        module_of(int(header["theorem"]), header.get("version_of_theorem", ""))
+    )
     layers = [_layer(i, one, tensors) for i, one in enumerate(header["layers"])]
     spec, slots, built = Spec(**header["spec"]), tuple(header["slots"]), header["as_built"]
+    if len(slots) != spec.K or not all(0 <= slot <= spec.n - 2 for slot in slots):
+        raise ValueError(f"slots {slots} for K = {spec.K} tasks of n - 1 = {spec.n - 1} inputs")
+    if wrong := {str(one.dtype) for one in tensors.values()} - {spec.dtype}:
+        raise ValueError(f"arrays of {', '.join(sorted(wrong))} in a model of {spec.dtype}")
     model = theorem.assemble(spec, layers, slots, checked=built)
+    for name in model.readout.layers:
+        model.layer(name)
     if not built:
         model.forget_built()
     return model
@@ -144,6 +171,16 @@ def assembled(model: Stack, layers: Iterable[LayerWeights]) -> Any:
     other = theorem.assemble(model.spec, layers, model.slots, checked=False)
     other.forget_built()
     return other
+
+
+def _text(path: Any) -> str:
+    """A path as text. Raises ValueError for what is no path."""
+    try:
+        return os.fsdecode(path)
+    except TypeError:
+        raise checks.refuse(
+            "path", f"{path!r:.40}", "must be a file's path", "pass a str or a pathlib.Path"
+        ) from None
 
 
 def _format(kind: str) -> str:

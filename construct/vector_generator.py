@@ -142,6 +142,7 @@ class VectorGenerator(Generator):
         check_x64(self.spec.dtype)
         x, y, q = (jnp.asarray(part, self.spec.dtype) for part in (inputs, answers, query))
         said = jnp.zeros((0, x.shape[-1])) if prefix is None else jnp.asarray(prefix)
+        self._check_shapes(x, y, q, said)
         t, L = len(said), y.shape[-2]
         padded = jnp.pad(said.astype(x.dtype), [(0, L - t), (0, 0)])
         batch = VectorBatch(x, y, q, padded, jnp.ones(len(x), bool), jnp.array(t), jnp.array(soft))

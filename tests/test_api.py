@@ -1,6 +1,8 @@
 """The API that researchers expect: pure functions, places and hooks, heads, saving, enforcement."""
 
+import copy
 import dataclasses
+import gc
 import pickle
 import subprocess
 import sys
@@ -14,8 +16,10 @@ from flax import nnx
 
 from construct import Prompt, Spec, Task, Transformer, build, theorem2, theorem3
 from construct.evaluate.places import ATTENTION
+from construct.layers import Support
 from proofs import theorem1 as proof
 from tests.evaluate.cases import drawn, model_of
+from tests.properties.padded import unchecked
 from tests.theorem1.cases import RANDOM, SUMS
 from verify.draw import draw_prompt
 
@@ -297,7 +301,6 @@ def test_a_call_can_be_told_not_to_enforce():
 
 def test_a_message_tells_changed_weights_from_a_bad_prompt():
     model = nnx.clone(MODEL)
-    assert not model.as_built and MODEL.as_built
     bank = model.layer("recognize").banks[0]
     bank.W_K[...] = 1.3 * bank.W_K[...]
     with pytest.raises(ValueError, match="weights are not those that were built"):
@@ -320,6 +323,138 @@ def test_a_model_that_jit_hands_back_is_as_built_and_an_edited_one_is_not():
     assert model.layer("pair").banks[0].W_V.get_raw_value() is not before and model.as_built
     scale(model, 2.0)
     assert not model.as_built
+
+
+COPIES = {
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+    "pickle": lambda model: pickle.loads(pickle.dumps(model)),
+    "clone": nnx.clone,
+    "merge": lambda model: nnx.merge(*nnx.split(model)),
+}
+
+
+@pytest.mark.parametrize("way", COPIES)
+def test_a_copy_is_as_built_until_it_is_edited(way):
+    model = COPIES[way](build(MODEL.spec, RANDOM.tasks))
+    assert model.as_built
+    assert np.abs(model.remember(PROMPT).ask(PROMPT.query).vector - model(PROMPT).vector).max() < 1
+    weight = model.layer("superpose").banks[0].W_O
+    weight[...] = 2 * weight[...]
+    assert not model.as_built
+    with pytest.raises(ValueError, match="weights were changed"):
+        model.remember(PROMPT)
+
+
+def test_a_copy_outlives_its_model():
+    model = copy.deepcopy(build(MODEL.spec, RANDOM.tasks))
+    gc.collect()
+    assert model.as_built and copy.deepcopy(model.remember(PROMPT)).model.as_built
+
+
+def test_a_mask_and_a_support_count_like_weights():
+    """What was made of the layers before is not used after such an edit."""
+    model = build(MODEL.spec, RANDOM.tasks)
+    memory = model.remember(PROMPT)
+    before = model(PROMPT, evaluator="restricted").vector
+    model.layer("pair").causal = True
+    assert not model.as_built
+    with pytest.raises(ValueError, match="weights were changed"):
+        memory.ask(PROMPT.query)
+    edited = model(PROMPT, enforce=False).vector
+    with pytest.raises(ValueError, match="not those that were built"):
+        model(PROMPT, evaluator="restricted")
+    assert np.abs(edited - before).max() > 10 * BOUND
+    model.layer("pair").causal = False
+    assert model.as_built and np.abs(memory.ask(PROMPT.query).vector - before).max() <= BOUND
+    model.layer("pair").support = Support.SELF
+    with pytest.raises(ValueError, match="certificate"):
+        model(PROMPT, evaluator="restricted")
+
+
+def test_numpy_weights_that_are_changed_in_place_are_noticed():
+    model = build(MODEL.spec, RANDOM.tasks)
+    _, state = nnx.split(model)
+    nnx.update(model, jax.tree.map(np.array, state))
+    assert model.as_built
+    memory = model.remember(PROMPT)
+    held = model.layer("superpose").banks[0].W_O.get_raw_value()
+    held *= 2
+    assert not model.as_built
+    with pytest.raises(ValueError, match="weights were changed"):
+        memory.ask(PROMPT.query)
+
+
+def test_weights_in_shorter_floats_are_refused():
+    model = build(MODEL.spec, RANDOM.tasks)
+    _, state = nnx.split(model)
+    nnx.update(model, jax.tree.map(lambda one: one.astype("bfloat16"), state))
+    for ask in (model, model.trace, lambda prompt: model(prompt, evaluator="restricted")):
+        with pytest.raises(ValueError, match="weights of bfloat16"):
+            ask(PROMPT)
+    assert np.isfinite(model(PROMPT, enforce=False).vector).all()
+
+
+def test_a_layer_that_is_read_and_gone_is_named():
+    model = build(MODEL.spec, RANDOM.tasks)
+    model.layers = nnx.List([layer for layer in model.layers if layer.name != "commit"])
+    for ask in (model, model.trace):
+        with pytest.raises(ValueError, match="'commit': must name a layer"):
+            ask(PROMPT)
+
+
+def test_a_trace_with_hooks_runs_on_the_layers_that_are_left():
+    model = build(MODEL.spec, RANDOM.tasks)
+    model.layers = nnx.List(list(model.layers)[1:])
+    trace = model.trace(PROMPT, hooks={"embed": lambda stream: None})
+    assert np.abs(trace.answer.vector - MODEL(PROMPT).vector).max() <= BOUND
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda x, y, q: (np.resize(x, (MODEL.spec.m + 1, *x.shape[1:])), y, q),
+        lambda x, y, q: (x[:0], y[:0], q),
+        lambda x, y, q: (x[..., :-1], y, q),
+        lambda x, y, q: (np.repeat(x, 2, 1), y, np.repeat(q, 2, 0)),
+        lambda x, y, q: (x, y[:-1], q),
+        lambda x, y, q: (x, y, q[:, :-1]),
+        lambda x, y, q: (x[:, 0, 0], y, q),
+    ],
+)
+def test_embed_refuses_what_is_no_prompt_of_its_spec(change):
+    with unchecked(), pytest.raises(ValueError, match=r"examples in an array|last axes"):
+        MODEL.embed(*change(*arrays(PROMPT)))
+
+
+@pytest.mark.parametrize("hooks", [5, abs, np.ones(3), "commit", iter([])])
+def test_hooks_that_are_no_mapping_are_refused(hooks):
+    for ask in (MODEL, MODEL.trace):
+        with unchecked(), pytest.raises(ValueError, match="must be a mapping"):
+            ask(PROMPT, hooks=hooks)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda query: MODEL(Prompt(PROMPT.inputs, PROMPT.labels, query)).vector,
+        lambda query: MODEL.stream(PROMPT, query).vector,
+    ],
+)
+def test_a_checked_call_under_jit_names_the_way_out(ask):
+    with pytest.raises(ValueError, match=r"model\.embed"):
+        jax.jit(ask)(PROMPT.query)
+    with pytest.raises(ValueError, match=r"model\.embed"):
+        nnx.jit(lambda model: model(PROMPT).vector)(MODEL)
+
+
+def test_a_stream_takes_a_prompt_and_names_what_it_cannot_take():
+    assert (MODEL.stream(PROMPT, PROMPT.query).vector == MODEL(PROMPT).vector).all()
+    for blocks in (5, None):
+        with unchecked(), pytest.raises(ValueError, match="must be a Prompt or blocks"):
+            MODEL.stream(blocks, PROMPT.query)
+    with unchecked(), pytest.raises(ValueError, match="progress = 5"):
+        MODEL.stream(PROMPT, PROMPT.query, progress=5)
 
 
 def test_a_spec_under_which_nothing_can_be_recognized_is_refused():

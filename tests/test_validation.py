@@ -575,7 +575,7 @@ def test_bad_hooks(model, name, match):
         (
             lambda: derive(
                 Spec(
-                    K=1, d=1, m=1, n=2, margin=0.5, radius=1.0, weight_norm=1e39, input_radius=1e-45
+                    K=1, d=1, m=1, n=2, margin=1e2, radius=1e3, weight_norm=1e39, input_radius=1e-45
                 )
             ),
             "the weights reach .*beyond the format's range",

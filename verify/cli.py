@@ -15,6 +15,9 @@ from verify import extras, programs
 
 HOLDS, FAILS, BAD_REQUEST = 0, 1, 2
 
+# How XLA's errors begin where memory does not do.
+EXHAUSTED = "RESOURCE_EXHAUSTED"
+
 T = TypeVar("T")
 
 
@@ -26,18 +29,19 @@ class Parser(argparse.ArgumentParser):
         self.exit(BAD_REQUEST, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
 
-def whole(minimum: int) -> Callable[[str], int]:
-    """An argparse type: a whole number at least `minimum`."""
+def whole(minimum: int, maximum: int | None = None) -> Callable[[str], int]:
+    """An argparse type: a whole number at least `minimum`, and at most `maximum` if given."""
+    wanted = f"must be a whole number >= {minimum}"
+    if maximum is not None:
+        wanted += f" and <= {maximum}"
 
     def convert(text: str) -> int:
         try:
             value = int(text)
         except ValueError:
-            raise argparse.ArgumentTypeError(
-                f"{text!r} must be a whole number >= {minimum}"
-            ) from None
-        if value < minimum:
-            raise argparse.ArgumentTypeError(f"{value} must be a whole number >= {minimum}")
+            raise argparse.ArgumentTypeError(f"{text!r} {wanted}") from None
+        if value < minimum or (maximum is not None and value > maximum):
+            raise argparse.ArgumentTypeError(f"{value} {wanted}")
         return value
 
     return convert
@@ -67,6 +71,24 @@ def output(text: str) -> str:
             f"{text!r} cannot be written; pass a path in a folder that exists and can be written"
         )
     return text
+
+
+def drawing(text: str) -> str:
+    """An argparse type: a path for an SVG, that can be written."""
+    if not text.endswith(".svg"):
+        raise argparse.ArgumentTypeError(f"{text!r} must end in .svg, which is what is written")
+    return output(text)
+
+
+def folder(text: str) -> Path:
+    """An argparse type: a folder that is there, or that can be made."""
+    path = Path(text)
+    above = next(one for one in (path, *path.absolute().parents) if one.exists())
+    if not text or not above.is_dir() or not os.access(above, os.W_OK):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no folder that can be written or made; pass another one"
+        )
+    return path
 
 
 def stem(text: str) -> str:
@@ -135,8 +157,15 @@ def run(main: Callable[[], int], prog: str, *, keep_programs: bool = True) -> No
             if error.name not in extras.REQUIREMENTS:
                 raise  # no optional package: a fault of this program
             code = _one_line(prog, f"{error}; install: {extras.hint(error.name)}")
-        except (ValueError, OSError, MemoryError, OverflowError) as error:
+        except MemoryError as error:
+            code = _one_line(prog, f"out of memory: {error}; ask for smaller sizes")
+        except (ValueError, OSError, OverflowError) as error:
             code = _one_line(prog, error)
+        except RuntimeError as error:
+            if EXHAUSTED not in str(error):
+                raise
+            told = " ".join(str(error).split())
+            code = _one_line(prog, f"out of memory: {told:.200}; ask for smaller sizes")
         except KeyboardInterrupt:
             code = _one_line(prog, "interrupted")
     sys.exit(code)

@@ -63,7 +63,7 @@ def parser() -> cli.Parser:
         help="follow this subject of verify.bench on a prompt of --set: theorem4, a trained "
         "decoder, smollm2",
     )
-    add("--set", default="chain4", metavar="SET", help="a set of verify.bench's tasks (chain4)")
+    add("--set", metavar="SET", help="a set of verify.bench's tasks, for --subject (chain4)")
     add("--samples", type=cli.whole(1), default=400, help="sampled answers (400)")
     add("--seed", type=cli.whole(0), default=0, help="seed of the samples (0)")
     add("--dtype", choices=("float32", "float64"), default="float32", help="format (float32)")
@@ -288,7 +288,7 @@ def of_bench(options: Any) -> Followed:
     from verify.bench.subjects import open_subject
     from verify.bench.tasksets import counted, open_set
 
-    tasks = open_set(options.set)
+    tasks = open_set(options.set or "chain4")
     counts = options.counts[: tasks.K] if options.counts is COUNTS else options.counts
     check_counts(counts, tasks.K)
     subject: Any = open_subject(options.subject)
@@ -313,6 +313,8 @@ def main() -> int:
     """Generate, print and plot; 0 if every posterior is within the bound of the definition's, where
     there is one, else 1."""
     options = parser().parse_args()
+    if options.set and not options.subject:
+        raise ValueError(f"--set {options.set}: is of --subject; pass both, or leave it out")
     extras.need(*extras.TABLES, *extras.PLOTS)
     import numpy as np
 

@@ -152,6 +152,10 @@ def main() -> int:
     extras.need("bokeh")
     if options.family and not options.prompt:
         raise ValueError("--family: names the family of typed prompts; pass them with --prompt")
+    if options.json is not None and options.json == options.out:
+        raise ValueError(
+            f"--json {options.json}: is --out too; pass another path for one of the two"
+        )
     drawn = {name: getattr(options, name) for name in DRAWN if getattr(options, name) is not None}
     if drawn and options.prompt:
         asked = ", ".join(f"--{name}" for name in drawn)

@@ -179,7 +179,10 @@ def main() -> int:
     options = parser().parse_args()
     extras.need(*extras.TABLES, *extras.PLOTS, *extras.FAMILIES)
     results = experiment(
-        options.family or list(FAMILIES), options.prompts, options.examples, options.seed
+        list(dict.fromkeys(options.family or FAMILIES)),
+        options.prompts,
+        options.examples,
+        options.seed,
     )
     paths = plot(results, options.out)
     report = as_json(results, options.seed)

@@ -85,7 +85,7 @@ def main() -> int:
     parser = cli.Parser(PROG, description="Draw the README's picture.")
     parser.add_argument(
         "--out",
-        type=cli.output,
+        type=cli.drawing,
         default="docs/superposition.svg",
         metavar="PATH.svg",
         help="where to write it (docs/superposition.svg)",

@@ -82,7 +82,7 @@ def main() -> int:
     parser = cli.Parser(PROG, description="Draw the tutorial's worked example.")
     parser.add_argument(
         "--out",
-        type=cli.output,
+        type=cli.drawing,
         default="docs/worked.svg",
         metavar="PATH.svg",
         help="where to write it (docs/worked.svg)",

@@ -101,8 +101,17 @@ def _certificate(model: Stack) -> Certificate:
     return Certificate(tuple(gaps), flaws[0] if flaws else None)
 
 
+def shorter_weights(model: Stack) -> str:
+    """Which floats, shorter than the Spec's, some weights were cast to; empty if none were."""
+    least = np.dtype(model.spec.dtype).itemsize
+    found = {str(one.dtype) for one in model.weights if one.dtype.itemsize < least}
+    return f"weights of {', '.join(sorted(found))}" if found else ""
+
+
 def _structure(model: Stack) -> Iterator[str]:
     """What the evaluator takes for granted of the weights, where it is not so."""
+    if flaw := shorter_weights(model):
+        yield f"it has {flaw}"
     if not model.gains.hard:
         yield (
             f"at coldness {model.gains.T:g} a loser's softmax weight is not exactly 0 "

@@ -31,10 +31,9 @@ from construct.evaluate.certificate import certificate
 from construct.evaluate.joined import Joined, join
 from construct.evaluate.prepared import Prepared, prepare
 from construct.evaluate.program import Classes
-from construct.evaluate.streaming import UNDER_WAY, Query, Run, check_block, rechunk
-from construct.floats import DTYPES
+from construct.evaluate.streaming import UNDER_WAY, Query, Run, blocks_of, check_block, rechunk
 from construct.layers import Stack, in_dtype, remembered
-from construct.prompt import Prompt, check_queries, check_query
+from construct.prompt import check_queries, check_query
 from construct.readout import check_output_norms
 from construct.spec import Spec
 
@@ -103,8 +102,9 @@ class Memory:
         the model's weights were changed.
         """
         _require_built(self.model)
+        query = checks.numbers("query", query)
         with in_dtype(self.model.spec.dtype):
-            many = np.ndim(query) == 3
+            many = query.ndim == 3
             vector = self._apply(query) if many else self._decode(query)
         return Answer(vector, self.recognized, self.model.spec.K, "memory", counted=self.counts)
 
@@ -136,7 +136,8 @@ class Memory:
         """
         spec, model = self.model.spec, self.model
         _require_built(model)
-        blocks, stand_in = _first_input(spec, _blocks(examples))
+        checks.function("progress", progress)
+        blocks, stand_in = _first_input(spec, blocks_of("examples", examples))
         if stand_in is None:
             return
         inputs, labels, counts = self._inputs.copy(), self._labels.copy(), self.counts.copy()
@@ -168,7 +169,12 @@ class Memory:
     def forget(self, indices: Any) -> None:
         """Forget the examples at these places of `recognized`; the others move up. Raises
         ValueError for a place that is not there, or is named twice."""
-        places = np.asarray(indices)
+        try:
+            places = np.asarray(indices)
+        except ValueError:
+            raise checks.refuse(
+                "indices", "a ragged sequence", "must be whole numbers in one row", "flatten it"
+            ) from None
         if not places.size:
             return
         if places.ndim != 1 or places.dtype.kind not in "iu":
@@ -201,7 +207,8 @@ class Memory:
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the memory to one safetensors file, without the model. Raises ValueError as the
-        model's `save` does."""
+        model's `save` does, and when the model's weights were changed."""
+        _require_built(self.model)
         tensors = {"recognized": self.recognized, "inputs": self._inputs, "labels": self._labels}
         header = {"theorem": self.model.readout.theorem, "weights": saved.fingerprint(self.model)}
         saved.write("memory", path, tensors, header)
@@ -210,6 +217,7 @@ class Memory:
     def load(cls, path: str | os.PathLike, model: Stack) -> "Memory":
         """The memory that `save` wrote, of this very model. Raises ValueError for a file that is
         damaged, foreign or newer, and for another model's."""
+        checks.instance("model", model, Stack, "pass the model that it was made with")
         tensors, header = saved.read("memory", path)
         if header["weights"] != saved.fingerprint(model):
             raise checks.refuse(
@@ -352,20 +360,6 @@ def _require_built(model: Stack) -> None:
         )
 
 
-def _blocks(examples: Any) -> Iterator[Any]:
-    if isinstance(examples, Prompt):
-        return iter([(examples.inputs, examples.labels)])
-    try:
-        return iter(examples)
-    except TypeError:
-        raise checks.refuse(
-            "examples",
-            f"a {type(examples).__name__}",
-            "must be a Prompt or blocks of examples",
-            "yield pairs (inputs, labels)",
-        ) from None
-
-
 def _first_input(
     spec: Spec, blocks: Iterator[Any]
 ) -> tuple[Iterable[Any], Float[np.ndarray, "slots d"] | None]:
@@ -381,16 +375,11 @@ def _first_input(
 
 def _check_many(spec: Spec, queries: Any) -> Float[np.ndarray, "queries slots d"]:
     """Queries as they are, in a format of floats. Raises ValueError for another shape or kind."""
-    queries = np.asarray(queries)
+    queries = checks.numbers("queries", queries)
     checks.shape(
         "queries", queries, (len(queries), spec.n - 1, spec.d), "(queries, n-1, d) of this model"
     )
-    if queries.dtype.kind not in "fiu":
-        raise checks.refuse(
-            "queries", f"an array of {queries.dtype}", "must hold real numbers", "convert it"
-        )
-    # Shorter floats than these would overflow where their squares are summed.
-    return queries if queries.dtype.name in DTYPES else queries.astype(float)
+    return queries
 
 
 def _outputs_fit(ready: Prepared, phi: Float[np.ndarray, "b slots r"]) -> bool:

@@ -52,8 +52,15 @@ def place_of(key: Place) -> tuple[str, str | None]:
     return place if "." in place or place == "embed" else f"{place}.resid_post", subspace
 
 
-def check_hooks(stack: Stack, hooks: Hooks | None) -> None:
+def check_hooks(stack: Stack, hooks: Any) -> None:
     """Refuse a hook that is no function, or that is on no place."""
+    if hooks is not None and not isinstance(hooks, Mapping):
+        raise checks.refuse(
+            "hooks",
+            f"a {type(hooks).__name__}",
+            "must be a mapping {place: function}",
+            "see model.places()",
+        )
     known = places_of(stack)
     for key, hook in (hooks or {}).items():
         named = isinstance(key, tuple) and len(key) == 2 and all(isinstance(k, str) for k in key)

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from construct.evaluate.blocks import Blocks, Leaf, cut, cut_rows
+from construct.evaluate.blocks import Block, Blocks, Leaf, cut, cut_rows
 from construct.floats import unit_roundoff
 from construct.layers import Heads, Layer, Stack, Support
 from construct.residual import Residual
@@ -116,7 +116,10 @@ def make_plan(model: Stack, sketch: int = 0) -> Plan:
     layers = tuple(
         _layer(layer, model.residual, screened.get(layer.name, 0)) for layer in model.layers
     )
-    outputs = cut(model.output_rows(), model.residual)
+    rows = model.output_rows()
+    # Where all functions are 0, so is this one block.
+    zero = {"x": Block(rows[:1, :, model.residual.where("x")])}
+    outputs = cut(rows, model.residual) or zero
     return Plan(layers, outputs, model.residual, model.spec.m, model.spec.n)
 
 

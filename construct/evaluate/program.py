@@ -112,6 +112,8 @@ def embed_group(
 
 
 def _keys(layer: LayerPlan, name: str, classes: Classes) -> list[Keys]:
+    if not layer.banks:  # nothing is read, whatever it declares
+        return []
     own = layer.support is Support.SELF
     seen = [
         Keys(classes[key], own=own, causal=layer.causal and key == name)

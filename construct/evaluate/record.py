@@ -86,22 +86,19 @@ def _groups(model: Stack, tokens: int) -> list[Alike | Layer]:
     layers = list(model.layers)
     if not small(layers, tokens):
         return [*layers]
-    # A mask is no array, and may be another one beside the same weights.
-    key = ("alike", *(layer.causal for layer in layers))
-    return [remembered(model, key, lambda: jax.device_put(alike(layers, np)))]
+    return [remembered(model, ("alike",), lambda: jax.device_put(alike(layers, np)))]
 
 
 def _ties(model: Stack) -> Float[np.ndarray, "layers 2"]:
     """By layer, up to which score difference keys tie with the top, and up to which a loser is
     near: a difference of two scores rounds by up to twice the score error."""
     gains = model.gains
-    return np.array(
-        [
-            (gains.spread(name) + 2 * error, 2 * gains.T - 2 * error)
-            for name, error in gains.score_error
-        ],
-        model.spec.dtype,
-    )
+
+    def tie(name: str) -> tuple[float, float]:
+        error = gains.error(name)
+        return gains.spread(name) + 2 * error, 2 * gains.T - 2 * error
+
+    return np.array([tie(layer.name) for layer in model.layers], model.spec.dtype)
 
 
 @partial(jax.jit, static_argnames=("layout", "residual", "m", "keep"))

@@ -320,6 +320,22 @@ def padded_copy(part: np.ndarray, size: int, dtype: str | np.dtype) -> np.ndarra
     return copy
 
 
+def blocks_of(argument: str, examples: Any) -> Iterator[Any]:
+    """A Prompt's examples as one block, or what iterates over blocks. Raises ValueError for what
+    does not."""
+    if isinstance(examples, Prompt):
+        return iter([(examples.inputs, examples.labels)])
+    try:
+        return iter(examples)
+    except TypeError:
+        raise checks.refuse(
+            argument,
+            f"a {type(examples).__name__}",
+            "must be a Prompt or blocks of examples",
+            "yield pairs (inputs, labels)",
+        ) from None
+
+
 def rechunk(blocks: Iterable[Any], spec: Spec, size: int) -> Iterator[Examples]:
     """The same examples in chunks of `size`; whole chunks of a block are views, to be used before
     the next one is asked for, a last shorter one is its own."""
@@ -351,7 +367,7 @@ def check_block(spec: Spec, block: Any, index: int) -> Examples:
     """A block's inputs (b, n-1, d) and labels (b, d). Raises ValueError for other shapes or
     kinds."""
     try:
-        x, y = (np.asarray(part) for part in block)
+        x, y = block
     except (TypeError, ValueError):
         raise checks.refuse(
             f"blocks[{index}]",
@@ -359,6 +375,8 @@ def check_block(spec: Spec, block: Any, index: int) -> Examples:
             "must be a pair (inputs, labels)",
             "yield pairs",
         ) from None
+    x = checks.numbers(f"blocks[{index}] inputs", x)
+    y = checks.numbers(f"blocks[{index}] labels", y)
     for name, part, expected in (("inputs", x, (spec.n - 1, spec.d)), ("labels", y, (spec.d,))):
         if part.ndim != len(expected) + 1 or part.shape[1:] != expected or len(x) != len(y):
             raise checks.refuse(
@@ -368,15 +386,6 @@ def check_block(spec: Spec, block: Any, index: int) -> Examples:
                 "labels",
                 "match the Spec",
             )
-        if part.dtype.kind not in "fiu":
-            raise checks.refuse(
-                f"blocks[{index}] {name}",
-                f"an array of {part.dtype}",
-                "must hold real numbers",
-                "convert it",
-            )
-    # A count or a one-hot vector is exact as a float.
-    x, y = (part if part.dtype.kind == "f" else part.astype(float) for part in (x, y))
     return x, y
 
 
@@ -401,7 +410,7 @@ def answer_prompts(model: Stack, prompts: Sequence[Prompt], names: Sequence[str]
 
 def answer_blocks(
     model: Stack,
-    blocks: Iterable[Any],
+    blocks: Prompt | Iterable[Any],
     query: Float[np.ndarray, "slots d"],
     *,
     name: str,
@@ -416,9 +425,10 @@ def answer_blocks(
     for weights without a certificate, bad blocks, and hypotheses that fail.
     """
     spec = model.spec
+    checks.function("progress", progress)
     with in_dtype(spec.dtype), ThreadPoolExecutor(UNDER_WAY) as threads:
         run = Run(model, query, name, screen, threads, mesh)
-        for x, y in rechunk(blocks, spec, run.devices.chunk):
+        for x, y in rechunk(blocks_of("blocks", blocks), spec, run.devices.chunk):
             run.take(x, y)
             if progress is not None:
                 progress(run.first)

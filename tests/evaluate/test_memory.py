@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from construct import Memory, Prompt, Task
+from construct import Memory, Prompt, Spec, Task, theorem1
 from construct.evaluate import chunk, program, recall
 from construct.evaluate.prepared import prepare
 from proofs import memory as proof
 from tests.evaluate.cases import drawn, model_of
+from tests.properties.padded import unchecked
 from verify.check import answer_error
 from verify.oracle import judge
 from verify.theorem import ALL
@@ -216,6 +217,57 @@ def test_the_query_beside_the_examples_runs_once(monkeypatch):
     assert (memory.recognized == whole.recognized[3:6]).all()
 
 
+def test_functions_that_are_all_zero():
+    tasks = [Task(slot=0, weight=np.zeros((2, 2)))]
+    spec = Spec.of(tasks, m=60, n=3, margin=0.5, radius=2.0, input_radius=2.0)
+    model = theorem1.build(spec, tasks)
+    prompt = Prompt(np.ones((60, 2, 2)), np.zeros((60, 2)), np.ones((2, 2)))
+    memory = model.remember(prompt)
+    many = memory.ask(np.stack([prompt.query, prompt.query]))
+    for answer in (model(prompt), model.stream(prompt, prompt.query), memory.ask(prompt.query)):
+        assert (answer.vector == 0).all() and answer.counts.tolist() == [60]
+    assert (many.vector == 0).all()
+
+
+def test_short_floats_are_held_against_the_same_limits():
+    """Half a percent of a half-precision norm is rounding; five percent is not."""
+    rng = np.random.default_rng(0)
+    tasks = [Task(slot=0, weight=sign * 0.5 * np.eye(64)) for sign in (1, -1)]
+    spec = Spec.of(tasks, m=4, n=2, margin=0.5, radius=2.0, input_radius=2.0)
+    model = theorem1.build(spec, tasks)
+    x = rng.normal(size=(4, 1, 64))
+    x /= np.linalg.norm(x, axis=-1, keepdims=True)
+    y = 0.5 * x[:, 0]
+    y[3] = 2.1 * np.roll(x[3, 0], 5)
+    blocks = [(x.astype(np.float16), y.astype(np.float16))]
+    for ask in (model.remember, lambda some: model.stream(some, x[0])):
+        with pytest.raises(ValueError, match=r"labels\[3\] = a vector of norm 2.09986"):
+            ask(blocks)
+
+
+def test_a_mask_is_not_dropped():
+    _, prompt, model = subject(1, 1)
+    labels = np.ma.masked_array(prompt.labels, mask=prompt.labels > 0)
+    for ask in (
+        lambda: Prompt(prompt.inputs, labels, prompt.query),
+        lambda: model.remember([(prompt.inputs, labels)]),
+    ):
+        with pytest.raises(ValueError, match="a masked array"):
+            ask()
+
+
+def test_a_memory_of_changed_weights_is_not_saved(tmp_path):
+    instance, prompt, _ = subject(1, 1)
+    model = theorem1.build(instance.spec, instance.tasks)
+    memory = model.remember(prompt)
+    weight = model.layer("superpose").banks[0].W_O
+    weight[...] = 2 * weight[...]
+    with pytest.raises(ValueError, match="weights were changed"):
+        memory.save(tmp_path / "memory")
+    with unchecked(), pytest.raises(ValueError, match="model = None"):
+        Memory.load(tmp_path / "memory", None)
+
+
 def test_a_memory_in_float64_that_is_asked_before_the_model():
     """What is kept of a model is in its dtype, whoever asks for it first."""
     instance, prompt = drawn(1, 2, **SHAPES[1], dtype="float64")
@@ -267,7 +319,7 @@ SAVED = subject(1, 1)
         (lambda memory: memory.ask(np.full((2, 6), np.nan)), r"query\[0, 0\] = nan"),
         (lambda memory: memory.ask(np.full((2, 6), 1e6)), r"memory.query\[0\] = a vector of norm"),
         (lambda memory: memory.ask(np.zeros((3, 2, 5))), "queries = an array of shape"),
-        (lambda memory: memory.ask(np.zeros((3, 2, 6), bool)), "queries = an array of bool"),
+        (lambda memory: memory.ask(np.zeros((3, 2, 6), bool)), "query = an array of bool"),
         (
             lambda memory: memory.ask(np.full((3000, 2, 6), [[[0]], *[[[1e6]]]][1])),
             r"memory.queries\[0, 0\] = a vector of norm",

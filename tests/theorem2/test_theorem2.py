@@ -102,7 +102,7 @@ def test_scores_beyond_the_format_are_refused():
         derive(replace(INSTANCE.spec, coldness=1e37))
     with pytest.raises(Infeasible, match=r"the weights reach .* beyond the format's range"):
         derive(
-            Spec(K=1, d=1, m=1, n=2, margin=0.5, radius=1.0, weight_norm=1e39, input_radius=1e-45)
+            Spec(K=1, d=1, m=1, n=2, margin=1e2, radius=1e3, weight_norm=1e39, input_radius=1e-45)
         )
 
 

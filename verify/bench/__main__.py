@@ -5,7 +5,6 @@ Results are kept, one file a method, set and subject, and found again; --fresh r
 """
 
 import sys
-from pathlib import Path
 
 from verify import cli
 
@@ -29,7 +28,12 @@ def parser() -> cli.Parser:
     )
     add("--sets", nargs="*", default=[], metavar="SET", help="which sets of tasks (all)")
     add("--methods", nargs="*", default=[], metavar="METHOD", help="which methods (all)")
-    add("--out", type=Path, metavar="FOLDER", help="where results are kept (verify/bench/results)")
+    add(
+        "--out",
+        type=cli.folder,
+        metavar="FOLDER",
+        help="where results are kept (verify/bench/results)",
+    )
     add("--fresh", action="store_true", help="run what is kept anew")
     add(
         "--report",
@@ -38,6 +42,11 @@ def parser() -> cli.Parser:
     )
     cli.add_json(parser)
     return parser
+
+
+def told(claims: int, wrong: int) -> str:
+    """How many claims hold; subjects without an answer key make none."""
+    return f"{claims - wrong} of {claims} claims hold" if claims else "makes no claims"
 
 
 def main() -> int:
@@ -59,6 +68,10 @@ def main() -> int:
             for job in todo
         ]
     total = sum(len(job.methods) for job in todo)
+    if not total:
+        raise ValueError(
+            "--subjects, --sets, --methods: the plan has nothing of all of these; leave one out"
+        )
     results = []
     for job, method, result in cli.progress(
         runner.run(todo, folder, options.fresh), total, "bench"
@@ -67,7 +80,7 @@ def main() -> int:
         wrong = [claim for claim in result["claims"] if not claim["holds"]]
         print(
             f"{job.subject:24} {job.tasks:12} {method:14} {result['seconds']:7.1f} s  "
-            f"{len(result['claims']) - len(wrong)} of {len(result['claims'])} claims hold",
+            + told(len(result["claims"]), len(wrong)),
             file=sys.stderr,
             flush=True,
         )

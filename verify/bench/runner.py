@@ -66,6 +66,11 @@ def jobs(plan: dict[str, Any], subjects: Iterable[str] = (), sets: Iterable[str]
         raise ValueError(
             f"--subjects {unknown}: not in the plan; there are {', '.join(sorted(known))}"
         )
+    there = {name for group in plan["groups"].values() for name in group["sets"]}
+    if unknown := sorted(set(sets) - there):
+        raise ValueError(
+            f"--sets {unknown[0]}: not in the plan; there are {', '.join(sorted(there))}"
+        )
     for group in plan["groups"].values():
         for subject in group["subjects"]:
             if subject not in wanted if wanted else group.get("optional", False):

@@ -33,6 +33,11 @@ def split(text: str) -> tuple[Line, ...]:
                 f"line {number}: {line!r} has no '->' or '='; write an example as 'France->Paris' "
                 "or '23@41=64'"
             )
+        if line.count("->") > 1:
+            raise ValueError(
+                f"line {number}: {line!r} has more than one '->'; write one example a line, or put "
+                "' / ' between examples"
+            )
         left, _, label = line.partition(arrow)
         lines.append(Line(number, left.strip() + arrow, label.strip()))
     if not lines:

@@ -139,6 +139,11 @@ def main() -> int:
             f"{' or '.join(version.kinds)}"
         )
     if options.cases is not None:
+        of_all = {"cases", "seed", "vectors", "json"}
+        usual = vars(parser().parse_args([]))
+        given = [key for key, value in vars(options).items() if value != usual[key]]
+        if other := sorted(set(given) - of_all):
+            raise ValueError(f"--{other[0]}: --cases draws its own; leave out one of the two")
         found = version.attack(options.cases, options.seed)
         if options.json != "-":
             from rich.console import Console
@@ -241,6 +246,8 @@ def _show(
     console.print(
         f"{samples} sampled answers: chi-square {statistic:.2f} with {freedom} degrees of freedom, "
         f"chance {tail:.3f}"
+        if freedom
+        else f"{samples} sampled answers: too few, or all alike, for a chi-square test"
     )
     console.print(
         "the law holds" if lawful else "THE LAW DOES NOT HOLD",

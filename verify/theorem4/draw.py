@@ -52,6 +52,10 @@ def draw_instance(
     there are not so many different tasks."""
     L = max(n // 2, 1) if L is None else L
     S = n - 1 - L
+    if S < 1:
+        raise Impossible(
+            f"n = {n}: a line has an input, an arrow and an answer of L = {L}; raise --n to {L + 2}"
+        )
     tasks: list[WordTask] = []
     shared = table(rng, L, d, d, blanks)
     shared[:, 0] = rng.integers(d, size=L)

@@ -30,7 +30,7 @@ def parser() -> cli.Parser:
     )
     parser.add_argument(
         "--out",
-        type=Path,
+        type=cli.folder,
         default=CHECKPOINTS,
         metavar="FOLDER",
         help="where checkpoints are, RUN.safetensors; unfinished runs are kept there too, as "
