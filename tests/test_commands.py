@@ -1,6 +1,7 @@
 """What all commands share: they are listed, they look for their optional packages before they work,
 and a reader that has gone changes nothing of what they say."""
 
+import argparse
 import importlib
 import io
 import json
@@ -128,6 +129,50 @@ def broken():
 def closed():
     """A stream whose reader has gone."""
     return io.TextIOWrapper(os.fdopen(broken(), "wb"), write_through=True)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError("no room for 7 TiB"), RuntimeError("RESOURCE_EXHAUSTED: Out of memory\nat 7 TiB")],
+)
+def test_too_large_a_request_is_one_line(capsys, error):
+    def main():
+        raise error
+
+    with pytest.raises(SystemExit) as caught:
+        cli.run(main, "it")
+    err = capsys.readouterr().err
+    assert caught.value.code == cli.BAD_REQUEST
+    assert err.startswith("it: out of memory: ") and err.count("\n") == 1 and "7 TiB" in err
+
+
+def test_a_fault_of_the_program_is_not_hidden():
+    def main():
+        raise RuntimeError("a fault")
+
+    with pytest.raises(RuntimeError, match="a fault"):
+        cli.run(main, "it")
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        (cli.drawing, "picture.png"),
+        (cli.folder, ""),
+        (cli.folder, __file__),
+        (cli.whole(1, 30), "31"),
+        (cli.whole(1, 30), "0"),
+    ],
+)
+def test_types_of_options_say_what_is_wanted(kind, text):
+    with pytest.raises(argparse.ArgumentTypeError, match=r"must|no folder"):
+        kind(text)
+
+
+def test_types_of_options_take_what_fits(tmp_path):
+    assert cli.whole(1, 30)("30") == 30
+    assert cli.folder(str(tmp_path / "new" / "one")) == tmp_path / "new" / "one"
+    assert cli.drawing(str(tmp_path / "a.svg")) == str(tmp_path / "a.svg")
 
 
 @pytest.mark.parametrize("code", [cli.HOLDS, cli.FAILS, cli.BAD_REQUEST])

@@ -108,6 +108,7 @@ def test_a_file_and_no_evidence(monkeypatch, capsys, tmp_path):
         ),
         ("23@41=64\n23+41->", "line 2: mixed formats"),
         ("France->Paris\nSpain->Madrid", "line 2: no query"),
+        ("play -> playing, write -> writing, go ->", "line 1: 'play -> playing, write"),
         ("France->Paris\nSpain->\nItaly->", "line 2: no label"),
         ("France->", "line 1: no example"),
         ("France Paris\nItaly->", "line 1: 'France Paris' has no '->'"),
@@ -188,6 +189,8 @@ def test_a_family_whose_package_is_missing_does_not_hide_the_others(monkeypatch)
     assert read("cat->c\ndog->").family.name == "word"
     with pytest.raises(ValueError, match="needs the package babel"):
         read("France->Paris\nPeru->", "country")
+    with pytest.raises(ValueError, match=r"unknown word 'Paris' .*; not tried: .*package babel"):
+        read("France->Paris\nPeru->")
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,9 @@ def test_another_seed_is_another_result():
     [
         (("--subjects", "nobody"), "--subjects nobody: not in the plan"),
         (("--methods", "guessing"), "--methods guessing: unknown"),
+        (("--sets", "nosuch"), "--sets nosuch: not in the plan"),
+        (("--methods", "collapse"), "the plan has nothing of all of these"),
+        (("--out", ""), "'' is no folder"),
     ],
 )
 def test_bad_requests_are_one_line(plan, monkeypatch, capsys, arguments, error):

@@ -196,6 +196,7 @@ def test_the_command_follows_subjects_of_the_bench(monkeypatch, capsys, tmp_path
         (("--subject", "theorem4", "--counts", 1, 2), "--counts: 2 numbers for 4 tasks"),
         (("--subject", "theorem4", "--set", "nothing"), "task set 'nothing' is unknown"),
         (("--counts", 1), "--counts: 1 numbers for 4 tasks"),
+        (("--set", "chain4"), "--set chain4: is of --subject"),
     ],
 )
 def test_bad_requests_are_one_line(monkeypatch, capsys, arguments, error):

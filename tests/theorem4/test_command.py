@@ -71,12 +71,19 @@ def test_cases_are_attacked(monkeypatch, capsys, version):
         ["--vectors", "--kind", "small"],
         ["--vectors", "--d", 2],
         ["--vectors", "--coldness", 1],
+        ["--cases", 1],
     ],
-    ids=["noise", "tasks", "coldness", "words", "kind", "plane", "coldness of vectors"],
+    ids=["noise", "tasks", "coldness", "words", "kind", "plane", "coldness of vectors", "cases"],
 )
 def test_what_cannot_be_met_is_one_line(monkeypatch, capsys, arguments):
     assert verify(monkeypatch, *SMALL, *arguments) == cli.BAD_REQUEST
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_no_chance_is_told_where_nothing_was_drawn(monkeypatch, capsys):
+    assert verify(monkeypatch, *SMALL, "--samples", 1) == cli.HOLDS
+    out = capsys.readouterr().out
+    assert "too few, or all alike" in out and "chi-square" not in out.replace("chi-square test", "")
 
 
 def test_collapse_draws_and_tells(monkeypatch, capsys, tmp_path):

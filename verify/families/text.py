@@ -43,7 +43,7 @@ def read(
     """
     lines = split(text)
     known = (WRITINGS | tables.writings()) if writings is None else writings
-    faults, fitting = {}, []
+    faults, fitting, absent = {}, [], []
     for candidate in _written_alike(lines, known, name):
         parts = [_words(known[candidate], line) for line in lines]
         try:
@@ -52,6 +52,7 @@ def read(
             )
         except ValueError as error:
             # A package is missing: no reason to refuse what another family can read.
+            absent.append(str(error))
             faults[candidate] = [str(error)] * (1 if name else len(lines) + 1)
             continue
         read, found = _respelled(family, lines, parts)
@@ -60,7 +61,9 @@ def read(
         else:
             fitting.append(TextPrompt(family, lines[:-1], tuple(read[:-1]), lines[-1], read[-1][0]))
     if not fitting:
-        raise ValueError(min(faults.values(), key=len)[0])
+        fault = min(faults.values(), key=len)[0]
+        untried = [error for error in absent if error != fault]
+        raise ValueError("; not tried: ".join([fault, *untried]))
     return max(
         fitting,
         key=lambda prompt: sum(
