@@ -96,7 +96,7 @@ class Trace:
     def read(self, layer: str, subspace: str) -> Float[np.ndarray, "N size"]:
         """A subspace of the residual stream after a layer, or at 'embed', '<layer>.resid_mid' or
         '<layer>.resid_post'. Raises ValueError for an unknown name."""
-        name, _, place = layer.partition(".")
+        name, _, place = str(layer).partition(".")
         found = {"": self.streams, "resid_post": self.streams, "resid_mid": self.middles}.get(place)
         if found is None or name not in found:
             raise checks.refuse(
@@ -110,7 +110,7 @@ class Trace:
     def heads(self, layer: str) -> Float[np.ndarray, "K N D"]:
         """What each head 0..K-1 of a layer wrote at every token; summed over the heads, what the
         attention added. Raises ValueError for an unknown layer, or a trace without attention."""
-        if layer not in self.gaps:
+        if not isinstance(layer, str) or layer not in self.gaps:
             raise checks.refuse(
                 "layer",
                 repr(layer),
@@ -125,8 +125,15 @@ class Trace:
 
     def attribution(self, subspace: str = "y", token: int = -1) -> dict[str, np.ndarray]:
         """By layer, what each head added to a subspace of one token, (K, size): by default to the
-        answer."""
-        where = self.residual.where(subspace)
+        answer. Raises ValueError for an unknown subspace or token."""
+        where, last = self.residual.where(subspace), len(self.tokens) - 1
+        if not isinstance(token, (int, np.integer)) or not -last - 1 <= token <= last:
+            raise checks.refuse(
+                "token",
+                repr(token),
+                f"must be a place from 0 to {last}, or from the end -1 to {-last - 1}",
+                "see trace.tokens",
+            )
         return {layer: self.heads(layer)[:, token, where] for layer in self.gaps}
 
     def __repr__(self) -> str:

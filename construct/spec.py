@@ -25,7 +25,8 @@ class Spec:
     feature_norm, feature_bias_norm: the same of the feature map's B and c (1 and 0 when phi is the
     identity). input_radius: bounds the norm of every input x, after the sum slot is filled.
     Default: whatever the dtype's rounding leaves room for (`construct.theorem1.gains`); a tighter
-    value gives tighter error bounds. coldness T: the least score gap by which a head prefers its
+    value gives tighter error bounds, and sharper limits: a residual up to rho, plus what rounding
+    may take, counts as explained. coldness T: the least score gap by which a head prefers its
     winners. Default: derived from the dtype, so that the softmax is hard. dtype: 'float32' or
     'float64'. sum_slot: slot n-2 is filled with the sum of the example's other inputs. L, fallback:
     of Theorem 4 alone (`construct.theorem4.spec_of`): the words of an answer, so that the n tokens

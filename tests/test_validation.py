@@ -8,6 +8,7 @@ import pytest
 
 from construct import FeatureMap, Prompt, Spec, Task, build
 from construct.theorem1.gains import Infeasible, derive
+from tests.properties.padded import unchecked
 
 EYE = np.eye(3)
 X, Y, Q = np.zeros((4, 2, 3)), np.zeros((4, 3)), np.zeros((2, 3))
@@ -596,6 +597,13 @@ def test_what_is_no_prompt_and_no_hook():
         model(prompt, hooks={("commi", "z"): lambda z: z})
     with pytest.raises(ValueError, match="must be a layer of this trace"):
         model.trace(prompt).read("commi", "z")
+    for token in (1000, -1000, "qry"):
+        with unchecked(), pytest.raises(ValueError, match=r"token = .*must be a place from 0 to 4"):
+            model.trace(prompt).attribution(token=token)
+    with unchecked(), pytest.raises(ValueError, match="must be a layer of this trace"):
+        model.trace(prompt).read(3, "z")
+    with unchecked(), pytest.raises(ValueError, match="must be a layer of this trace"):
+        model.trace(prompt).heads(["pair"])
 
 
 @pytest.mark.parametrize("part", ["inputs", "labels", "query"])
