@@ -254,6 +254,7 @@ class Transformer(Stack):
         layout = self.readout.layout
         layout.check(self.spec, prompt, "prompt", self.gains.input_radius)
         check_hooks(self, hooks)
+        self._check_numbers()
         self._check_layers()
         if enforce and not hooks:
             self._check_formats()
@@ -303,7 +304,7 @@ class Transformer(Stack):
         """
         for prompt, name in zip(prompts, names, strict=True):
             self.readout.layout.check(self.spec, prompt, name, self.gains.input_radius)
-        self._check_layers()
+        self._check_numbers()
         listed = isinstance(hooks, Sequence) and not isinstance(hooks, str)
         if not listed:
             check_hooks(self, hooks)
@@ -364,9 +365,12 @@ class Transformer(Stack):
             )
 
     def _check_layers(self) -> None:
-        """Refuse a model without a layer that the theorem reads, and weights that are traced."""
+        """Refuse a model without a layer that the theorem reads."""
         for name in self.readout.layers:
             self.layer(name)
+
+    def _check_numbers(self) -> None:
+        """Refuse weights that are traced."""
         if isinstance(self.layers[0].banks[0].W_K.get_raw_value(), Tracer):
             raise checks.refuse(
                 "model",
@@ -392,6 +396,7 @@ class Transformer(Stack):
         hooks: Hooks | Sequence[Hooks | None],
     ) -> list[Answer]:
         """One dense batch in stages, with hooks between."""
+        self._check_layers()
         if not isinstance(hooks, Mapping):
             if len(hooks) != len(prompts):
                 raise checks.refuse(
@@ -459,6 +464,7 @@ class Transformer(Stack):
         which that is not exact."""
         if not prompts:
             return []
+        self._check_layers()
         if enforce:
             self._check_formats()
         if not narrow:

@@ -112,6 +112,9 @@ def _structure(model: Stack) -> Iterator[str]:
     """What the evaluator takes for granted of the weights, where it is not so."""
     if flaw := shorter_weights(model):
         yield f"it has {flaw}"
+    held = {layer.name for layer in model.layers}
+    if gone := [name for name in model.readout.layers if name not in held]:
+        yield f"it has no layer {gone[0]!r}"
     if not model.gains.hard:
         yield (
             f"at coldness {model.gains.T:g} a loser's softmax weight is not exactly 0 "
