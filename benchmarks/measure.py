@@ -181,19 +181,22 @@ def _version(package: str) -> str | None:
         return None
 
 
-def default_path() -> Path:
-    """A file in benchmarks/results that is named by the device and its cores."""
+def default_path(questions: Sequence["Question"] = ()) -> Path:
+    """A file in benchmarks/results that is named by the device and its cores, and by the question
+    where it is one alone: so that it is no other's record that it replaces."""
     here = machine()
     words = (
         f"{here['device']} {here['cores']} cores" if here["platform"] == "cpu" else here["device"]
     )
+    if len(questions) == 1:
+        words += f" {questions[0].name}"
     return RESULTS / (re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-") + ".json")
 
 
-def path(text: str | None) -> Path:
+def path(text: str | None, questions: Sequence["Question"] = ()) -> Path:
     """The JSON file to write, checked before anything long is run. Raises ValueError when it cannot
     be written."""
-    out = default_path() if text is None else Path(text)
+    out = default_path(questions) if text is None else Path(text)
     if out.suffix != ".json":
         raise ValueError(
             f"--out {out}: must end in .json; the plot goes beside it as .png and .svg"
@@ -289,7 +292,7 @@ def command(questions: Sequence[Question], prog: str) -> None:
         parser.add_argument(
             "--out",
             metavar="PATH.json",
-            help="where to write; default: benchmarks/results, named by the device",
+            help="where to write; default: benchmarks/results, by device and question",
         )
         parser.add_argument(
             "--repeats",
@@ -301,7 +304,7 @@ def command(questions: Sequence[Question], prog: str) -> None:
             question.add_options(parser)
         options = parser.parse_args()
         extras.need(*extras.TABLES, *extras.PLOTS)
-        out = path(options.out)
+        out = path(options.out, questions)
         from rich.console import Console
 
         report = ask(questions, options)

@@ -340,3 +340,7 @@ def test_results_are_named_by_the_device():
     path = measure.default_path()
     assert path.parent == measure.RESULTS and path.suffix == ".json"
     assert set(path.stem) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
+    # One question alone does not replace what all of them found.
+    alone = measure.default_path([peers.QUESTION])
+    assert alone.stem == f"{path.stem}-peers"
+    assert measure.default_path([peers.QUESTION, peers.QUESTION]) == path
