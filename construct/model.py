@@ -255,9 +255,7 @@ class Transformer(Stack):
         layout.check(self.spec, prompt, "prompt", self.gains.input_radius)
         check_hooks(self, hooks)
         self._check_numbers()
-        self._check_layers()
-        if enforce and not hooks:
-            self._check_formats()
+        self._check_layers(enforce=enforce and not hooks)
         readings, found, own = record(self, prompt, hooks, attention)
         names = [layer.name for layer in self.layers]
         seen = dict(zip(names, found.seen, strict=True))
@@ -305,8 +303,7 @@ class Transformer(Stack):
         for prompt, name in zip(prompts, names, strict=True):
             self.readout.layout.check(self.spec, prompt, name, self.gains.input_radius)
         self._check_numbers()
-        listed = isinstance(hooks, Sequence) and not isinstance(hooks, str)
-        if not listed:
+        if hooks is not None and (isinstance(hooks, str) or not isinstance(hooks, Sequence)):
             check_hooks(self, hooks)
         if hooks:
             self._only_dense(evaluator, "hooks need")
@@ -364,10 +361,28 @@ class Transformer(Stack):
                 "leave out one of the two",
             )
 
-    def _check_layers(self) -> None:
-        """Refuse a model without a layer that the theorem reads."""
+    def _check_layers(self, *, enforce: bool) -> None:
+        """Refuse a model without a layer that the theorem reads; and to enforce hypotheses, weights
+        that were cast to shorter floats than these are for. For the restricted evaluator the
+        certificate says the same."""
+        held = {layer.name for layer in self.layers}
         for name in self.readout.layers:
-            self.layer(name)
+            if name not in held:
+                self.layer(name)  # raises
+        least = np.dtype(self.spec.dtype).itemsize
+        # Written out, as a call of another file for each would take longer than all of it.
+        if enforce and any(
+            weight.get_raw_value().dtype.itemsize < least
+            for layer in self.layers
+            for bank in layer.banks
+            for weight in (bank.W_Q, bank.W_K, bank.W_V, bank.W_O)
+        ):
+            raise checks.refuse(
+                "model",
+                shorter_weights(self),
+                f"must have weights of dtype = {self.spec.dtype}, for which it was built",
+                "cast them back; enforce=False answers all the same",
+            )
 
     def _check_numbers(self) -> None:
         """Refuse weights that are traced."""
@@ -379,16 +394,6 @@ class Transformer(Stack):
                 "under jit, vmap and grad use model.embed and model.forward",
             )
 
-    def _check_formats(self) -> None:
-        """Refuse weights that were cast to shorter floats than the bounds are for."""
-        if flaw := remembered(self, ("shorter",), lambda: shorter_weights(self)):
-            raise checks.refuse(
-                "model",
-                flaw,
-                f"must have weights of dtype = {self.spec.dtype}, for which it was built",
-                "cast them back; enforce=False answers all the same",
-            )
-
     def _hooked(
         self,
         prompts: list[Any],
@@ -396,7 +401,7 @@ class Transformer(Stack):
         hooks: Hooks | Sequence[Hooks | None],
     ) -> list[Answer]:
         """One dense batch in stages, with hooks between."""
-        self._check_layers()
+        self._check_layers(enforce=False)
         if not isinstance(hooks, Mapping):
             if len(hooks) != len(prompts):
                 raise checks.refuse(
@@ -464,9 +469,7 @@ class Transformer(Stack):
         which that is not exact."""
         if not prompts:
             return []
-        self._check_layers()
-        if enforce:
-            self._check_formats()
+        self._check_layers(enforce=enforce)
         if not narrow:
             return self._decoded(prompts, names, read_prompts(self, prompts), enforce=enforce)
         pieces = remembered(self, ("pieces",), lambda: pieces_of(self))

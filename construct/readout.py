@@ -6,6 +6,7 @@ A theorem states once where its readings are (a `Readout`); every evaluator serv
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -95,7 +96,7 @@ class Readout:
         """The module that builds and assembles its transformers."""
         return module_of(self.theorem, self.version)
 
-    @property
+    @cached_property
     def layers(self) -> tuple[str, ...]:
         """The layers after which something is read."""
         places = (self.codes, self.posterior, self.prefix)
