@@ -469,7 +469,9 @@ def test_a_spec_under_which_nothing_can_be_recognized_is_refused():
 def test_treescope_shows_models_and_traces():
     treescope = pytest.importorskip("treescope")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # its summary of an empty array
+        # Its summary of an empty array, and the names of NumPy's that it asks for.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        warnings.simplefilter("ignore", DeprecationWarning)
         shown = treescope.render_to_text(MODEL) + treescope.render_to_html(MODEL.trace(PROMPT))
     assert "name='recognize'" in shown and "subspaces" in shown
 
