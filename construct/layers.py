@@ -5,7 +5,6 @@ holds the same arrays as nnx parameters, which optax, orbax and JAX's transforma
 model's.
 """
 
-import hashlib
 import weakref
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
@@ -279,14 +278,6 @@ class State(NamedTuple):
             )
         except jax.errors.TracerArrayConversionError:
             return False
-
-    def checksum(self) -> str:
-        """One text that other weights, or another form, do not have."""
-        found = hashlib.sha256(repr(self.form).encode())
-        for array in map(np.asarray, self.arrays):
-            found.update(f"{array.dtype} {array.shape}".encode())
-            found.update(array.tobytes())
-        return found.hexdigest()
 
 
 # By model: what its layers held when it was built, and what they held when it was last asked

@@ -370,12 +370,17 @@ class Transformer(Stack):
             if name not in held:
                 self.layer(name)  # raises
         least = np.dtype(self.spec.dtype).itemsize
-        # Written out, as a call of another file for each would take longer than all of it.
-        if enforce and any(
-            weight.get_raw_value().dtype.itemsize < least
+        # `shorter_weights` says which they are; a walk of its own in every call would be felt.
+        parts = [
+            (bank.W_Q, bank.W_K, bank.W_V, bank.W_O)
             for layer in self.layers
             for bank in layer.banks
-            for weight in (bank.W_Q, bank.W_K, bank.W_V, bank.W_O)
+        ]
+        parts += [
+            (mlp.W_1, mlp.W_2) for mlp in (layer.mlp for layer in self.layers) if mlp is not None
+        ]
+        if enforce and any(
+            weight.get_raw_value().dtype.itemsize < least for part in parts for weight in part
         ):
             raise checks.refuse(
                 "model",

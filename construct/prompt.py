@@ -247,7 +247,7 @@ def _roundings(count: int, dtype: np.dtype) -> float:
     return gamma(count, dtype.name)
 
 
-def check_count(spec: Any, inputs: Array, axes: int) -> int:
+def check_count(spec: Spec, inputs: Array, axes: int) -> int:
     """The number of examples m', the first of the last `axes` axes of their inputs. Raises
     ValueError unless it is from 1 to m."""
     count = inputs.shape[-axes] if inputs.ndim >= axes else 0

@@ -14,7 +14,7 @@ import optax
 import pytest
 from flax import nnx
 
-from construct import Prompt, Spec, Task, Transformer, build, theorem2, theorem3
+from construct import Prompt, Spec, Task, Transformer, build, saved, theorem2, theorem3
 from construct.evaluate.places import ATTENTION
 from construct.layers import Support
 from proofs import theorem1 as proof
@@ -395,6 +395,15 @@ def test_weights_in_shorter_floats_are_refused():
     assert np.isfinite(model(PROMPT, enforce=False).vector).all()
 
 
+def test_an_mlp_in_shorter_floats_is_refused():
+    model = build(MODEL.spec, RANDOM.tasks)
+    mlp = model.layer("commit").mlp
+    nnx.update(mlp, jax.tree.map(lambda one: one.astype("bfloat16"), nnx.state(mlp)))
+    for ask in (model, model.trace):
+        with pytest.raises(ValueError, match="weights of bfloat16"):
+            ask(PROMPT)
+
+
 def test_a_layer_that_is_read_and_gone_is_named():
     model = build(MODEL.spec, RANDOM.tasks)
     model.layers = nnx.List([layer for layer in model.layers if layer.name != "commit"])
@@ -562,6 +571,34 @@ def test_foreign_missing_and_newer_files_are_refused_by_name(tmp_path, monkeypat
     monkeypatch.setattr("construct.saved.VERSION", 1)
     with pytest.raises(ValueError, match="of version 2"):
         Transformer.load(tmp_path / "newer")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda header: [header],
+        lambda header: {key: value for key, value in header.items() if key != "spec"},
+        lambda header: header | {"version": "x"},
+        lambda header: header | {"layers": []},
+        lambda header: header | {"slots": [9] * len(header["slots"])},
+        lambda header: header | {"slots": header["slots"][:-1]},
+        lambda header: header | {"spec": header["spec"] | {"dtype": "float64"}},
+        lambda header: header | {"spec": header["spec"] | {"K": header["spec"]["K"] - 1}},
+    ],
+)
+def test_a_header_that_does_not_fit_its_file_is_refused(tmp_path, monkeypatch, change):
+    """Also with a checksum that fits."""
+    dumps = saved.json.dumps
+    monkeypatch.setattr(saved.json, "dumps", lambda header, **how: dumps(change(header), **how))
+    MODEL.save(tmp_path / "changed")
+    with pytest.raises(ValueError, match="does not hold together"):
+        Transformer.load(tmp_path / "changed")
+
+
+def test_what_is_no_path_is_refused():
+    for ask in (MODEL.save, Transformer.load):
+        with unchecked(), pytest.raises(ValueError, match="path = 5: must be a file's path"):
+            ask(5)
 
 
 def test_pickle_keeps_the_answer():

@@ -126,3 +126,13 @@ def test_a_title_is_true_of_its_prompt(K, m, ambiguity):
             assert np.flatnonzero(shares).tolist() == next(
                 tasks for words, tasks in drawn.items() if words in title
             )
+
+
+def test_a_page_is_not_overwritten_by_its_json(monkeypatch, capsys, tmp_path):
+    page = tmp_path / "page.html"
+    assert "is --out too" in refused(monkeypatch, capsys, page, "--json", page)
+
+
+def test_a_line_without_an_input_is_refused(monkeypatch, capsys, tmp_path):
+    found = refused(monkeypatch, capsys, tmp_path / "page.html", "--theorem", 4, "--n", 2)
+    assert "raise --n to 3" in found

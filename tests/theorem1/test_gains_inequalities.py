@@ -13,9 +13,10 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from construct import Spec
+from construct.floats import gamma
 from construct.gains import Infeasible
 from construct.residual import code_gap, task_codes
-from construct.theorem1.gains import Gains, derive, longest_code_sum
+from construct.theorem1.gains import Gains, code_rounding, derive, longest_code_sum
 from proofs import theorem1 as proof
 from verify.balls import working_bits
 from verify.theorem1.hypotheses import (
@@ -231,3 +232,23 @@ def assert_code_within(flint: Any, K: int, i: int) -> None:
             off = flint.arb(float(np.dtype(dtype).type(code))) - exact_code
             tolerance = code_tolerance(dtype)
             assert abs(off) <= flint.arb(flint.fmpq(tolerance.numerator, tolerance.denominator))
+
+
+@pytest.mark.parametrize("sum_slot", [False, True])
+def test_kappa_counts_the_weights_of_a_softmax_that_is_not_hard(sum_slot):
+    """Pair's label, and Lift's sum, round with all tokens' weights (Lemmas 1 and 2)."""
+    n = 4 if sum_slot else 2
+    sizes = {"K": 2, "d": 2, "m": 1000, "n": n, "margin": 1.0, "radius": 1.0, "input_radius": 1.0}
+    spec = Spec(**sizes, weight_norm=1.0, coldness=20.0, sum_slot=sum_slot)
+    own = gamma(spec.tokens + 3, spec.dtype)
+    own += sum_slot * gamma(n + 4 + 2 * spec.tokens, spec.dtype) * (n - 2)
+    assert not derive(spec).hard
+    assert derive(spec).residual >= own
+    assert derive(replace(spec, coldness=None)).residual < own / 10
+
+
+def test_a_code_rounds_with_what_is_summed():
+    spec = Spec(K=300, d=2, m=10, n=5, margin=1.0, radius=1.0, weight_norm=1.0)
+    assert code_rounding(spec, True) >= gamma(15, spec.dtype)
+    assert code_rounding(spec, True, spec.K) >= gamma(15 + spec.K - 1, spec.dtype)
+    assert code_rounding(spec, False) >= gamma(15 + 2 * spec.tokens + spec.K + spec.n, spec.dtype)
