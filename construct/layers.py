@@ -181,7 +181,8 @@ class Stack(nnx.Module):
     def as_built(self) -> bool:
         """Whether the layers hold what was built, here or in a model of which this is a copy: the
         very same arrays, or arrays of equal entries, as nnx.jit hands them back; and the same
-        supports and masks."""
+        supports and masks. Of what nnx.clone and nnx.merge make, that is known while the model is
+        there."""
         held = _state(self)
         known, answer = _asked.get(self, (None, False))
         if known is not None and known.is_same(held):
@@ -210,9 +211,15 @@ class Stack(nnx.Module):
         return {"attributes": super().__getstate__(), "as_built": self.as_built}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state["attributes"])
+        super().__setstate__(state["attributes"])
         if state["as_built"]:
             _built[self] = _state(self)
+
+    def __deepcopy__(self, memo: dict | None = None) -> "Stack":
+        copied = super().__deepcopy__(memo)
+        if self.as_built:
+            _built[copied] = _state(copied)
+        return copied
 
     def layer(self, name: str) -> Layer:
         """The layer of that name. Raises ValueError for another name."""

@@ -7,12 +7,13 @@ import pytest
 from construct import Prompt, Spec, Task, build, floats
 from proofs.theorem1 import error_bound
 
-# The weight, what the Spec adds, and the query: an input that is flushed, a product, and a product
-# of normal numbers.
+# The weight, what the Spec adds, and the query: an input that is flushed, a product, a product of
+# normal numbers, and a stored weight.
 SMALL = [
     (3e38, {"radius": 4.0, "margin": 1e3, "input_radius": 1.2e-38}, 1.17e-38),
     (1e36, {"radius": 1.0, "margin": 1.0, "input_radius": 1e-36}, 1.1e-39),
     (1e-20, {"radius": 1.0, "margin": 1.0}, 1e-21),
+    (1e-39, {"radius": 1.0, "margin": 1.0, "input_radius": 1.1e20}, 1e20),
 ]
 
 
