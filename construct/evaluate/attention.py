@@ -58,9 +58,10 @@ class Tokens:
 
 
 class Keys(NamedTuple):
-    """A class of key tokens; `own`: each query token sees only itself among them; `causal`: only
-    itself and those before."""
+    """A class of key tokens by its `name`; `own`: each query token sees only itself among them;
+    `causal`: only itself and those before."""
 
+    name: str
     tokens: Tokens
     own: bool = False
     causal: bool = False
@@ -72,6 +73,37 @@ class Weights(NamedTuple):
 
     within: Scores | None
     share: Float[Array, "H #q #g"]
+
+
+class Part(NamedTuple):
+    """What heads move by one block of W_V from one class of keys: the block, what those keys hold
+    in its subspace, their weights, whether each query token sees itself alone, and what was made
+    beforehand (see `construct.evaluate.plan.Fixed`; None: nothing)."""
+
+    block: Block
+    values: Values
+    weight: Weights
+    own: bool
+    fixed: Float[Array, "H v k 1"] | None
+
+    def moved(self) -> Float[Array, "#H v #k #g"]:
+        """The block times what every key holds."""
+        return self.block(self.values) if self.own or self.fixed is None else self.fixed
+
+    def basis(self, values: Mixed) -> Float[Array, "H v k"]:
+        """The block times the vectors of which every key holds a mixture."""
+        fixed = self.block(values.basis[:, :, None]) if self.fixed is None else self.fixed
+        return fixed[..., 0]
+
+
+def fixed_values(bank: BankPlan, vectors: Stream) -> dict[str, Float[Array, "H v k 1"]]:
+    """What a bank's heads make of a few vectors, by subspace, where that takes a product of
+    matrices for each of them."""
+    return {
+        name: block(vectors[name])
+        for name, block in bank.value.items()
+        if name in vectors and not block.shared and block.run is None
+    }
 
 
 def term_score(term: TermPlan, query: Tokens, keys: Keys) -> Scores | None:
@@ -176,7 +208,13 @@ def _move(bank: BankPlan, weights: Sequence[Weights], keys: Sequence[Keys]) -> S
     """sum_h W_O sum_k weight_hk (W_V h_k). Heads are summed before W_O where they all write
     alike."""
     parts = [
-        (block, one.tokens.stream[name], weight, one.own)
+        Part(
+            block,
+            one.tokens.stream[name],
+            weight,
+            one.own,
+            bank.fixed.get((one.name, one.own), {}).get(name),
+        )
         for weight, one in zip(weights, keys, strict=True)
         for name, block in bank.value.items()
         if name in one.tokens.stream
@@ -184,14 +222,14 @@ def _move(bank: BankPlan, weights: Sequence[Weights], keys: Sequence[Keys]) -> S
     if not parts:
         return {}
     if not bank.alike:
-        moved = [_by_head(*part) for part in parts]
+        moved = [_by_head(part) for part in parts]
         return write(bank, sum(moved[1:], moved[0]))
-    if len(parts) == 1 and (mixed := _mixture(*parts[0])) is not None:
+    if len(parts) == 1 and (mixed := _mixture(parts[0])) is not None:
         return {
             name: Mixed(block(mixed.basis[:, :, None])[0, :, :, 0], mixed.weight)
             for name, block in bank.out.items()
         }
-    summed = [_summed(*part) for part in parts]
+    summed = [_summed(part) for part in parts]
     value = sum(summed[1:], summed[0])
     return {name: block(value)[0] for name, block in bank.out.items()}
 
@@ -227,9 +265,10 @@ def write(bank: BankPlan, moved: Float[Array, "#H v #q #g"]) -> Stream:
     }
 
 
-def _mixture(block: Block, values: Values, weight: Weights, own: bool) -> Mixed | None:
+def _mixture(part: Part) -> Mixed | None:
     """All heads read the same few keys by the same block: what arrives is a mixture of those, and
     is left as one."""
+    block, values, weight, own, _ = part
     x = dense(values)
     if not block.shared or own or x.shape[2] > 1 or weight.share.shape[2] == 1:
         return None
@@ -256,8 +295,9 @@ def _mix_keys(weight: Weights) -> Float[Array, "k #q #g"]:
     return jnp.moveaxis((weight.within * weight.share[:, :, None]).sum(0), 1, 0)
 
 
-def _summed(block: Block, values: Values, weight: Weights, own: bool) -> Float[Array, "v #q #g"]:
+def _summed(part: Part) -> Float[Array, "v #q #g"]:
     """sum over heads and keys of weight (block x)."""
+    block, values, weight, own, _ = part
     if block.shared:  # mix the keys first: one product for all heads
         mixed = jax.lax.optimization_barrier(_mix_keys(weight))
         x = dense(values)
@@ -265,13 +305,13 @@ def _summed(block: Block, values: Values, weight: Weights, own: bool) -> Float[A
             return block(mixed[0] * x)[0]
         return block((mixed[None] * x[:, :, None]).sum(1))[0]
     if own and isinstance(values, Mixed):  # the block meets the few basis vectors, not every token
-        basis = block(values.basis[:, :, None])[..., 0]
+        basis = part.basis(values)
         # One product over heads and basis vectors together. Each pair's share is made first, and
         # apart: XLA would fuse a sum over one of them with all that follows, and take several times
         # as long over it.
         share = jax.lax.optimization_barrier(weight.share[:, None] * values.weight[None])
         return product("hvk,hkqg->vqg", basis, share)
-    v = block(values)
+    v = part.moved()
     if v.shape[2] == v.shape[3] == 1 and weight.within is None:
         return product("hv,hqg->vqg", v[:, :, 0, 0], weight.share)
     if (
@@ -283,13 +323,11 @@ def _summed(block: Block, values: Values, weight: Weights, own: bool) -> Float[A
         return product(
             "hv,hqg->vqg", (weight.within[:, 0, None, :, 0] * v[..., 0]).sum(2), weight.share
         )
-    return _by_head(block, values, weight, own).sum(0)
+    return _by_head(part).sum(0)
 
 
-def _by_head(
-    block: Block, values: Values, weight: Weights, own: bool
-) -> Float[Array, "#H v #q #g"]:
-    v = block(values)
+def _by_head(part: Part) -> Float[Array, "#H v #q #g"]:
+    v, weight, own = part.moved(), part.weight, part.own
     if own or weight.within is None:
         return weight.share[:, None] * v
     return (weight.within[:, None] * weight.share[:, None, :, None] * v[:, :, None]).sum(3)

@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float
 from construct.evaluate import program
 from construct.evaluate.attention import Scores, Tokens, gap_at_slots
 from construct.evaluate.blocks import Leaf, applied, dense
-from construct.evaluate.plan import LayerPlan, Plan
+from construct.evaluate.plan import Fixed, LayerPlan, Plan
 from construct.evaluate.program import Classes
 from construct.evaluate.screening import screened_score
 from construct.floats import gamma
@@ -150,6 +150,12 @@ def start_query(
     observe = _observer(variant, plan, norms, limits, found)
     before = program.prelude(plan, query, observe, watched=variant.readout.layer)
     return before, found["output_norm"]
+
+
+@jax.jit
+def fixed(plan: Plan, before: list[Classes], query: Float[Array, "slots d"]) -> list[list[Fixed]]:
+    """What need be made once for all examples beside a query; see `construct.evaluate.program`."""
+    return program.fixed(plan, before, *query.shape)
 
 
 def pieces(

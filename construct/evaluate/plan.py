@@ -5,8 +5,8 @@ A plan is made from the numbers that the model holds now (`construct.evaluate.pr
 only while the model holds the very same arrays), so that an edited weight counts like any other.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import jax
@@ -43,9 +43,15 @@ class TermPlan:
     sketch: Blocks | None = None
 
 
+# By the class of key tokens, by whether each query token sees itself alone among them, and by
+# subspace: what the heads make of all that these tokens hold, or, where each sees itself, of the
+# few vectors of which every one of them holds a mixture.
+Fixed = Mapping[tuple[str, bool], Mapping[str, Leaf]]
+
+
 @partial(
     jax.tree_util.register_dataclass,
-    data_fields=["terms", "value", "out"],
+    data_fields=["terms", "value", "out", "fixed"],
     meta_fields=["count", "axis"],
 )
 @dataclass(frozen=True)
@@ -54,7 +60,8 @@ class BankPlan:
     subspace it writes.
 
     axis: the axis of a device mesh over which the bank's heads are split, `count` of them to a
-    device; None: they are not.
+    device; None: they are not. fixed: what W_V makes, by head, of vectors that are the same beside
+    every example; empty where it was not made beforehand.
     """
 
     terms: tuple[TermPlan, ...]
@@ -62,6 +69,7 @@ class BankPlan:
     out: Blocks
     count: int
     axis: str | None = None
+    fixed: Fixed = field(default_factory=dict)
 
     @property
     def width(self) -> int:
@@ -107,6 +115,19 @@ class Plan:
     residual: Residual
     m: int
     n: int
+
+    def holding(self, fixed: Sequence[Sequence[Fixed]]) -> "Plan":
+        """This plan with what its first layers' banks need not make again for every example."""
+        first = (
+            replace(
+                layer,
+                banks=tuple(
+                    replace(bank, fixed=made) for bank, made in zip(layer.banks, banks, strict=True)
+                ),
+            )
+            for layer, banks in zip(self.layers, fixed, strict=False)
+        )
+        return replace(self, layers=(*first, *self.layers[len(fixed) :]))
 
 
 def make_plan(model: Stack, sketch: int = 0) -> Plan:

@@ -16,9 +16,19 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from construct.evaluate.attention import Keys, Scores, Screen, Tokens, attend, mlp, score, write
-from construct.evaluate.blocks import apply
-from construct.evaluate.plan import BankPlan, LayerPlan, Plan
+from construct.evaluate.attention import (
+    Keys,
+    Scores,
+    Screen,
+    Tokens,
+    attend,
+    fixed_values,
+    mlp,
+    score,
+    write,
+)
+from construct.evaluate.blocks import Mixed, Stream, apply, dense
+from construct.evaluate.plan import BankPlan, Fixed, LayerPlan, Plan
 from construct.evaluate.supports import GATHERS, keys_of, visible_to
 from construct.layers import Support
 from construct.residual import position_codes
@@ -116,11 +126,11 @@ def _keys(layer: LayerPlan, name: str, classes: Classes) -> list[Keys]:
         return []
     own = layer.support is Support.SELF
     seen = [
-        Keys(classes[key], own=own, causal=layer.causal and key == name)
+        Keys(key, classes[key], own=own, causal=layer.causal and key == name)
         for key in keys_of(layer.support, name)
         if not layer.causal or key in visible_to(name)
     ]
-    return [*seen, Keys(classes[BOS])]
+    return [*seen, Keys(BOS, classes[BOS])]
 
 
 def _advance(
@@ -197,6 +207,38 @@ def advance(
     return classes
 
 
+def fixed(plan: Plan, before: list[Classes], slots: int, d: int) -> list[list[Fixed]]:
+    """What the heads of each layer up to the meeting make of vectors that are the same beside every
+    example, by bank: those that BOS and the query hold, and those that every example copied from
+    them. `Plan.holding` keeps it."""
+    # Two blank examples go along to show what examples copy; a single one could agree with itself
+    # in what others differ in.
+    blank = jnp.zeros((2, slots, d), dense(before[0][QUERY].stream["x"]).dtype)
+    inputs, label = embed_group(plan, blank, blank[:, 0], jnp.arange(2))
+    classes, found = {INPUT: inputs, LABEL: label}, []
+    for i, layer in enumerate(plan.layers[: meeting(plan)]):
+        read = {BOS}.union(*(keys_of(layer.support, name) for name in classes))
+        vectors: dict[tuple[str, bool], Stream] = {
+            (role, False): tokens.stream for role, tokens in before[i].items() if role in read
+        }
+        vectors |= {
+            (role, True): {
+                name: values.basis[:, :, None]
+                for name, values in tokens.stream.items()
+                if isinstance(values, Mixed)
+            }
+            for role, tokens in classes.items()
+        }
+        found.append(
+            [
+                {keys: fixed_values(bank, stream) for keys, stream in vectors.items()}
+                for bank in layer.banks
+            ]
+        )
+        classes = advance(plan, before, classes, i, i + 1)
+    return found
+
+
 def gather(
     plan: Plan,
     before: list[Classes],
@@ -208,7 +250,7 @@ def gather(
     alike."""
     last, wanted = meeting(plan), needed(plan.layers)
     layer = plan.layers[last]
-    met = Keys(classes[GATHERS[layer.support]])
+    met = Keys(GATHERS[layer.support], classes[GATHERS[layer.support]])
     names = (
         (QUERY, ANSWER) if layer.causal else (BOS, QUERY, ANSWER)
     )  # under a causal mask BOS sees no example
@@ -300,7 +342,7 @@ def finish(plan: Plan, before: list[Classes], parts: Shares) -> Tokens:
     for name, banks in parts.items():
         out = {}
         for bank, part in zip(layer.banks, banks, strict=True):
-            bos = _part(bank, before[-1][name], Keys(before[-1][BOS]))
+            bos = _part(bank, before[-1][name], Keys(BOS, before[-1][BOS]))
             both = combine(jax.tree.map(lambda *two: jnp.stack(two), part, bos))
             for target, moved in write(bank, (both.value / both.total[:, None])[..., None]).items():
                 out[target] = out[target] + moved if target in out else moved

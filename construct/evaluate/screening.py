@@ -34,8 +34,13 @@ SPARE = 8
 LATER = 32
 MOST_PASSES = 8
 
-# A wrong task survives at most once in so many examples: the first pass has room for twice that.
-FEW_SURVIVORS = 16
+# So many weights of heads are gathered at once: what lies in a core's cache when it is multiplied
+# costs half of what lies in memory.
+GATHERED = 1 << 18
+
+# A wrong task survives at most once in so many examples, less often than the first pass has room
+# for.
+FEW_SURVIVORS = 10
 
 
 def sketch_size(K: int, d: int, margin: float, radius: float) -> int:
@@ -140,21 +145,29 @@ def _serve(
     heads, tokens = doubt.shape
     factor = jnp.broadcast_to(term.factor, (heads,))
 
-    def one_pass(
-        state: tuple[Array, Array], each: int, capacity: int, group: int
-    ) -> tuple[Array, Array]:
-        doubt, scores = state
-        head, token = _groups(doubt, each, capacity, group)
-        there = jnp.minimum(token, tokens - 1)
+    def square(of: tuple[Array, Array]) -> Float[Array, "group"]:
+        """||r||^2 of some tokens, for one head."""
+        head, there = of
         parts = [
             _rows(block, stream[name][there], head)
             for name, block in term.key.items()
             if name in stream
         ]
         r = sum(parts[1:], parts[0])
-        exact = rest[jnp.minimum(head, len(rest) - 1)[:, None], there] + factor[head, None] * (
-            r * r
-        ).sum(2)
+        return (r * r).sum(1)
+
+    def one_pass(
+        state: tuple[Array, Array], each: int, capacity: int, group: int
+    ) -> tuple[Array, Array]:
+        doubt, scores = state
+        head, token = _groups(doubt, each, capacity, group)
+        there = jnp.minimum(token, tokens - 1)
+        weights = sum(_weights(block) for block in term.key.values())
+        together = max(1, GATHERED // max(1, weights))
+        squares = jax.lax.map(square, (head, there), batch_size=min(together, len(head)))
+        exact = (
+            rest[jnp.minimum(head, len(rest) - 1)[:, None], there] + factor[head, None] * squares
+        )
         at = jnp.where(token < tokens, head[:, None] * tokens + token, heads * tokens)
 
         def set_at(array: Array, value: Any) -> Array:
@@ -206,15 +219,18 @@ def _groups(
 
 
 def _rows(
-    block: Block, x: Float[Array, "b group size"], head: Int[Array, "b"]
-) -> Float[Array, "b group rank"]:
-    """A block times each token, for the one head that its group has."""
-    data = block.data if block.shared else block.data[head]
+    block: Block, x: Float[Array, "group size"], head: Int[Array, ""]
+) -> Float[Array, "group rank"]:
+    """A block of one head times each token."""
+    data = block.data[0 if block.shared else head]
     if block.run is not None:
         row, column, rank = block.run
-        length = data.shape[1]
-        out = data[:, None] * x[..., column : column + length]
-        return jnp.pad(out, [(0, 0), (0, 0), (row, rank - row - length)]) if length < rank else out
-    if x.shape[2] == 1:
-        return data[:, None, :, 0] * x
-    return product("bgu,ru->bgr", x, data[0]) if block.shared else product("bgu,bru->bgr", x, data)
+        length = len(data)
+        out = data * x[:, column : column + length]
+        return jnp.pad(out, [(0, 0), (row, rank - row - length)]) if length < rank else out
+    return data[:, 0] * x if x.shape[1] == 1 else product("gu,ru->gr", x, data)
+
+
+def _weights(block: Block) -> int:
+    """How many numbers of a block are a head's own."""
+    return 0 if block.shared else math.prod(block.data.shape[1:])

@@ -25,6 +25,7 @@ from construct import checks
 from construct.answer import Answer
 from construct.evaluate import alone, chunk, program
 from construct.evaluate.chunk import Norms, Survey, Variant
+from construct.evaluate.plan import Plan
 from construct.evaluate.prepared import Prepared, prepare
 from construct.evaluate.sharding import Shards
 from construct.layers import Stack, in_dtype, remembered
@@ -67,6 +68,12 @@ class Query:
         return self._prelude[0]
 
     @cached_property
+    def plan(self) -> Plan:
+        """The plan, with what every example beside this query makes of it made once."""
+        plan = self.ready.plan
+        return plan.holding(chunk.fixed(plan, self.before, self.query))
+
+    @cached_property
     def norms(self) -> Float[np.ndarray, "K slots 1"]:
         """The norms of all tasks' outputs on the query, or a bound of them within the limit."""
         return np.asarray(self._prelude[1])
@@ -103,11 +110,12 @@ class OneDevice:
                 for part, copied in zip((x, y), sent, strict=True)
             )
         # Made here, and not by whichever thread is first.
-        before = self.query.before
-        return x, y, partial(self._run, before, *sent, first, count)
+        before, plan = self.query.before, self.query.plan
+        return x, y, partial(self._run, plan, before, *sent, first, count)
 
     def _run(
         self,
+        plan: Plan,
         before: list[program.Classes],
         x: np.ndarray,
         y: np.ndarray,
@@ -118,7 +126,7 @@ class OneDevice:
         ready = self.ready
         with in_dtype(self.dtype):  # a thread has its own
             shares, survey = chunk.run_chunk(
-                ready.plan, ready.norms, ready.limits, before, x, y, first, count, variant=variant
+                plan, ready.norms, ready.limits, before, x, y, first, count, variant=variant
             )
             jax.block_until_ready((shares, survey))
         return [shares], survey

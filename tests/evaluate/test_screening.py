@@ -147,6 +147,28 @@ def test_few_tokens_with_many_heads_in_doubt_take_several_passes():
         assert (asked(inputs, labels, screen).recognized == expected).all()
 
 
+@pytest.mark.parametrize("heads", [1, 7])
+@pytest.mark.usefixtures("recompiled")
+def test_survivors_are_served_a_few_at_a_time(monkeypatch, heads):
+    """So many heads' weights at once, which does not divide the number of survivors."""
+    monkeypatch.setattr(screening, "GATHERED", heads * D**2)
+    inputs, labels, expected = prompt_of(np.random.default_rng(4), ["right", "hidden", "edge"] * 50)
+    assert (asked(inputs, labels, True).recognized == expected).all()
+
+
+def test_tasks_that_differ_in_their_slots_alone_are_screened_too():
+    """No head then has weights of its own to gather."""
+    rng = np.random.default_rng(5)
+    tasks = [Task(slot, 0.7 * np.eye(D)) for slot in range(K)]
+    spec = Spec.of(tasks, m=100, n=K + 1, margin=MARGIN, radius=1.5, input_radius=1.0)
+    inputs = rng.normal(size=(100, K, D))
+    inputs /= np.linalg.norm(inputs, axis=2, keepdims=True)
+    which = rng.integers(K, size=100)
+    labels = 0.7 * inputs[np.arange(100), which]
+    answer = build(spec, tasks).stream([(inputs, labels)], inputs[0], screen=True)
+    assert (answer.recognized == which).all()
+
+
 def test_sketch_sizes():
     """More coordinates for a wider margin or more tasks, none where they would not pay; the chance
     is that of a chi-square."""

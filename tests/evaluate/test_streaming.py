@@ -17,6 +17,7 @@ from construct.evaluate.attention import softmax
 from construct.evaluate.chunk import Norms
 from construct.evaluate.program import halved_sum
 from proofs import theorem1 as proof
+from proofs import theorem2
 from tests.evaluate.cases import drawn, model_of
 from verify.check import answer_error
 from verify.draw import draw_prompt
@@ -76,6 +77,26 @@ def test_any_chunk_gives_the_answer(monkeypatch, length):
         INSTANCE.spec
     )
     assert done == [*range(length, 40, length), 40]
+
+
+@pytest.mark.parametrize("theorem", [1, 2])
+@pytest.mark.parametrize("length", [1, 16])
+def test_chunks_take_what_they_share_from_where_it_was_made_once(monkeypatch, theorem, length):
+    """They give the same answer as chunks that make it again, and none where it is not a number."""
+    instance, prompt = drawn(theorem, 2, K=4, d=6, m=40, n=3)
+    model = model_of(theorem, instance)
+    monkeypatch.setattr(chunk, "CHUNK", length)
+    monkeypatch.setattr(chunk, "SHORTEST", length)
+    made = chunk.fixed
+    shared = model.stream(cut([], prompt), prompt.query)
+    monkeypatch.setattr(chunk, "fixed", lambda *of: [])
+    again = model.stream(cut([], prompt), prompt.query)
+    allowed = {1: proof, 2: theorem2}[theorem].rounding(instance.spec)
+    assert answer_error(shared.vector, again.vector.astype(float)) <= 2 * allowed
+    monkeypatch.setattr(
+        chunk, "fixed", lambda *of: jax.tree.map(lambda value: value * jnp.nan, made(*of))
+    )
+    assert np.isnan(model.stream(cut([], prompt), prompt.query).vector).all()
 
 
 def test_few_counts_of_chunks_compile(monkeypatch):
