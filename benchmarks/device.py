@@ -81,7 +81,7 @@ def _pass(size: Sizes, name: str) -> Work:
 
 def _restricted(size: Sizes) -> Work:
     # Recognize's product, and every number of the prompt once.
-    subject = scale.Million(scale.Case(16, size.log_m, 0.5, False))
+    subject = scale.Million(scale.Case(16, size.log_m, 0.5))
     error = subject.check(subject.answer())
     return Work(
         lambda: subject.answer().vector, 2 * subject.m * 16 * scale.D**2, subject.bytes, error

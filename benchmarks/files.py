@@ -36,7 +36,7 @@ def stream(log_m: int, options: argparse.Namespace, tell: measure.Tell) -> measu
     """Seconds and bytes of an answer out of files. Raises ValueError where it is wrong."""
     with tempfile.TemporaryDirectory(dir=options.folder) as place:
         tell("making the prompt")
-        subject = Million(Case(16, min(log_m, DIFFERENT), 0.5, False))
+        subject = Million(Case(16, min(log_m, DIFFERENT), 0.5))
         repeats = (1 << log_m) // subject.m
         tell("writing it")
         for name, part in (("inputs", subject.inputs), ("labels", subject.labels)):

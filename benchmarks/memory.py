@@ -44,7 +44,7 @@ def product(x: jax.Array, matrix: jax.Array) -> jax.Array:
 def costs(log_m: int, options: argparse.Namespace, tell: measure.Tell) -> measure.Record:
     """Seconds of each way. Raises ValueError where an answer is wrong."""
     tell("making the prompt")
-    subject = Million(Case(16, log_m, 0.5, False))
+    subject = Million(Case(16, log_m, 0.5))
     more = min(EXAMPLES, subject.m // 2)
     queries = np.resize(subject.inputs, (QUERIES, *subject.inputs.shape[1:]))
     tell("remembering it")

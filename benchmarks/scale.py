@@ -29,22 +29,17 @@ from verify.plots import MARKERS, PALETTE
 
 D, SIDE = 64, 2048
 LEAST = 12
-MANY = (
-    (64, 17, 0.25),
-    (64, 17, 0.5),
-    (256, 15, 0.25),
-    (1024, 13, 0.25),
-)  # K, log2 m and margin where screening is compared
 
 
 class Case(NamedTuple):
-    """K tasks, 2^log_m examples of an input and a label (n = 2), the margin, and whether Recognize
-    is screened."""
+    """K tasks on vectors of dimension d, 2^log_m examples of an input and a label (n = 2), the
+    margin, and whether Recognize is screened."""
 
     K: int
     log_m: int
     margin: float
-    screen: bool
+    d: int = D
+    screen: bool = False
 
     @property
     def label(self) -> str:
@@ -52,12 +47,23 @@ class Case(NamedTuple):
         return f"2^{self.log_m}{' screened' if self.screen else ''}"
 
 
+# Where screening is compared.
+MANY = (
+    Case(64, 17, 0.25),
+    Case(64, 17, 0.5),
+    Case(256, 15, 0.25),
+    Case(1024, 13, 0.25),
+    Case(1024, 13, 0.25, d=256),
+)
+
+
 class Group(tuple):
     """Cases of one K that are measured in the same rounds."""
 
     def __str__(self) -> str:
         return (
-            f"K = {self[0].K}, margin {self[0].margin:g}: {', '.join(case.label for case in self)}"
+            f"K = {self[0].K}, d = {self[0].d}, margin {self[0].margin:g}: "
+            f"{', '.join(case.label for case in self)}"
         )
 
 
@@ -67,25 +73,25 @@ class Million:
 
     def __init__(self, case: Case) -> None:
         rng = np.random.default_rng(0)
-        self.m, self.case = 1 << case.log_m, case
-        self.rotations = np.linalg.qr(rng.normal(size=(case.K, D, D)))[0]
+        self.m, self.case, d = 1 << case.log_m, case, case.d
+        self.rotations = np.linalg.qr(rng.normal(size=(case.K, d, d)))[0]
         tasks = [Task(slot=0, weight=rotation) for rotation in self.rotations]
         # The unit sphere in float32: a norm may round beyond 1.
-        radius = 1 + (D + 2) * float(np.finfo(np.float32).eps)
+        radius = 1 + (d + 2) * float(np.finfo(np.float32).eps)
         self.spec = Spec.of(
             tasks, m=self.m, n=2, margin=case.margin, radius=radius, input_radius=radius
         )
         self.model: Transformer = build(self.spec, tasks)
         self.inputs, self.labels = (
-            np.empty((self.m, 1, D), np.float32),
-            np.empty((self.m, D), np.float32),
+            np.empty((self.m, 1, d), np.float32),
+            np.empty((self.m, d), np.float32),
         )
         self.task = np.where(rng.random(self.m) < 0.1, -1, rng.integers(case.K, size=self.m))
         for block in range(
             0, self.m, 1 << 14
         ):  # in place, so that making the prompt takes no more memory than answering it
             part = slice(block, min(block + (1 << 14), self.m))
-            x, y = _sphere(rng, self.task[part].size), _sphere(rng, self.task[part].size)
+            x, y = (_sphere(rng, self.task[part].size, d) for _ in range(2))
             for i in range(case.K):
                 mine = self.task[part] == i
                 y[mine] = x[mine] @ self.rotations[i].T
@@ -96,11 +102,9 @@ class Million:
         """What the prompt itself takes."""
         return self.inputs.nbytes + self.labels.nbytes
 
-    def answer(self) -> Answer:
+    def answer(self, screen: bool = False) -> Answer:
         """The restricted evaluator's answer."""
-        return self.model.stream(
-            [(self.inputs, self.labels)], self.inputs[0], screen=self.case.screen
-        )
+        return self.model.stream([(self.inputs, self.labels)], self.inputs[0], screen=screen)
 
     def check(self, answer: Answer) -> float:
         """The error of an answer. Raises ValueError where the answer is wrong: a wrong one is not
@@ -123,8 +127,8 @@ class Million:
         return error
 
 
-def _sphere(rng: np.random.Generator, count: int) -> np.ndarray:
-    vectors = rng.normal(size=(count, D))
+def _sphere(rng: np.random.Generator, count: int, d: int) -> np.ndarray:
+    vectors = rng.normal(size=(count, d))
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
@@ -137,30 +141,30 @@ def restricted_times(
     The cases of a group, and the product, run in the same rounds, so that what is said of two of
     them is not the machine's drift.
     """
-    subjects, errors = {}, {}
+    subjects: dict[Case, Million] = {}
+    calls, errors = {}, {}
     for case in group:
-        tell(f"making the prompt of {case.label}")
-        subjects[case.label] = Million(case)
-        errors[case.label] = subjects[case.label].check(subjects[case.label].answer())
+        subject = subjects.get(case._replace(screen=not case.screen))
+        if subject is None:
+            tell(f"making the prompt of {case.label}")
+            subject = Million(case)
+        subjects[case] = subject
+        errors[case.label] = subject.check(subject.answer(case.screen))
+        calls[case.label] = lambda subject=subject, case=case: subject.answer(case.screen).vector
     square = measure.square(SIDE)
-    calls = {
-        label: lambda subject=subject: subject.answer().vector
-        for label, subject in subjects.items()
-    }
     timings = measure.interleave(
         calls | {"gemm": lambda: measure.product(square)}, options.repeats, tell
     )
     records = []
     for case in group:
-        subject = subjects[case.label]
-        share = 2 * SIDE**3 / (2 * subject.m * case.K * D**2)
+        subject = subjects[case]
+        share = 2 * SIDE**3 / (2 * subject.m * case.K * case.d**2)
         records.append(
             case._asdict()
             | timings[case.label].report()
             | {
-                "d": D,
                 "n": 2,
-                "sketch": sketch_size(case.K, D, case.margin, subject.spec.radius)
+                "sketch": sketch_size(case.K, case.d, case.margin, subject.spec.radius)
                 if case.screen
                 else 0,
                 "gemm_flops_per_s": 2 * SIDE**3 / timings["gemm"].median,
@@ -198,12 +202,14 @@ def resident_peak() -> int:
 
 
 def cases(options: argparse.Namespace) -> list[Group]:
-    """K = 16 over a range of m, then 64 and 256 tasks with and without screening."""
+    """K = 16 over a range of m, then many tasks with and without screening."""
     growth = Group(
-        Case(16, log_m, 0.5, False)
-        for log_m in range(min(LEAST, options.largest), options.largest + 1, 2)
+        Case(16, log_m, 0.5) for log_m in range(min(LEAST, options.largest), options.largest + 1, 2)
     )
-    return [growth, *(Group(Case(*size, screen) for screen in (False, True)) for size in MANY)]
+    return [
+        growth,
+        *(Group((case, case._replace(screen=True))) for case in MANY),
+    ]
 
 
 def exponent(records: list[measure.Record]) -> float:
@@ -217,9 +223,10 @@ def exponent(records: list[measure.Record]) -> float:
 
 def table(records: list[measure.Record]) -> Table:
     """One row a case."""
-    title = f"d = {D}, n = 2, float32; time grows as m^{exponent(records):.2f} at K = 16"
+    title = f"n = 2, float32; time grows as m^{exponent(records):.2f} at K = 16"
     rows = Table(
         "K",
+        "d",
         "m",
         "margin",
         "screened by",
@@ -234,9 +241,10 @@ def table(records: list[measure.Record]) -> Table:
         peak = f"{one['peak_bytes'] / one['prompt_bytes']:.2f}" if "peak_bytes" in one else ""
         rows.add_row(
             str(one["K"]),
+            str(one["d"]),
             f"2^{one['log_m']}",
             f"{one['margin']:g}",
-            f"{one['sketch']} of {D}" if one["screen"] else "-",
+            f"{one['sketch']} of {one['d']}" if one["screen"] else "-",
             f"{one['median_s']:.4f}",
             f"{one['median_s'] / 2 ** one['log_m'] * 1e6:.2f}",
             f"{one['times_gemm']:.2f}",

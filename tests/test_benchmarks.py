@@ -55,7 +55,7 @@ def quick(monkeypatch):
     monkeypatch.setattr(api, "BATCH", 3)
     monkeypatch.setattr(peers, "GEMM", 16)
     monkeypatch.setattr(scale, "SIDE", 16)
-    monkeypatch.setattr(scale, "MANY", ((64, 6, 0.25),))
+    monkeypatch.setattr(scale, "MANY", (scale.Case(64, 6, 0.25),))
     sizes = {"small": (2, 3, 6, 3)}
     for module in (evaluators, peers, speed, bf16, api):
         monkeypatch.setattr(module, "SIZES", sizes)
@@ -280,7 +280,7 @@ def test_a_start_is_a_process_with_a_cache_of_its_own(tmp_path):
 
 
 def test_a_memory_that_is_wrong_is_not_timed():
-    subject = scale.Million(scale.Case(3, 6, 0.5, False))
+    subject = scale.Million(scale.Case(3, 6, 0.5))
     remembered = subject.model.remember([(subject.inputs, subject.labels)])
     queries = subject.inputs[:4]
     assert memory.check(subject, remembered, queries)["map_error"] < 1e-5
@@ -291,7 +291,7 @@ def test_a_memory_that_is_wrong_is_not_timed():
 
 
 def test_the_scale_subject_refuses_a_wrong_answer():
-    subject = scale.Million(scale.Case(3, 6, 0.5, False))
+    subject = scale.Million(scale.Case(3, 6, 0.5))
     right = subject.answer()
     assert subject.check(right) < 1e-6
     for wrong in (
