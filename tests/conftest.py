@@ -52,8 +52,10 @@ MAPS, MOST = Path("/proc/self/maps"), Path("/proc/sys/vm/max_map_count")
 @pytest.fixture(scope="module", autouse=True)
 def programs_are_given_up() -> Iterator[None]:
     """After a module, give up the compiled programs if they take half of the memory maps: a process
-    that cannot map more memory dies where it compiles."""
+    that cannot map more memory dies where it compiles. What commands kept from the garbage
+    collector for good is given back to it."""
     yield
+    gc.unfreeze()
     if MOST.exists() and MAPS.read_bytes().count(b"\n") > int(MOST.read_text()) // 2:
         import jax
 

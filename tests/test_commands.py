@@ -2,6 +2,7 @@
 and a reader that has gone changes nothing of what they say."""
 
 import argparse
+import gc
 import importlib
 import io
 import json
@@ -217,3 +218,17 @@ def test_a_command_whose_reader_has_gone_ends_its_work(tmp_path):
     os.close(writer)
     assert (ran.returncode, ran.stderr) == (0, "")
     assert json.loads((tmp_path / "report.json").read_text())["holds"]
+
+
+def test_libraries_are_not_collected_nor_what_is_there_at_the_end():
+    kept, counts = [], []
+
+    def main():
+        counts.append(gc.get_freeze_count())
+        kept.extend([] for _ in range(10_000))
+        return 0
+
+    gc.unfreeze()
+    with pytest.raises(SystemExit):
+        cli.run(main, "it")
+    assert counts[0] > 0 and gc.get_freeze_count() > counts[0] + len(kept) // 2

@@ -2,6 +2,7 @@
 progress bar, exit codes."""
 
 import argparse
+import gc
 import json
 import math
 import os
@@ -148,6 +149,10 @@ def run(main: Callable[[], int], prog: str, *, keep_programs: bool = True) -> No
     """Run a command: a bad or impossible request and an unwritable file are one line and exit code
     2, never a traceback. Where nobody reads on (`| head`), the work is finished all the same: the
     exit code says what holds, and files are written. What it compiles is kept for its next run."""
+    # The libraries loaded by now stay to the end: the garbage collector is told not to look through
+    # them again and again, and at the end not through what need not be taken apart. Both together
+    # are a quarter of a short command's time.
+    gc.freeze()
     with _outputs_may_close():
         try:
             if keep_programs:
@@ -168,6 +173,7 @@ def run(main: Callable[[], int], prog: str, *, keep_programs: bool = True) -> No
             code = _one_line(prog, f"out of memory: {told:.200}; ask for smaller sizes")
         except KeyboardInterrupt:
             code = _one_line(prog, "interrupted")
+    gc.freeze()
     sys.exit(code)
 
 
