@@ -232,3 +232,21 @@ def test_libraries_are_not_collected_nor_what_is_there_at_the_end():
     with pytest.raises(SystemExit):
         cli.run(main, "it")
     assert counts[0] > 0 and gc.get_freeze_count() > counts[0] + len(kept) // 2
+
+
+class Terminal(io.StringIO):
+    """What a command takes for a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("total", "shown"), [(1, "0:00:00"), (3, "100%")])
+def test_long_work_shows_how_far_it_is(monkeypatch, total, shown):
+    """A bar where there are several items, the time where there is one; nothing but on a
+    terminal."""
+    for stream in (Terminal(), io.StringIO()):
+        monkeypatch.setattr("sys.stderr", stream)
+        assert list(cli.progress(range(total), total, "proving")) == list(range(total))
+        told = stream.getvalue()
+        assert ("proving" in told and shown in told) is stream.isatty()

@@ -228,12 +228,19 @@ def _one_line(prog: str, error: object) -> int:
 
 
 def progress(items: Iterable[T], total: int, title: str) -> Iterator[T]:
-    """Iterate with a progress bar on stderr; none for a single item or when stderr is not a
-    terminal."""
-    if total < 2 or not sys.stderr.isatty():
+    """Iterate with a progress bar on stderr, or with the time that a single item takes; neither
+    when stderr is not a terminal."""
+    if not sys.stderr.isatty():
         yield from items
         return
     from rich.console import Console
-    from rich.progress import track
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, track
 
-    yield from track(items, description=title, total=total, console=Console(stderr=True))
+    console = Console(stderr=True)
+    if total > 1:
+        yield from track(items, description=title, total=total, console=console)
+        return
+    columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
+    with Progress(*columns, console=console, transient=True) as shown:
+        shown.add_task(title)
+        yield from items

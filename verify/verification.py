@@ -41,7 +41,7 @@ def verify(
     # model's fault.
     verdicts = [theorem.judge(spec, tasks, prompt, feature_map) for prompt in prompts]
     answers, by_prompt = [], []
-    for i, prompt in enumerate(progress(prompts, len(prompts), f"checking {len(prompts)} prompts")):
+    for i, prompt in enumerate(progress(prompts, len(prompts), _title(prompts))):
         trace, refusal = _trace(model, prompt)
         if refusal is not None:
             wrong.append(f"the model refuses prompt {i}, which is within the hypotheses: {refusal}")
@@ -80,6 +80,11 @@ def verify(
         answer=answers[0],
         verdict=verdicts[0],
     )
+
+
+def _title(prompts: Sequence[AnyPrompt]) -> str:
+    count = len(prompts)
+    return f"checking {count} {'prompt' if count == 1 else 'prompts'}"
 
 
 def _trace(model: Transformer, prompt: AnyPrompt) -> tuple[Trace, ValueError | None]:
