@@ -25,7 +25,7 @@ from construct import checks
 from construct.answer import Answer
 from construct.evaluate import alone, chunk, program
 from construct.evaluate.chunk import Norms, Survey, Variant
-from construct.evaluate.plan import Plan
+from construct.evaluate.plan import Fixed, Plan
 from construct.evaluate.prepared import Prepared, prepare
 from construct.evaluate.sharding import Shards
 from construct.layers import Stack, in_dtype, remembered
@@ -68,10 +68,9 @@ class Query:
         return self._prelude[0]
 
     @cached_property
-    def plan(self) -> Plan:
-        """The plan, with what every example beside this query makes of it made once."""
-        plan = self.ready.plan
-        return plan.holding(chunk.fixed(plan, self.before, self.query))
+    def fixed(self) -> list[list[Fixed]]:
+        """What need be made once for all examples beside this query."""
+        return chunk.fixed(self.ready.plan, self.before, self.query)
 
     @cached_property
     def norms(self) -> Float[np.ndarray, "K slots 1"]:
@@ -95,6 +94,11 @@ class OneDevice:
         self.chunk = min(chunk.CHUNK, ready.longest)
         self.alone: np.ndarray | None = None
 
+    @cached_property
+    def plan(self) -> Plan:
+        """The plan, and in it what all chunks share."""
+        return self.ready.plan.holding(self.query.fixed)
+
     def send(self, x: np.ndarray, y: np.ndarray, first: int) -> tuple[np.ndarray, np.ndarray, Call]:
         """The chunk as the host is to keep it, and how to run it. A chunk of full size is copied,
         as the iterator may fill its memory again; a shorter one is `owned` already."""
@@ -110,7 +114,7 @@ class OneDevice:
                 for part, copied in zip((x, y), sent, strict=True)
             )
         # Made here, and not by whichever thread is first.
-        before, plan = self.query.before, self.query.plan
+        before, plan = self.query.before, self.plan
         return x, y, partial(self._run, plan, before, *sent, first, count)
 
     def _run(

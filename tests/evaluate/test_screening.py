@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from construct import Prompt, Spec, Task, build
-from construct.evaluate import alone, chunk, plan, screening
+from construct.evaluate import alone, chunk, plan, screening, streaming
+from construct.evaluate.prepared import prepare
 from construct.evaluate.screening import sketch_size
 from proofs import theorem1 as proof
 from verify.check import answer_error
@@ -167,6 +168,16 @@ def test_tasks_that_differ_in_their_slots_alone_are_screened_too():
     labels = 0.7 * inputs[np.arange(100), which]
     answer = build(spec, tasks).stream([(inputs, labels)], inputs[0], screen=True)
     assert (answer.recognized == which).all()
+
+
+@pytest.mark.parametrize("screen", [False, True])
+def test_a_query_of_an_earlier_run_brings_no_sketch_of_its_own(screen):
+    """A memory's query is run once, and its examples are screened or not each time."""
+    earlier, ready = prepare(MODEL, not screen), prepare(MODEL, screen)
+    query = streaming.Query(earlier, np.zeros((1, D), np.float32))
+    layers = streaming.OneDevice(ready, query, MODEL.spec.dtype).plan.layers
+    terms = [term for layer in layers for bank in layer.banks for term in bank.terms]
+    assert any(term.sketch is not None for term in terms) is screen
 
 
 def test_sketch_sizes():
