@@ -93,7 +93,7 @@ def check(subject: Million, memory: Any, queries: np.ndarray) -> measure.Record:
     """The errors of one answer and of many. Raises ValueError where one is beyond its bound."""
     one, many = memory.ask(queries[0]), memory.ask(queries)
     error = subject.check(one)
-    counts = np.bincount(subject.task[subject.task >= 0], minlength=subject.case.K)
+    counts = np.bincount(subject.task[subject.task >= 0], minlength=subject.K)
     matrix = np.einsum("k,kij->ij", counts / counts.sum(), subject.rotations)
     errors = {
         "error": error,

@@ -290,7 +290,7 @@ def test_a_memory_that_is_wrong_is_not_timed():
         memory.check(subject, remembered, queries)
 
 
-def test_the_scale_subject_refuses_a_wrong_answer():
+def test_the_scale_subject_refuses_a_wrong_answer(monkeypatch):
     subject = scale.Million(scale.Case(3, 6, 0.5))
     right = subject.answer()
     assert subject.check(right) < 1e-6
@@ -298,8 +298,9 @@ def test_the_scale_subject_refuses_a_wrong_answer():
         replace(right, vector=right.vector + 1e-3),
         replace(right, recognized=np.roll(right.recognized, 1)),
     ):
-        with pytest.raises(ValueError, match="Case"):
-            subject.check(wrong)
+        monkeypatch.setattr(subject, "answer", lambda screen, wrong=wrong: wrong)
+        with pytest.raises(ValueError, match=r"Case.*screen=True"):
+            scale.checked(subject, scale.Case(3, 6, 0.5, screen=True))
 
 
 def test_a_bit_that_differs_is_refused():

@@ -148,10 +148,9 @@ def read_file(path: str) -> str:
 def run(main: Callable[[], int], prog: str, *, keep_programs: bool = True) -> NoReturn:
     """Run a command: a bad or impossible request and an unwritable file are one line and exit code
     2, never a traceback. Where nobody reads on (`| head`), the work is finished all the same: the
-    exit code says what holds, and files are written. What it compiles is kept for its next run."""
-    # The libraries loaded by now stay to the end: the garbage collector is told not to look through
-    # them again and again, and at the end not through what need not be taken apart. Both together
-    # are a quarter of a short command's time.
+    exit code says what holds, and files are written. What it compiles is kept for its next run. It
+    ends the process; what is there by then is not collected any more."""
+    # What is loaded by now stays to the end: the garbage collector need not look through it again.
     gc.freeze()
     with _outputs_may_close():
         try:
@@ -173,6 +172,7 @@ def run(main: Callable[[], int], prog: str, *, keep_programs: bool = True) -> No
             code = _one_line(prog, f"out of memory: {told:.200}; ask for smaller sizes")
         except KeyboardInterrupt:
             code = _one_line(prog, "interrupted")
+    # Nor through what is there at the end. Both together are a quarter of a short command's time.
     gc.freeze()
     sys.exit(code)
 
@@ -228,9 +228,9 @@ def _one_line(prog: str, error: object) -> int:
 
 
 def progress(items: Iterable[T], total: int, title: str) -> Iterator[T]:
-    """Iterate with a progress bar on stderr, or with the time that a single item takes; neither
-    when stderr is not a terminal."""
-    if not sys.stderr.isatty():
+    """Iterate with a progress bar on stderr, or with the time of a single item, shown while it is
+    under way; neither when stderr is not a terminal."""
+    if not total or not sys.stderr.isatty():
         yield from items
         return
     from rich.console import Console

@@ -86,24 +86,19 @@ class Part(NamedTuple):
     own: bool
     fixed: Float[Array, "H v k 1"] | None
 
-    def moved(self) -> Float[Array, "#H v #k #g"]:
+    def values_by_head(self) -> Float[Array, "#H v #k #g"]:
         """The block times what every key holds."""
         return self.block(self.values) if self.own or self.fixed is None else self.fixed
 
-    def basis(self, values: Mixed) -> Float[Array, "H v k"]:
+    def basis_by_head(self, values: Mixed) -> Float[Array, "H v k"]:
         """The block times the vectors of which every key holds a mixture."""
         fixed = self.block(values.basis[:, :, None]) if self.fixed is None else self.fixed
         return fixed[..., 0]
 
 
 def fixed_values(bank: BankPlan, vectors: Stream) -> dict[str, Float[Array, "H v k 1"]]:
-    """What a bank's heads make of a few vectors, by subspace, where that takes a product of
-    matrices for each of them."""
-    return {
-        name: block(vectors[name])
-        for name, block in bank.value.items()
-        if name in vectors and not block.shared and block.run is None
-    }
+    """What a bank's heads make of a few vectors, by subspace, each by a matrix of its own."""
+    return {name: block(vectors[name]) for name, block in bank.matrices.items() if name in vectors}
 
 
 def term_score(term: TermPlan, query: Tokens, keys: Keys) -> Scores | None:
@@ -305,13 +300,13 @@ def _summed(part: Part) -> Float[Array, "v #q #g"]:
             return block(mixed[0] * x)[0]
         return block((mixed[None] * x[:, :, None]).sum(1))[0]
     if own and isinstance(values, Mixed):  # the block meets the few basis vectors, not every token
-        basis = part.basis(values)
+        basis = part.basis_by_head(values)
         # One product over heads and basis vectors together. Each pair's share is made first, and
         # apart: XLA would fuse a sum over one of them with all that follows, and take several times
         # as long over it.
         share = jax.lax.optimization_barrier(weight.share[:, None] * values.weight[None])
         return product("hvk,hkqg->vqg", basis, share)
-    v = part.moved()
+    v = part.values_by_head()
     if v.shape[2] == v.shape[3] == 1 and weight.within is None:
         return product("hv,hqg->vqg", v[:, :, 0, 0], weight.share)
     if (
@@ -327,7 +322,7 @@ def _summed(part: Part) -> Float[Array, "v #q #g"]:
 
 
 def _by_head(part: Part) -> Float[Array, "#H v #q #g"]:
-    v, weight, own = part.moved(), part.weight, part.own
+    v, weight, own = part.values_by_head(), part.weight, part.own
     if own or weight.within is None:
         return weight.share[:, None] * v
     return (weight.within[:, None] * weight.share[:, None, :, None] * v[:, :, None]).sum(3)

@@ -153,9 +153,9 @@ def start_query(
 
 
 @jax.jit
-def fixed(plan: Plan, before: list[Classes], query: Float[Array, "slots d"]) -> list[list[Fixed]]:
+def fixed(plan: Plan, before: list[Classes]) -> list[list[Fixed]]:
     """What need be made once for all examples beside a query; see `construct.evaluate.program`."""
-    return program.fixed(plan, before, *query.shape)
+    return program.fixed(plan, before)
 
 
 def pieces(

@@ -43,9 +43,9 @@ class TermPlan:
     sketch: Blocks | None = None
 
 
-# By the class of key tokens, by whether each query token sees itself alone among them, and by
-# subspace: what the heads make of all that these tokens hold, or, where each sees itself, of the
-# few vectors of which every one of them holds a mixture.
+# By the class of key tokens and whether each query token sees itself alone among them, then by
+# subspace: W_V times what these tokens hold; where each sees itself alone, W_V times the few
+# vectors of which every one of them holds a mixture (`Mixed.basis`).
 Fixed = Mapping[tuple[str, bool], Mapping[str, Leaf]]
 
 
@@ -75,6 +75,15 @@ class BankPlan:
     def width(self) -> int:
         """The size of a head's value."""
         return next(iter(self.value.values())).rank
+
+    @property
+    def matrices(self) -> Blocks:
+        """The blocks of W_V that are a matrix of its own for each head."""
+        return {
+            name: block
+            for name, block in self.value.items()
+            if not block.shared and block.run is None
+        }
 
     @property
     def alike(self) -> bool:

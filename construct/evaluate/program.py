@@ -207,13 +207,25 @@ def advance(
     return classes
 
 
-def fixed(plan: Plan, before: list[Classes], slots: int, d: int) -> list[list[Fixed]]:
-    """What the heads of each layer up to the meeting make of vectors that are the same beside every
-    example, by bank: those that BOS and the query hold, and those that every example copied from
-    them. `Plan.holding` keeps it."""
-    # Two blank examples go along to show what examples copy; a single one could agree with itself
-    # in what others differ in.
-    blank = jnp.zeros((2, slots, d), dense(before[0][QUERY].stream["x"]).dtype)
+def repeated(plan: Plan) -> int:
+    """The numbers by which each chunk of examples multiplies the same few vectors, if it does not
+    find the products made (`fixed`)."""
+    return sum(
+        block.data.size
+        for layer in plan.layers[: meeting(plan)]
+        for bank in layer.banks
+        for block in bank.matrices.values()
+    )
+
+
+def fixed(plan: Plan, before: list[Classes]) -> list[list[Fixed]]:
+    """What the heads of each layer before the meeting make of vectors that are the same beside
+    every example, by bank: those that BOS and the query hold, and those that every example copied
+    from them. `Plan.holding` keeps it."""
+    # Two blank examples go along to show what examples copy: of a single one nothing is left as a
+    # mixture.
+    x = dense(before[0][QUERY].stream["x"])  # (d, slots, 1)
+    blank = jnp.zeros((2, x.shape[1], x.shape[0]), x.dtype)
     inputs, label = embed_group(plan, blank, blank[:, 0], jnp.arange(2))
     classes, found = {INPUT: inputs, LABEL: label}, []
     for i, layer in enumerate(plan.layers[: meeting(plan)]):
@@ -229,12 +241,11 @@ def fixed(plan: Plan, before: list[Classes], slots: int, d: int) -> list[list[Fi
             }
             for role, tokens in classes.items()
         }
-        found.append(
-            [
-                {keys: fixed_values(bank, stream) for keys, stream in vectors.items()}
-                for bank in layer.banks
-            ]
-        )
+        made = [
+            {keys: fixed_values(bank, stream) for keys, stream in vectors.items()}
+            for bank in layer.banks
+        ]
+        found.append([{keys: some for keys, some in one.items() if some} for one in made])
         classes = advance(plan, before, classes, i, i + 1)
     return found
 

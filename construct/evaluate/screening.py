@@ -34,12 +34,11 @@ SPARE = 8
 LATER = 32
 MOST_PASSES = 8
 
-# So many weights of heads are gathered at once: what lies in a core's cache when it is multiplied
-# costs half of what lies in memory.
+# On a CPU so many weights of heads are gathered at once: what lies in a core's cache when it is
+# multiplied costs half of what lies in memory. Other devices gather all of a pass at once.
 GATHERED = 1 << 18
 
-# A wrong task survives at most once in so many examples, less often than the first pass has room
-# for.
+# A wrong task survives at most once in so many examples; the first pass has room for one in SPARE.
 FEW_SURVIVORS = 10
 
 
@@ -156,15 +155,18 @@ def _serve(
         r = sum(parts[1:], parts[0])
         return (r * r).sum(1)
 
+    weights = sum(_weights(block) for name, block in term.key.items() if name in stream)
+    heads_at_once = max(1, GATHERED // max(1, weights))
+    if jax.default_backend() != "cpu":
+        heads_at_once = 2 * heads * tokens  # more than a pass has
+
     def one_pass(
         state: tuple[Array, Array], each: int, capacity: int, group: int
     ) -> tuple[Array, Array]:
         doubt, scores = state
         head, token = _groups(doubt, each, capacity, group)
         there = jnp.minimum(token, tokens - 1)
-        weights = sum(_weights(block) for block in term.key.values())
-        together = max(1, GATHERED // max(1, weights))
-        squares = jax.lax.map(square, (head, there), batch_size=min(together, len(head)))
+        squares = jax.lax.map(square, (head, there), batch_size=min(heads_at_once, len(head)))
         exact = (
             rest[jnp.minimum(head, len(rest) - 1)[:, None], there] + factor[head, None] * squares
         )

@@ -36,6 +36,11 @@ from construct.spec import Spec
 # one, and a chunk's short steps leave cores idle. Measured on two cores; a matter of speed alone.
 UNDER_WAY = 2
 
+# What heads make of vectors that all chunks share is made once if their matrices hold so many
+# numbers: fewer lie in a core's cache, and a program for them takes longer to compile than many
+# chunks over them. A matter of speed alone.
+WORTH_A_PROGRAM = 1 << 18
+
 # Bytes; XLA copies an array on the host that begins elsewhere.
 ALIGNMENT = 64
 
@@ -69,8 +74,11 @@ class Query:
 
     @cached_property
     def fixed(self) -> list[list[Fixed]]:
-        """What need be made once for all examples beside this query."""
-        return chunk.fixed(self.ready.plan, self.before, self.query)
+        """What is made once for all chunks beside this query, where each would take long over it.
+        A mesh, and a prompt of less than a chunk, make it again."""
+        plan = self.ready.plan
+        worth_it = program.repeated(plan) >= WORTH_A_PROGRAM
+        return chunk.fixed(plan, self.before) if worth_it else []
 
     @cached_property
     def norms(self) -> Float[np.ndarray, "K slots 1"]:
