@@ -124,7 +124,9 @@ def test_any_entry_of_any_weight_counts_as_in_the_dense_evaluator(theorem, data)
     for name in ("restricted", "chunked"):
         restricted = outcome(changed, prompt, name)
         if isinstance(dense, str) or isinstance(restricted, str):
-            assert dense == restricted
+            # Of several faults a stream names one of the first chunk that has any.
+            assert type(dense) is type(restricted) is str
+            assert dense == restricted or name == "chunked"
             continue
         assert (restricted.recognized == dense.recognized).all()
         # The weights are the theorem's but for one entry, which may be 31 times as large: so may be
