@@ -5,9 +5,9 @@ A head weighs a token by rest + factor ||r||^2 with factor < 0. A sketch S has o
 ||S r|| <= ||r||: where rest + factor (||S r|| - slack)^2, slack being what the two lengths round
 by, is already T behind the rival, the exact score is T behind too, its softmax weight is exactly 0,
 and the sketched score stands. Everywhere else the full residual decides. The survivors are served
-in passes, a head or two of a token at a time, grouped by head so that a pass is a batch of matrix
-products; where there are many survivors, all residuals are computed in full. Neither choice changes
-a result.
+in passes, a head or two of a token at a time, grouped by head so that a pass is a few batches of
+matrix products; where there are many survivors, all residuals are computed in full. Neither choice
+changes a result.
 """
 
 import math

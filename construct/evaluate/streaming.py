@@ -37,9 +37,9 @@ from construct.spec import Spec
 UNDER_WAY = 2
 
 # What heads make of vectors that all chunks share is made once if their matrices hold so many
-# numbers: fewer lie in a core's cache, and a program for them takes longer to compile than many
-# chunks over them. A matter of speed alone.
-WORTH_A_PROGRAM = 1 << 18
+# numbers: with as many it takes two in a hundred of a chunk's time on two cores, with 2^26 a third,
+# and a program for it takes a few chunks' time to compile. A matter of speed alone.
+WORTH_A_PROGRAM = 1 << 22
 
 # Bytes; XLA copies an array on the host that begins elsewhere.
 ALIGNMENT = 64

@@ -11,6 +11,7 @@ from proofs.theorem4 import error_bound
 from tests.mutants import theorem4 as edge
 from tests.properties.padded import unchecked
 from tests.theorem4.test_generation import BOUND, MODEL, PROMPT, SPEC, D
+from tests.theorem4.vectors.test_vectors import MODEL as ON_VECTORS
 from verify.check import check_structure
 from verify.enclosure import certify
 from verify.theorem import ALL
@@ -84,9 +85,10 @@ def test_hooks_and_traces_see_the_prompt_s_own_tokens():
     assert MODEL(PROMPT, hooks=only_2).vector.argmax() == 5
 
 
+@pytest.mark.parametrize("model", [MODEL, ON_VECTORS], ids=["words", "vectors"])
 @pytest.mark.parametrize("change", ["m", "none", "S", "L", "d", "prefix"])
-def test_embed_refuses_what_is_no_prompt_of_its_spec(change):
-    spec, S = MODEL.spec, MODEL.inputs_per_line
+def test_embed_refuses_what_is_no_prompt_of_its_spec(model, change):
+    spec, S = model.spec, model.inputs_per_line
     count = {"m": spec.m + 1, "none": 0}.get(change, 1)
     d = spec.d + (change == "d")
     x = np.zeros((count, S + (change == "S"), d), np.float32)
@@ -94,7 +96,7 @@ def test_embed_refuses_what_is_no_prompt_of_its_spec(change):
     q = np.zeros(x.shape[1:], np.float32)
     prefix = np.zeros((spec.L + 1, d), np.float32) if change == "prefix" else None
     with unchecked(), pytest.raises(ValueError, match=r"(inputs|answers|prefix) = "):
-        MODEL.embed(x, y, q, prefix)
+        model.embed(x, y, q, prefix)
 
 
 def test_embed_and_forward_are_pure_functions():

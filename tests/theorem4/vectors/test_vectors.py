@@ -17,7 +17,6 @@ from construct.vector_generator import VectorGenerator
 from construct.vectors import VectorPrompt, VectorTask
 from proofs.theorem4.vectors import error_bound, joint_bound, leak, rounding
 from tests.mutants import theorem4_vectors as edge
-from tests.properties.padded import unchecked
 from verify.check import check_structure
 from verify.enclosure import certify
 from verify.theorem4 import THEOREM4
@@ -124,19 +123,6 @@ def test_superposed_decoding_keeps_every_task():
 def test_without_evidence_nothing_is_said():
     said = MODEL.generate(edge.prompts()[6], key=0, samples=2)
     assert (said.tasks == -1).all() and not said.vectors.any() and not said.posterior.any()
-
-
-@pytest.mark.parametrize("change", ["m", "none", "S", "L", "d", "prefix"])
-def test_embed_refuses_what_is_no_prompt_of_its_spec(change):
-    spec, S = MODEL.spec, MODEL.inputs_per_line
-    count = {"m": spec.m + 1, "none": 0}.get(change, 1)
-    d = spec.d + (change == "d")
-    x = np.zeros((count, S + (change == "S"), d), np.float32)
-    y = np.zeros((count, spec.L + (change == "L"), d), np.float32)
-    q = np.zeros(x.shape[1:], np.float32)
-    prefix = np.zeros((spec.L + 1, d), np.float32) if change == "prefix" else None
-    with unchecked(), pytest.raises(ValueError, match=r"(inputs|answers|prefix) = "):
-        MODEL.embed(x, y, q, prefix)
 
 
 def test_embed_and_forward_are_pure_functions():
