@@ -250,3 +250,4 @@ def test_long_work_shows_how_far_it_is(monkeypatch, total, shown):
         assert list(cli.progress(range(total), total, "proving")) == list(range(total))
         told = stream.getvalue()
         assert ("proving" in told and shown in told) is stream.isatty()
+        assert ("%" in told) is (stream.isatty() and total > 1)
